@@ -1,0 +1,188 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+// Exit codes. 3 and 4 are those that the Linux Standard Base gives to the status action of an init script.
+const (
+	exitOK           = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitUnhealthy    = 3
+	exitNotInstalled = 4
+	exitDrift        = 5
+	exitUnverified   = 6
+	exitRefused      = 7
+	exitRolledBack   = 8
+	exitLocked       = 75
+)
+
+// exitCodes is the one table of exit codes, as the help shows it.
+var exitCodes = []struct {
+	code    int
+	meaning string
+}{
+	{exitOK, "done; status: healthy"},
+	{exitFailed, "failed"},
+	{exitUsage, "usage, or an invalid spec"},
+	{exitUnhealthy, "status: installed, not healthy"},
+	{exitNotInstalled, "status: not installed"},
+	{exitDrift, "diff: the host is not as it was installed"},
+	{exitUnverified, "a download could not be verified"},
+	{exitRefused, "refused before anything was changed"},
+	{exitRolledBack, "the change failed and was rolled back"},
+	{exitLocked, "another run is changing this host"},
+}
+
+func exitCodeHelp() string {
+	var b strings.Builder
+	b.WriteString("Exit codes:\n")
+	for _, e := range exitCodes {
+		fmt.Fprintf(&b, "  %2d  %s\n", e.code, e.meaning)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// exitCode maps an error to its code; the outermost meaning wins.
+func exitCode(err error) int {
+	var (
+		only       *exitError
+		rolledBack *install.RolledBackError
+		locked     *install.LockedError
+		verify     *release.VerifyError
+		preflight  *install.PreflightError
+		conflict   *conflictError
+		usage      *usageError
+		problems   config.Problems
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &only):
+		return only.code
+	case errors.As(err, &rolledBack):
+		return exitRolledBack
+	case errors.As(err, &locked):
+		return exitLocked
+	case errors.As(err, &verify):
+		return exitUnverified
+	case errors.As(err, &preflight), errors.As(err, &conflict):
+		return exitRefused
+	case errors.As(err, &usage), errors.As(err, &problems):
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// exitError ends the program with a code of which the output has already told the reason.
+type exitError struct{ code int }
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// usageError is a mistake in what the user wrote, on the command line or in a spec.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// hintedError is an error with a word on what to do.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e *hintedError) Unwrap() error { return e.error }
+
+// Hint is that word.
+func (e *hintedError) Hint() string { return e.hint }
+
+func withHint(err error, hint string) error { return &hintedError{err, hint} }
+
+// failure is the document that -o json prints instead of a result.
+type failure struct {
+	Error    string            `json:"error"`
+	Errors   []failureItem     `json:"errors"`
+	Problems []install.Problem `json:"problems,omitempty"`
+	ExitCode int               `json:"exitCode"`
+}
+
+type failureItem struct {
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// report prints an error, as text or as the document, and returns the exit code.
+func (a *app) report(err error) int {
+	code := exitCode(err)
+	var only *exitError
+	if err == nil || errors.As(err, &only) {
+		return code
+	}
+	var items []failureItem
+	for _, e := range flatten(err) {
+		items = append(items, failureItem{e.Error(), hintOf(e)})
+	}
+	if a.output.structured() {
+		doc := failure{Error: err.Error(), Errors: items, ExitCode: code}
+		var preflight *install.PreflightError
+		if errors.As(err, &preflight) {
+			doc.Problems = preflight.Problems
+		}
+		a.print(doc)
+		return code
+	}
+	for _, item := range items {
+		fmt.Fprintf(a.err, "kubeletctl: error: %s\n", item.Message)
+		if item.Hint != "" {
+			fmt.Fprintf(a.err, "kubeletctl: hint: %s\n", item.Hint)
+		}
+	}
+	var usage *usageError
+	if errors.As(err, &usage) && !a.parsed {
+		fmt.Fprintln(a.err, "kubeletctl: hint: kubeletctl --help, and kubeletctl VERB --help, show what there is")
+	}
+	return code
+}
+
+// flatten takes a list of errors apart into those that a person is to read one by one.
+func flatten(err error) []error {
+	var preflight *install.PreflightError
+	if errors.As(err, &preflight) {
+		var list []error
+		for _, p := range preflight.Problems {
+			list = append(list, withHint(fmt.Errorf("%s: %s", p.ID, p.Message), p.Hint))
+		}
+		return list
+	}
+	if usage, ok := err.(*usageError); ok { //nolint:errorlint // only the outermost layer is taken off
+		return flatten(usage.error)
+	}
+	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // a wrapper's own words must not be lost
+	if !ok {
+		return []error{err}
+	}
+	var texts []string
+	var list []error
+	for _, e := range many.Unwrap() {
+		texts = append(texts, e.Error())
+		list = append(list, flatten(e)...)
+	}
+	if strings.Join(texts, "\n") != err.Error() {
+		return []error{err}
+	}
+	return list
+}
+
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}

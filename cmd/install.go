@@ -1,0 +1,467 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+type installOptions struct {
+	specFile, configFile string
+	spec                 install.Spec // what single flags say
+	kubeletFlags, sets   []string
+	nodeFlags            map[string]*string
+	change               changeOptions
+}
+
+// changeOptions are the flags of every verb that changes the host.
+type changeOptions struct {
+	dryRun, force, yes bool
+	wait               time.Duration
+	ignore             []string
+}
+
+func (o *changeOptions) register(c *cobra.Command) {
+	f := c.Flags()
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and the differences of every file, and change nothing")
+	f.BoolVar(&o.yes, "yes", false, "answer yes to what would be asked on a terminal")
+}
+
+// nodeFlags are the kubelet flags that describe this node; each is a flag of install, too.
+var nodeFlags = []struct{ name, usage string }{
+	{"container-runtime-endpoint", "`URL` of the container runtime's CRI socket"},
+	{"register-node", "whether the node registers itself with the API server: `true` or false"},
+	{"kubeconfig", "`PATH` on this host of the kubeconfig that kubelet uses"},
+	{"bootstrap-kubeconfig", "`PATH` on this host of the kubeconfig that kubelet gets its first certificate with"},
+	{"node-ip", "`IP` address of the node, or two for dual-stack"},
+	{"hostname-override", "`NAME` of the node, instead of the host name"},
+	{"node-labels", "`LABELS` that the node registers with: key=value,..."},
+}
+
+func (a *app) installCommand() *cobra.Command {
+	o := installOptions{nodeFlags: map[string]*string{}}
+	c := &cobra.Command{
+		Use:   "install [--version VERSION] [-f SPEC]",
+		Short: "Make this host run the kubelet that is asked for",
+		Long: `Install makes this host run the kubelet that the flags and the spec file ask for, and nothing else:
+what is already so stays untouched, and the plan says for each step why it is needed. A change that
+does not end with a healthy kubelet is rolled back.
+
+Without -f, ` + install.SpecFile + ` is the spec if it exists. Flags win over the spec.`,
+		Example: `  kubeletctl install --version v1.37.2
+  kubeletctl install --version 1.36 --set maxPods=50 --set 'evictionHard.memory\.available=200Mi'
+  kubeletctl install -f spec.yaml --dry-run
+  kubeletctl install --version stable --root /mnt/image`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.install(c, &o) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.spec.Version, "version", "", "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); default stable")
+	f.StringVarP(&o.specFile, "file", "f", "", "`FILE` with the spec")
+	f.StringArrayVar(&o.spec.Sources, "source", nil, "`URL` of a directory in release layout (http, https, file); repeat it in order of preference")
+	f.StringVar(&o.spec.SHA256, "sha256", "", "pinned SHA-256 `DIGEST` of the binary")
+	f.StringVar(&o.spec.SHA512, "sha512", "", "pinned SHA-512 `DIGEST` of the binary")
+	f.StringVar(&o.spec.Arch, "arch", "", "`ARCH` of the binary: "+strings.Join(release.Architectures(), ", ")+"; default: this machine's")
+	f.StringVar(&o.spec.Paths.BinDir, "bin-dir", "", "`DIR` for the binaries; default "+install.DefaultBinDir)
+	for _, n := range nodeFlags {
+		o.nodeFlags[n.name] = f.String(n.name, "", n.usage)
+	}
+	f.Lookup("register-node").NoOptDefVal = "true"
+	f.StringArrayVar(&o.kubeletFlags, "kubelet-flag", nil, "any other kubelet flag: `NAME=VALUE`; repeat it")
+	f.StringArrayVar(&o.sets, "set", nil, "a KubeletConfiguration field: `FIELD=VALUE`, dotted; a dot inside a key is escaped: \\.")
+	f.StringVar(&o.configFile, "config-file", "", "KubeletConfiguration `FILE` to start from")
+	f.BoolVar(&o.spec.Standalone, "standalone", false, "run without an API server")
+	f.BoolVar(&o.spec.NoStart, "no-start", false, "enable kubelet for the next boot, but do not start or restart it now")
+	f.DurationVar(&o.change.wait, "wait", time.Minute, "how long to wait for a healthy kubelet before going back (0: do not wait, and do not go back)")
+	f.BoolVar(&o.change.force, "force", false, "overwrite files that somebody else wrote; they are kept for uninstall to put back")
+	f.StringSliceVar(&o.change.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to go on with: "+strings.Join(preflightIDs, ", "))
+	o.change.register(c)
+	return c
+}
+
+// preflightIDs are the problems that may be ignored.
+var preflightIDs = []string{"cgroup-v1", "runtime", "swap"}
+
+func (a *app) install(c *cobra.Command, o *installOptions) error {
+	ctx := c.Context()
+	spec, positions, err := a.readSpec(c, o)
+	if err != nil {
+		return &usageError{err}
+	}
+	h, done, err := a.host()
+	if err != nil {
+		return err
+	}
+	defer done()
+	p := a.newProgress()
+	client := &release.Client{Sources: spec.Sources, Note: a.note}
+	if p != nil {
+		client.Progress = p.show
+	}
+	unlock, err := a.lock(ctx, h, o.change.dryRun)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	artifact, err := h.Resolve(ctx, spec, client)
+	if err != nil {
+		return err
+	}
+	built, err := install.Build(spec, positions, artifact)
+	if err != nil {
+		return err
+	}
+	for _, line := range built.Notes() {
+		a.note(line)
+	}
+	change, err := h.Prepare(ctx, built)
+	if err != nil {
+		return err
+	}
+	if err := a.preflight(h.Preflight(built, change.Seen, h.Units.Booting(ctx)), change.Plan, o.change.ignore); err != nil {
+		return err
+	}
+	return a.change(ctx, h, change, o.change, install.ApplyOptions{Verb: "install", Release: client, Wait: o.change.wait}, p)
+}
+
+// readSpec puts the spec together from the file and the flags, and finds all that is wrong with it before anything is
+// asked or touched.
+func (a *app) readSpec(c *cobra.Command, o *installOptions) (install.Spec, config.Positions, error) {
+	var spec install.Spec
+	positions := config.Positions{}
+	var errs []error
+	add := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	file := o.specFile
+	if file == "" {
+		if name, err := (install.Tree{Root: a.root}).Locate(install.SpecFile); err == nil {
+			if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+				file = name
+			}
+		}
+	}
+	if file != "" {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return spec, nil, fmt.Errorf("reading the spec: %w", err)
+		}
+		if spec, positions, err = install.ParseSpec(file, data); err != nil {
+			return spec, nil, err
+		}
+	}
+	if o.configFile != "" {
+		data, err := os.ReadFile(o.configFile)
+		add(err)
+		if err == nil {
+			base, at, err := config.LoadKubeletConfiguration(o.configFile, data)
+			add(err)
+			for path, position := range at {
+				if key := "kubeletConfiguration." + path; positions[key] == (config.Position{}) {
+					positions[key] = position
+				}
+			}
+			spec.KubeletConfiguration = overlay(base, spec.KubeletConfiguration)
+		}
+	}
+	add(o.mergeFlags(c, &spec))
+	add(spec.Check())
+	if o.change.wait < 0 {
+		add(fmt.Errorf("--wait %s is negative", o.change.wait))
+	}
+	for _, id := range o.change.ignore {
+		if !slices.Contains(preflightIDs, id) {
+			add(fmt.Errorf("--ignore-preflight: there is no problem %q; there are %s", id, strings.Join(preflightIDs, ", ")))
+		}
+	}
+	// What a version accepts can be said at once when the version is; a channel has to be resolved first.
+	if request, err := release.ParseRequest(spec.Version); err == nil {
+		if version, exact := request.Exact(); exact {
+			add(spec.CheckFor(version, positions))
+		}
+	}
+	return spec, positions, errors.Join(errs...)
+}
+
+// mergeFlags lets the command line win over the spec.
+func (o *installOptions) mergeFlags(c *cobra.Command, spec *install.Spec) error {
+	f := c.Flags()
+	var errs []error
+	if f.Changed("version") {
+		spec.Version = o.spec.Version
+	}
+	if f.Changed("source") {
+		spec.Sources = o.spec.Sources
+	}
+	if f.Changed("sha256") || f.Changed("sha512") {
+		spec.SHA256, spec.SHA512 = o.spec.SHA256, o.spec.SHA512
+	}
+	if f.Changed("arch") {
+		spec.Arch = o.spec.Arch
+	}
+	if f.Changed("bin-dir") {
+		spec.Paths.BinDir = o.spec.Paths.BinDir
+	}
+	if f.Changed("standalone") {
+		spec.Standalone = o.spec.Standalone
+	}
+	if f.Changed("no-start") {
+		spec.NoStart = o.spec.NoStart
+	}
+	setFlag := func(name, value string) {
+		if spec.Flags == nil {
+			spec.Flags = map[string]any{}
+		}
+		spec.Flags[name] = value
+	}
+	for _, n := range nodeFlags {
+		if f.Changed(n.name) {
+			setFlag(n.name, *o.nodeFlags[n.name])
+		}
+	}
+	for _, text := range o.kubeletFlags {
+		name, value, found := strings.Cut(strings.TrimLeft(text, "-"), "=")
+		if !found || name == "" {
+			errs = append(errs, fmt.Errorf("--kubelet-flag %q is not NAME=VALUE", text))
+			continue
+		}
+		setFlag(strings.ReplaceAll(name, "_", "-"), value)
+	}
+	for _, text := range o.sets {
+		path, value, err := config.ParseSet(text)
+		if err == nil {
+			if spec.KubeletConfiguration == nil {
+				spec.KubeletConfiguration = map[string]any{}
+			}
+			err = config.SetField(spec.KubeletConfiguration, path, value)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--set %s: %w", text, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// overlay merges maps; where both have a value, top's counts.
+func overlay(base, top map[string]any) map[string]any {
+	for key, value := range top {
+		below, ok1 := base[key].(map[string]any)
+		above, ok2 := value.(map[string]any)
+		if ok1 && ok2 {
+			value = overlay(below, above)
+		}
+		if base == nil {
+			base = map[string]any{}
+		}
+		base[key] = value
+	}
+	return base
+}
+
+// lock takes the lock and brings an interrupted change to an end; a dry run does neither, since it writes nothing.
+func (a *app) lock(ctx context.Context, h *install.Host, dryRun bool) (func(), error) {
+	if dryRun {
+		return func() {}, nil
+	}
+	if err := h.Writable(nil); err != nil {
+		return nil, err
+	}
+	unlock, err := h.Store().Lock()
+	if err != nil {
+		return nil, err
+	}
+	done, err := h.Recover(ctx)
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	if done != "" {
+		a.note(done)
+	}
+	return unlock, nil
+}
+
+// preflight notes warnings and refuses for failures that are not ignored. A host that needs no change is not refused.
+func (a *app) preflight(problems []install.Problem, plan *install.Plan, ignore []string) error {
+	var refused []install.Problem
+	for _, p := range problems {
+		switch {
+		case p.Severity == install.Failure && !slices.Contains(ignore, p.ID) && !plan.Empty():
+			p.Hint += "; or go on all the same: --ignore-preflight " + p.ID
+			refused = append(refused, p)
+		default:
+			a.note(fmt.Sprintf("%s: %s", p.ID, p.Message))
+		}
+	}
+	if len(refused) > 0 {
+		return &install.PreflightError{Problems: refused}
+	}
+	return nil
+}
+
+// changeResult is the document of a verb that changes the host.
+type changeResult struct {
+	Result     install.Outcome `json:"result"`
+	DryRun     bool            `json:"dryRun,omitempty"`
+	Version    string          `json:"version,omitempty"`
+	Generation int             `json:"generation,omitempty"`
+	Trust      release.Trust   `json:"trust,omitempty"`
+	Digest     string          `json:"digest,omitempty"`
+	Plan       *install.Plan   `json:"plan"`
+	Diff       string          `json:"diff,omitempty"`
+}
+
+// change shows a plan and, unless it is a dry run, carries it out.
+func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o changeOptions, apply install.ApplyOptions, p *progress) error {
+	doc := changeResult{DryRun: o.dryRun, Version: c.Want.Version.String(), Trust: c.Want.Trust, Digest: c.Want.Digest.String(), Plan: c.Plan}
+	if o.dryRun {
+		doc.Result, doc.Diff = "planned", string(c.Plan.Diff())
+		if c.Plan.Empty() {
+			doc.Result = install.Unchanged
+		}
+		a.printPlan(a.out, c)
+		if a.output.structured() {
+			a.print(doc)
+		} else {
+			fmt.Fprint(a.out, doc.Diff)
+		}
+		return nil
+	}
+	if !a.quiet && !c.Plan.Empty() {
+		a.printPlan(a.err, c)
+		if a.verbose {
+			fmt.Fprintf(a.err, "%s", c.Plan.Diff())
+		}
+	}
+	if err := h.Writable(c.Plan.Steps); err != nil {
+		return err
+	}
+	if err := a.settle(c.Plan.Conflicts, o); err != nil {
+		return err
+	}
+	apply.Done = func(s install.Step) {
+		if s.Action == install.Stage {
+			p.finish()
+		}
+		if a.verbose && !a.quiet {
+			a.note(fmt.Sprintf("done: %s %s", s.Action, s.Target))
+		}
+	}
+	outcome, err := h.Apply(ctx, c, apply)
+	p.finish()
+	if err != nil {
+		return endedEarly(ctx, err)
+	}
+	doc.Result, doc.Generation = outcome, c.Want.Number
+	if a.output.structured() {
+		a.print(doc)
+		return nil
+	}
+	fmt.Fprintln(a.out, conclusion(outcome, c))
+	for _, k := range c.Plan.Kept {
+		fmt.Fprintf(a.out, "kept %s: %s\n", k.Path, k.Reason)
+	}
+	return nil
+}
+
+// endedEarly says of an interrupted run what became of it.
+func endedEarly(ctx context.Context, err error) error {
+	var back *install.RolledBackError
+	switch {
+	case ctx.Err() == nil, errors.As(err, &back):
+		return err
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return withHint(fmt.Errorf("the time of --timeout is over: %w", err), "nothing was changed; a download goes on where it was when this is run again")
+	}
+	return withHint(err, "nothing was changed; a download goes on where it was when this is run again")
+}
+
+// conclusion is the last line of a run.
+func conclusion(outcome install.Outcome, c *install.Change) string {
+	kubelet := fmt.Sprintf("kubelet %s (generation %d)", c.Want.Version, c.Want.Number)
+	switch outcome {
+	case install.Unchanged:
+		return kubelet + ": nothing to do"
+	case install.Healthy:
+		return kubelet + " is healthy"
+	case install.WaitingForCredentials:
+		return kubelet + " is installed and waiting for credentials: it starts as soon as one of these exists: " + strings.Join(c.Want.Credentials, ", ")
+	case install.Queued:
+		return kubelet + " is installed; systemd starts it when the boot gets that far"
+	case install.Laid:
+		return kubelet + " is installed"
+	case install.Removed:
+		return "kubelet is uninstalled"
+	}
+	return string(outcome)
+}
+
+// printPlan shows the steps and why each is needed, for people.
+func (a *app) printPlan(w interface{ Write([]byte) (int, error) }, c *install.Change) {
+	if a.output.structured() {
+		return
+	}
+	if c.Plan.Empty() {
+		fmt.Fprintf(w, "kubelet %s: nothing to do\n", c.Want.Version)
+		return
+	}
+	if !c.Want.Version.IsZero() && !c.Want.Snapshot {
+		fmt.Fprintf(w, "kubelet %s for linux/%s, %s (trust: %s, from %s)\n", c.Want.Version, c.Want.Arch, short(c.Want.Digest.String()), c.Want.Trust, c.Want.DigestFrom)
+	}
+	fmt.Fprintln(w, "Plan:")
+	var rows [][]string
+	for _, s := range c.Plan.Steps {
+		rows = append(rows, []string{"  " + string(s.Action), s.Target, s.Reason})
+	}
+	table(w, rows)
+}
+
+// conflictError refuses to overwrite what somebody else wrote.
+type conflictError struct{ conflicts []install.Conflict }
+
+func (e *conflictError) Error() string {
+	var lines []string
+	for _, c := range e.conflicts {
+		lines = append(lines, c.Path+": "+c.Reason)
+	}
+	return "not overwritten without --force: " + strings.Join(lines, "; ")
+}
+
+// Hint says what to do about it.
+func (e *conflictError) Hint() string {
+	return "--dry-run shows the differences; --force overwrites, and uninstall puts back what was there before the first install"
+}
+
+// settle asks about conflicts, where there is somebody to ask.
+func (a *app) settle(conflicts []install.Conflict, o changeOptions) error {
+	if len(conflicts) == 0 || o.force || o.yes {
+		return nil
+	}
+	if !terminal(a.in) || !terminal(a.err) || a.output.structured() {
+		return &conflictError{conflicts}
+	}
+	for _, c := range conflicts {
+		fmt.Fprintf(a.err, "%s: %s\n", c.Path, c.Reason)
+	}
+	fmt.Fprint(a.err, "Overwrite? [y/N] ")
+	answer, _ := bufio.NewReader(a.in).ReadString('\n')
+	if strings.EqualFold(strings.TrimSpace(answer), "y") {
+		return nil
+	}
+	return &conflictError{conflicts}
+}

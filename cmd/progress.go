@@ -1,0 +1,84 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+// progress shows a download: a bar on a terminal, a line every ten percent or ten seconds elsewhere.
+type progress struct {
+	w     io.Writer
+	bar   *progressbar.ProgressBar
+	plain bool
+	began time.Time
+	last  time.Time
+	tenth int64
+	done  int64
+}
+
+// newProgress returns nil when nothing is to be shown.
+func (a *app) newProgress() *progress {
+	if a.quiet || a.output.structured() {
+		return nil
+	}
+	return &progress{w: a.err, plain: !terminal(a.err)}
+}
+
+// show is the callback of a release.Client.
+func (p *progress) show(at release.Progress) {
+	if p.began.IsZero() {
+		p.began, p.last = time.Now(), time.Now()
+		if p.plain {
+			fmt.Fprintf(p.w, "kubeletctl: downloading %s%s\n", at.URL, extent(at))
+		} else {
+			p.bar = progressbar.NewOptions64(at.Total, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription("downloading kubelet"),
+				progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true), progressbar.OptionThrottle(100*time.Millisecond),
+				progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+		}
+	}
+	p.done = at.Done
+	if p.bar != nil {
+		_ = p.bar.Set64(at.Done) // past the maximum it returns an error, which is no reason to fail a download
+		return
+	}
+	tenth := int64(-1)
+	if at.Total > 0 {
+		tenth = at.Done * 10 / at.Total
+	}
+	if tenth > p.tenth || time.Since(p.last) >= 10*time.Second {
+		p.tenth, p.last = max(tenth, p.tenth), time.Now()
+		line := bytesText(at.Done)
+		if at.Total > 0 {
+			line = fmt.Sprintf("%3d %%  %s of %s", at.Done*100/at.Total, line, bytesText(at.Total))
+		}
+		fmt.Fprintf(p.w, "kubeletctl: %s\n", line)
+	}
+}
+
+// finish takes the bar away.
+func (p *progress) finish() {
+	if p == nil {
+		return
+	}
+	if p.bar != nil {
+		_ = p.bar.Exit()
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
+
+func extent(at release.Progress) string {
+	text := ""
+	if at.Total > 0 {
+		text = fmt.Sprintf(" (%s", bytesText(at.Total))
+		if at.Resumed > 0 {
+			text += fmt.Sprintf(", %s of it here already", bytesText(at.Resumed))
+		}
+		text += ")"
+	}
+	return text
+}

@@ -1,0 +1,133 @@
+// Package cmd is the command line: verbs and flags, progress and tables, hints and exit codes. What the verbs do is in
+// package install.
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Main runs one command line and returns the exit code.
+func Main(args []string, in io.Reader, out, errs io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{in: in, out: out, err: errs}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.parsed {
+		err = &usageError{err}
+	}
+	return a.report(err)
+}
+
+// app is one run: the streams and the flags that all verbs share.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+
+	root    string
+	output  outputFormat
+	quiet   bool
+	verbose bool
+	timeout time.Duration
+
+	parsed bool               // the command line made sense
+	cancel context.CancelFunc // ends the timeout
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "kubeletctl",
+		Short: "Install a kubelet release on this host and look after it",
+		Long: `kubeletctl installs a kubelet release on a Linux host with systemd and looks after it:
+it downloads and verifies the binary, renders kubelet-config.yaml and the unit for exactly
+that version, starts the service, and says the truth about it afterwards.
+
+` + exitCodeHelp(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			return a.begin(c)
+		},
+		PersistentPostRun: func(*cobra.Command, []string) { a.cancel() },
+	}
+	f := c.PersistentFlags()
+	f.StringVar(&a.root, "root", "/", "`DIR` that is the host's /: work on a tree, as for an image, and speak to no systemd")
+	f.VarP(&a.output, "output", "o", "how to print the result: table, json or yaml")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print only results and errors")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "print the differences of each file, too")
+	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time, and go back if something was changed (0: never)")
+	c.CompletionOptions.HiddenDefaultCmd = false
+	c.AddCommand(
+		a.installCommand(),
+		a.statusCommand(),
+		a.diffCommand(),
+		a.historyCommand(),
+		a.uninstallCommand(),
+		a.versionCommand(),
+	)
+	return c
+}
+
+// begin checks what all verbs share.
+func (a *app) begin(c *cobra.Command) error {
+	if a.timeout < 0 {
+		return fmt.Errorf("--timeout %s is negative", a.timeout)
+	}
+	root, err := filepath.Abs(a.root)
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(root); err != nil || !info.IsDir() {
+		return fmt.Errorf("--root %s is not a directory", a.root)
+	}
+	a.root, a.parsed = root, true
+	a.cancel = func() {}
+	if a.timeout > 0 {
+		ctx, cancel := context.WithTimeout(c.Context(), a.timeout)
+		a.cancel = cancel
+		c.SetContext(ctx)
+	}
+	return nil
+}
+
+// host opens the host, or the tree that --root names. Close it with the function that comes with it.
+func (a *app) host() (*install.Host, func(), error) {
+	h := &install.Host{Tree: install.Tree{Root: a.root}, Note: a.note}
+	if !h.Tree.Live() {
+		h.Units = systemd.Offline{Locate: h.Tree.Locate}
+		return h, func() {}, nil
+	}
+	conn, err := systemd.Connect()
+	if errors.Is(err, systemd.ErrNotRunning) {
+		return nil, nil, withHint(err, "to prepare the tree of another system, or an image, name it: --root DIR")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	h.Units = conn
+	return h, conn.Close, nil
+}
+
+// note prints one line that is not a result.
+func (a *app) note(line string) {
+	if !a.quiet {
+		fmt.Fprintf(a.err, "kubeletctl: %s\n", line)
+	}
+}

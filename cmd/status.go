@@ -1,0 +1,136 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubeletctl/kubeletctl/install"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Say what runs, whether it is healthy and whether it is what was installed",
+		Long: `Status says what is installed, what really runs, what systemd and kubelet's health endpoint say, and how the
+host differs from what was installed. It needs no privilege, and says what it could not read.
+
+It exits with 0 when kubelet is healthy, 3 when it is installed and not healthy, 4 when none is installed.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			h, done, err := a.host()
+			if err != nil {
+				return err
+			}
+			defer done()
+			s, err := h.Status(c.Context())
+			if err != nil {
+				return err
+			}
+			if a.output.structured() {
+				a.print(s)
+			} else {
+				a.printStatus(s)
+			}
+			switch {
+			case !s.Installed:
+				return &exitError{exitNotInstalled}
+			case s.State != install.StateHealthy && s.State != install.StateNotRunning:
+				return &exitError{exitUnhealthy}
+			}
+			return nil
+		},
+	}
+}
+
+func (a *app) printStatus(s *install.Status) {
+	w := a.out
+	mood := yellow
+	switch s.State {
+	case install.StateHealthy:
+		mood = green
+	case install.StateUnhealthy, install.StateStopped:
+		mood = red
+	}
+	if !s.Installed {
+		fmt.Fprintln(w, "kubelet is "+paint(w, mood, s.State))
+	} else {
+		fmt.Fprintf(w, "kubelet %s is %s\n\n", s.Version, paint(w, mood, s.State))
+		table(w, statusRows(s))
+	}
+	if len(s.Problems) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	for _, p := range s.Problems {
+		c := yellow
+		if p.Severity == install.Failure {
+			c = red
+		}
+		fmt.Fprintf(w, "%s %s: %s\n", paint(w, c, string(p.Severity)), p.ID, p.Message)
+		if p.Hint != "" {
+			fmt.Fprintf(w, "  hint: %s\n", p.Hint)
+		}
+	}
+}
+
+func statusRows(s *install.Status) [][]string {
+	row := func(name, format string, args ...any) []string {
+		return []string{"  " + name, fmt.Sprintf(format, args...)}
+	}
+	rows := [][]string{row("installed", "%s, generation %d, trust %s (%s)", s.Version, s.Generation, s.Trust, short(s.Digest))}
+	if s.State == install.StateNotRunning {
+		rows = append(rows, row("service", "%s, %s", s.Service.Unit, enabled(s.Service.Enabled)))
+		return append(rows, row("drift", "%s", driftLine(s.Drift)))
+	}
+	if s.Service.PID > 0 {
+		running := "could not be read"
+		if s.Running.SHA256 != "" {
+			running = fmt.Sprintf("%s (sha256:%s)", s.Running.Version, short(s.Running.SHA256))
+		}
+		rows = append(rows, row("running", "%s, pid %d", running, s.Service.PID))
+	}
+	service := fmt.Sprintf("%s: %s (%s), %s", s.Service.Unit, s.Service.ActiveState, s.Service.SubState, enabled(s.Service.Enabled))
+	if s.Service.Since != nil {
+		service += fmt.Sprintf(", since %s (%s)", s.Service.Since.Format(time.DateTime), time.Since(*s.Service.Since).Round(time.Second))
+	}
+	rows = append(rows, row("service", "%s, %d restarts", service, s.Service.Restarts))
+	if s.Service.PID > 0 {
+		rows = append(rows, row("resources", "memory %s, CPU %.1f s", memory(s.Service.MemoryBytes), s.Service.CPUSeconds))
+	}
+	health := s.Health.Error
+	if s.Health.OK {
+		health = fmt.Sprintf("ok in %.1f ms", s.Health.LatencyMs)
+	}
+	if s.Health.URL != "" {
+		health += " (" + s.Health.URL + ")"
+	}
+	return append(rows, row("health", "%s", health), row("drift", "%s", driftLine(s.Drift)))
+}
+
+func enabled(yes bool) string {
+	if yes {
+		return "enabled"
+	}
+	return "not enabled"
+}
+
+func memory(n int64) string {
+	if n == 0 {
+		return "not accounted"
+	}
+	return bytesText(n)
+}
+
+func driftLine(drift []install.Drift) string {
+	if len(drift) == 0 {
+		return "none"
+	}
+	var parts []string
+	for _, d := range drift {
+		parts = append(parts, d.Target+" "+d.Reason)
+	}
+	return strings.Join(parts, "; ")
+}

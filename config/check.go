@@ -1,0 +1,236 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	apiVersion = "kubelet.config.k8s.io/v1beta1"
+	kind       = "KubeletConfiguration"
+	root       = "kubeletConfiguration" // what problems and positions call the user's fields
+)
+
+// checker holds a KubeletConfiguration against the table of one minor.
+//
+// A kubelet ignores what it does not know in this file, so nobody else tells
+// the user that a setting has no effect.
+type checker struct {
+	minor     Minor
+	positions Positions
+	problems  Problems
+}
+
+func (c *checker) problem(path, hint, format string, args ...any) {
+	c.problems = append(c.problems, Problem{
+		Position: c.positions.of(path), Path: path, Message: fmt.Sprintf(format, args...), Hint: hint,
+	})
+}
+
+// config checks the whole file.
+func (c *checker) config(config map[string]any) {
+	c.object("", root, config)
+	for _, r := range refused {
+		if c.minor < r.since {
+			continue
+		}
+		parts, _ := splitPath(r.field)
+		if value, ok := get(config, parts); ok && value == r.value {
+			c.problem(root+"."+r.field, r.hint, "%v is refused by kubelet %s (since %s)", r.value, c.minor, r.since)
+		}
+	}
+}
+
+// object checks the keys of value against the fields below path. shown is the
+// same place in the words of the user's file: it has "[0]" where path has "[]".
+func (c *checker) object(path, shown string, value map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(value)) {
+		at := below(shown, key)
+		f, known := LookupField(below(path, key))
+		switch {
+		case !known:
+			c.problem(at, suggestField(path, key, c.minor), "unknown field in %s", c.minor)
+		case c.minor < f.Since:
+			c.problem(at, insteadOfField(f.Path, c.minor), "appears in %s, this is %s", f.Since, c.minor)
+		case !f.AcceptedBy(c.minor):
+			c.problem(at, f.Notes, "removed in %s", f.Removed)
+		default:
+			c.value(f, at, value[key])
+		}
+	}
+}
+
+// insteadOfField names the flag that does the same where the field is missing.
+func insteadOfField(path string, m Minor) string {
+	f, ok := LookupFlag(table().flagOfField[path])
+	if !ok || !f.AcceptedBy(m) {
+		return ""
+	}
+	return fmt.Sprintf("use the flag --%s", f.Name)
+}
+
+func (c *checker) value(f Field, at string, value any) {
+	if value == nil {
+		return // null leaves the default
+	}
+	switch f.Path {
+	case "apiVersion":
+		c.exactly(at, apiVersion, value)
+		return
+	case "kind":
+		c.exactly(at, kind, value)
+		return
+	case flushFrequency:
+		if _, number := value.(int64); number {
+			return
+		}
+		if c.minor < flushFrequencyText {
+			c.wrong(at, "a number of nanoseconds (a duration from "+flushFrequencyText.String()+" on)", value)
+			return
+		}
+	}
+	c.typed(f.Type, f.Path, at, value)
+}
+
+func (c *checker) exactly(at, want string, value any) {
+	if value != want {
+		c.problem(at, "", "wanted %q, got %s", want, describe(value))
+	}
+}
+
+// typed checks value against a type of the table, all the way down.
+func (c *checker) typed(fieldType, path, at string, value any) {
+	if itemType, isList := strings.CutPrefix(fieldType, "[]"); isList {
+		list, ok := value.([]any)
+		if !ok {
+			c.wrong(at, wantedType(fieldType), value)
+			return
+		}
+		for i, v := range list {
+			c.typed(itemType, path+"[]", item(at, i), v)
+		}
+		return
+	}
+	if valueType, isMap := strings.CutPrefix(fieldType, "map[string]"); isMap {
+		m, ok := value.(map[string]any)
+		if !ok {
+			c.wrong(at, wantedType(fieldType), value)
+			return
+		}
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if m[key] != nil {
+				c.typed(valueType, path, below(at, key), m[key])
+			}
+		}
+		return
+	}
+	if fieldType == "object" || fieldType == "taint" {
+		if m, ok := value.(map[string]any); ok {
+			c.object(path, at, m)
+		} else if value != nil {
+			c.wrong(at, "a mapping", value)
+		}
+		return
+	}
+	if !scalarFits(fieldType, value) {
+		c.wrong(at, wantedType(fieldType), value)
+	}
+}
+
+func (c *checker) wrong(at, wanted string, value any) {
+	hint := ""
+	switch value.(type) {
+	case bool, int64, float64:
+		if wanted == wantedType("string") {
+			hint = "put it in quotes"
+		}
+	}
+	c.problem(at, hint, "wanted %s, got %s", wanted, describe(value))
+}
+
+var intRange = map[string][2]float64{
+	"int32":  {math.MinInt32, math.MaxInt32},
+	"int64":  {math.MinInt64, math.MaxInt64},
+	"uint32": {0, math.MaxUint32},
+}
+
+func scalarFits(fieldType string, value any) bool {
+	switch fieldType {
+	case "bool":
+		_, ok := value.(bool)
+		return ok
+	case "string":
+		_, ok := value.(string)
+		return ok
+	case "float64":
+		switch value.(type) {
+		case int64, float64:
+			return true
+		}
+		return false
+	case "duration":
+		s, ok := value.(string)
+		if !ok {
+			return false
+		}
+		_, err := time.ParseDuration(s)
+		return err == nil
+	case "quantity":
+		switch v := value.(type) {
+		case string:
+			return isQuantity(v)
+		case int64, float64:
+			return true
+		}
+		return false
+	}
+	if limits, ok := intRange[fieldType]; ok {
+		i, ok := value.(int64)
+		return ok && float64(i) >= limits[0] && float64(i) <= limits[1]
+	}
+	return true // a type that this code does not know is the kubelet's to judge
+}
+
+func wantedType(fieldType string) string {
+	switch fieldType {
+	case "bool":
+		return "true or false"
+	case "string":
+		return "a string"
+	case "int32", "int64":
+		return "a whole number (" + strings.TrimPrefix(fieldType, "int") + " bit)"
+	case "uint32", "uint64":
+		return "a whole number (" + strings.TrimPrefix(fieldType, "uint") + " bit, not negative)"
+	case "float64":
+		return "a number"
+	case "duration":
+		return `a duration like "1m30s"`
+	case "quantity":
+		return `a quantity like "200Mi"`
+	case "object", "taint":
+		return "a mapping"
+	}
+	if itemType, ok := strings.CutPrefix(fieldType, "[]"); ok {
+		return "a list, each " + wantedType(itemType)
+	}
+	if valueType, ok := strings.CutPrefix(fieldType, "map[string]"); ok {
+		return "a mapping, each value " + wantedType(valueType)
+	}
+	return fieldType
+}
+
+// refused are values that have the right type and still end the kubelet at
+// start.
+var refused = []struct {
+	field string
+	value any
+	since Minor
+	hint  string
+}{
+	{"runOnce", true, 32, "run-once mode is gone"},
+	{"memorySwap.swapBehavior", "UnlimitedSwap", 30, "use LimitedSwap or NoSwap"},
+}

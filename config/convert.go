@@ -1,0 +1,236 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The types of flags, as the table writes them.
+const (
+	typeStringList = "stringList (comma separated)"
+	typeMap        = "map[string]string (k=v,...)"
+	typeEviction   = "map[string]string (k<v,...)"
+	typeGates      = "map[string]bool (k=true,...)"
+	typeHeaders    = "map[string][]string (k:v,...)"
+	typeTaints     = "taintList (key=value:effect,...)"
+	typeNUMA       = "list (numa:type=quantity;...)"
+	typeVModule    = "string (pattern=N,...)"
+)
+
+// parseFlag reads a flag's value as the kubelet would, and returns it in the
+// form that the equivalent field takes. It also serves to check the value of a
+// flag that stays a flag.
+func parseFlag(f Flag, value string) (any, error) {
+	switch f.Type {
+	case "bool":
+		b, err := strconv.ParseBool(value)
+		if err != nil {
+			return nil, fmt.Errorf("wanted true or false, got %q", value)
+		}
+		return b, nil
+	case "int", "int32", "int64":
+		bits := 64
+		if f.Type == "int32" || f.Name == "v" {
+			bits = 32
+		}
+		i, err := strconv.ParseInt(value, 0, bits)
+		if err != nil {
+			return nil, fmt.Errorf("wanted %s, got %q", wantedType("int"+strconv.Itoa(bits)), value)
+		}
+		return i, nil
+	case "uint64":
+		u, err := strconv.ParseUint(value, 0, 64)
+		if err != nil {
+			return nil, fmt.Errorf("wanted %s, got %q", wantedType("uint64"), value)
+		}
+		return tidy(u), nil
+	case "float64":
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+			return nil, fmt.Errorf("wanted a number, got %q", value)
+		}
+		return tidy(n), nil
+	case "duration":
+		if _, err := time.ParseDuration(value); err != nil {
+			return nil, fmt.Errorf("wanted %s, got %q", wantedType("duration"), value)
+		}
+		return value, nil
+	case "quantity":
+		if !isQuantity(value) {
+			return nil, fmt.Errorf("wanted %s, got %q", wantedType("quantity"), value)
+		}
+		return value, nil
+	case "ip":
+		// the kubelet takes "" for its own default
+		if value != "" && net.ParseIP(value) == nil {
+			return nil, fmt.Errorf("wanted an IP address, got %q", value)
+		}
+		return value, nil
+	case typeStringList:
+		list := []any{}
+		for _, s := range splitList(value) {
+			list = append(list, s)
+		}
+		return list, nil
+	case typeMap:
+		return parsePairs(value, "=", "KEY=VALUE,...")
+	case typeEviction:
+		return parsePairs(value, "<", "SIGNAL<QUANTITY,...")
+	case typeGates:
+		return parseGates(value)
+	case typeHeaders:
+		return parseHeaders(value)
+	case typeTaints:
+		return parseTaints(value)
+	case typeNUMA:
+		return parseReservedMemory(value)
+	case typeVModule:
+		return parseVModule(value)
+	}
+	return value, nil // the kinds of string
+}
+
+func splitList(value string) []string {
+	if value == "" {
+		return nil
+	}
+	return strings.Split(value, ",")
+}
+
+func parsePairs(value, separator, form string) (map[string]any, error) {
+	pairs := map[string]any{}
+	for _, pair := range splitList(value) {
+		if pair == "" {
+			continue // the kubelet forgives a trailing comma
+		}
+		k, v, found := strings.Cut(pair, separator)
+		if k = strings.TrimSpace(k); !found || k == "" {
+			return nil, fmt.Errorf("wanted %s, got %q", form, pair)
+		}
+		pairs[k] = strings.TrimSpace(v)
+	}
+	return pairs, nil
+}
+
+func parseGates(value string) (any, error) {
+	gates, err := parsePairs(value, "=", "GATE=true,...")
+	if err != nil {
+		return nil, err
+	}
+	for gate, text := range gates {
+		on, err := strconv.ParseBool(text.(string))
+		if err != nil {
+			return nil, fmt.Errorf("wanted true or false for %s, got %q", gate, text)
+		}
+		gates[gate] = on
+	}
+	return gates, nil
+}
+
+func parseHeaders(value string) (any, error) {
+	headers := map[string]any{}
+	for _, pair := range splitList(value) {
+		if pair == "" {
+			continue
+		}
+		k, v, found := strings.Cut(pair, ":")
+		if k = strings.TrimSpace(k); !found || k == "" {
+			return nil, errors.New("wanted NAME:VALUE,...") // without the value: headers carry tokens
+		}
+		values, _ := headers[k].([]any)
+		headers[k] = append(values, strings.TrimSpace(v))
+	}
+	return headers, nil
+}
+
+func parseTaints(value string) (any, error) {
+	taints := []any{}
+	for _, text := range splitList(value) {
+		keyValue, effect, found := strings.Cut(text, ":")
+		key, v, hasValue := strings.Cut(keyValue, "=")
+		if !found || key == "" {
+			return nil, fmt.Errorf("wanted KEY=VALUE:EFFECT,... got %q", text)
+		}
+		switch effect {
+		case "NoSchedule", "PreferNoSchedule", "NoExecute":
+		default:
+			return nil, fmt.Errorf("wanted the effect NoSchedule, PreferNoSchedule or NoExecute, got %q", effect)
+		}
+		taint := map[string]any{"key": key, "effect": effect}
+		if hasValue {
+			taint["value"] = v
+		}
+		taints = append(taints, taint)
+	}
+	return taints, nil
+}
+
+// parseReservedMemory reads "0:memory=1Gi,hugepages-1Gi=2Gi;1:memory=1Gi".
+func parseReservedMemory(value string) (any, error) {
+	nodes := []any{}
+	if value == "" {
+		return nodes, nil
+	}
+	for text := range strings.SplitSeq(value, ";") {
+		number, limits, _ := strings.Cut(text, ":")
+		node, err := strconv.ParseInt(strings.TrimSpace(number), 10, 32)
+		if err != nil || node < 0 || limits == "" {
+			return nil, fmt.Errorf("wanted NUMANODE:memory=QUANTITY,...;... got %q", text)
+		}
+		pairs, err := parsePairs(limits, "=", "TYPE=QUANTITY,...")
+		if err != nil {
+			return nil, err
+		}
+		for kind, q := range pairs {
+			if !isQuantity(q.(string)) {
+				return nil, fmt.Errorf("wanted %s for %s, got %q", wantedType("quantity"), kind, q)
+			}
+		}
+		nodes = append(nodes, map[string]any{"numaNode": node, "limits": pairs})
+	}
+	return nodes, nil
+}
+
+func parseVModule(value string) (any, error) {
+	rules := []any{}
+	for _, text := range splitList(value) {
+		if text == "" {
+			continue
+		}
+		pattern, level, _ := strings.Cut(text, "=")
+		n, err := strconv.ParseInt(level, 10, 32)
+		if err != nil || n < 0 || pattern == "" {
+			return nil, fmt.Errorf("wanted PATTERN=LEVEL,... got %q", text)
+		}
+		rules = append(rules, map[string]any{"filePattern": pattern, "verbosity": n})
+	}
+	return rules, nil
+}
+
+var quantityRE = regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$`)
+
+// isQuantity tells whether s has the form of a Kubernetes quantity: 200Mi, 0.5, 1e3.
+func isQuantity(s string) bool { return quantityRE.MatchString(s) }
+
+// fieldForm turns the parsed value of a flag into what the field of m wants.
+func fieldForm(f Flag, value any, m Minor) any {
+	if f.Field == flushFrequency && m < flushFrequencyText {
+		if d, err := time.ParseDuration(value.(string)); err == nil {
+			return int64(d)
+		}
+	}
+	return value
+}
+
+// Until 1.27 logging.flushFrequency is a number of nanoseconds, unlike every
+// other duration; from 1.28 on it may be a duration in words, too.
+const (
+	flushFrequency           = "logging.flushFrequency"
+	flushFrequencyText Minor = 28
+)

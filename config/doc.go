@@ -1,0 +1,53 @@
+// Package config knows what a kubelet of each release accepts, and renders the
+// flags and the KubeletConfiguration file for one of them.
+//
+// # Why a table
+//
+// A kubelet dies on a flag that it does not know, and silently ignores a
+// configuration field that it does not know. Both lists change with almost
+// every release. So kubeletctl carries them, 1.13 to 1.37, and never writes
+// anything that the target release would refuse or overlook.
+//
+// # Words
+//
+//   - Minor: a Kubernetes minor release; Minor(37) is 1.37. Patch releases
+//     never changed a list.
+//   - Flag: a kubelet command line flag and the minors that accept it, with the
+//     field that says the same, if there is one.
+//   - Field: a KubeletConfiguration field by its dotted path,
+//     "authentication.anonymous.enabled". "path[]" is an item of a list. A dot
+//     inside a key is escaped with a backslash.
+//   - Default: what kubeletctl writes when the user says nothing; see
+//     defaults.go, where each has its reason.
+//   - Retired flag: one that the target release has removed. It is dropped when
+//     that can not change what the kubelet does, replaced when something else
+//     takes the same value, and a problem otherwise; see retired.go.
+//   - Problem: something that the user has to change, with the place where it
+//     was written and a hint. All problems are reported at once.
+//   - Note: something that Render did with a user's flag, and why.
+//
+// # The way through
+//
+// DecodeStrict and LoadKubeletConfiguration read what the user wrote and
+// remember where. ParseSet and SetField lay single values over it. Render
+// checks all of it against the tables for one minor, decides for each flag
+// whether it stays a flag or becomes a field, adds the defaults, and returns
+// both files' content. Render is pure: same input, same bytes.
+//
+// # Adding release 1.38
+//
+// The tables are data/flags.json and data/fields.json, one entry a line.
+//
+//  1. Compare the flags of a 1.38 kubelet's --help with FlagsOf(37), and its
+//     KubeletConfiguration type with the fields.
+//  2. New name: add a line with "since":38. Gone: add "removed":38 to its line.
+//     Newly deprecated: "deprecated":38 with "deprecation" saying
+//     "use-config-file" (a warning only) or "planned-removal". A flag that got a
+//     field: "field" and "fieldSince".
+//  3. A removed flag that was harmless with some or all values: a line in
+//     retired.go. Without one it is a problem for who still uses it.
+//  4. Raise Newest in minor.go; go test ./config -update; read the diff of
+//     testdata.
+//
+// data/compact makes both files anew from the full research tables.
+package config

@@ -1,0 +1,116 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+)
+
+// refuses knows what a kubelet of this release, or kubeletctl, would not take
+// although name exists and value has the right type. Accepted by the flag
+// parser is not the same as accepted.
+func (r *renderer) refuses(name, value string, parsed any) error {
+	switch name {
+	case "config":
+		return errors.New("kubeletctl renders that file; use --config-file to start from one")
+	case "help", "version":
+		return fmt.Errorf("with --%s the kubelet prints and ends", name)
+	case "kubeconfig", "bootstrap-kubeconfig":
+		if r.in.Standalone {
+			return errors.New("a standalone kubelet has no API server to talk to; drop this or --standalone")
+		}
+	case "config-dir":
+		if r.minor < 30 {
+			return fmt.Errorf("before 1.30 the kubelet ends with it, unless KUBELET_CONFIG_DROPIN_DIR_ALPHA is in its environment; this is %s", r.minor)
+		}
+	case "container-runtime":
+		if r.minor >= 24 && value != "remote" {
+			return fmt.Errorf("%q is gone since 1.24, which speaks only CRI: use containerd or CRI-O and --container-runtime-endpoint", value)
+		}
+	case "container-runtime-endpoint":
+		if r.minor >= 26 && value == "" {
+			return errors.New("the kubelet ends when it is empty, since 1.26")
+		}
+	case "runonce":
+		if r.minor >= 32 && parsed == true {
+			return errors.New("run-once mode is gone since 1.32")
+		}
+	case "node-ip":
+		return refusesNodeIP(r.minor, value)
+	case "node-labels":
+		if r.minor >= 16 {
+			return refusesLabels(parsed.(map[string]any))
+		}
+	}
+	return nil
+}
+
+// pairs refuses flags that only work together.
+func (r *renderer) pairs() {
+	const file, dir = "image-credential-provider-config", "image-credential-provider-bin-dir"
+	_, hasFile := r.args[file]
+	_, hasDir := r.args[dir]
+	if hasFile != hasDir && r.minor >= 24 { // before, a gate that is off hides both
+		given, missing := file, dir
+		if hasDir {
+			given, missing = dir, file
+		}
+		r.problem(given, "", "needs --%s beside it", missing)
+	}
+}
+
+func refusesNodeIP(m Minor, value string) error {
+	if value == "" {
+		return nil
+	}
+	ips := strings.Split(value, ",")
+	if len(ips) > 1 && m < 20 {
+		return fmt.Errorf("takes two addresses from 1.20 on, this is %s", m)
+	}
+	for _, ip := range ips {
+		if net.ParseIP(strings.TrimSpace(ip)) == nil {
+			return fmt.Errorf("wanted an IP address, got %q", ip)
+		}
+	}
+	return nil
+}
+
+// Since 1.16 a node may not give itself other labels of Kubernetes' own
+// namespaces: a stolen kubelet credential could else pull workloads to it.
+var (
+	ownLabels = []string{
+		"kubernetes.io/hostname", "kubernetes.io/arch", "kubernetes.io/os",
+		"beta.kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/instance-type",
+		"failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region",
+		"failure-domain.kubernetes.io/zone", "failure-domain.kubernetes.io/region",
+		"topology.kubernetes.io/zone", "topology.kubernetes.io/region",
+		"kubernetes.io/instance-type",
+	}
+	ownLabelNamespaces = []string{"kubelet.kubernetes.io", "node.kubernetes.io"}
+)
+
+func refusesLabels(labels map[string]any) error {
+	var bad []string
+	for label := range labels {
+		namespace, _, found := strings.Cut(label, "/")
+		if !found || !within(namespace, "kubernetes.io", "k8s.io") ||
+			slices.Contains(ownLabels, label) || within(namespace, ownLabelNamespaces...) {
+			continue
+		}
+		bad = append(bad, label)
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	slices.Sort(bad)
+	return fmt.Errorf("since 1.16 a kubelet may not give itself %s; label the node through the API server (kubectl label node)", strings.Join(bad, ", "))
+}
+
+// within tells whether namespace is one of domains or below one.
+func within(namespace string, domains ...string) bool {
+	return slices.ContainsFunc(domains, func(d string) bool {
+		return namespace == d || strings.HasSuffix(namespace, "."+d)
+	})
+}

@@ -1,0 +1,117 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// ParseSet reads FIELD=VALUE, as in `evictionHard.memory\.available=200Mi`.
+//
+// FIELD is a dotted path; a dot inside a key is escaped with a backslash. VALUE
+// is a YAML scalar or flow: 110, true, "text", [a, b], {k: v}; null takes a
+// default back. Where the field is known to hold text, 1 stays the text "1".
+func ParseSet(expr string) (path []string, value any, err error) {
+	field, text, found := strings.Cut(expr, "=")
+	if !found {
+		return nil, nil, fmt.Errorf("%q: want FIELD=VALUE", expr)
+	}
+	field = strings.TrimSpace(field)
+	if strings.ContainsAny(field, "[]") {
+		return nil, nil, fmt.Errorf("%q: a list can not be set by index; give the whole list, as in %s=[a, b]",
+			expr, field[:strings.IndexAny(field, "[]")])
+	}
+	if path, err = splitPath(field); err != nil {
+		return nil, nil, err
+	}
+	if value, err = parseValue(text, holdsText(path)); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", field, err)
+	}
+	return path, value, nil
+}
+
+func parseValue(text string, isText bool) (any, error) {
+	var value any
+	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+		if isText && !startsWithAny(text, `"'[{`) {
+			return text, nil
+		}
+		return nil, fmt.Errorf("%q is not a YAML value (quote it if it is text)", text)
+	}
+	switch value.(type) {
+	case string:
+		return value, nil
+	case nil:
+		if strings.TrimSpace(text) == "" && isText {
+			return "", nil
+		}
+		return nil, nil
+	case map[string]any, []any:
+		// "a: b" is a mapping to YAML, but on a command line it is text
+		if !startsWithAny(text, "[{") {
+			return text, nil
+		}
+	default:
+		if isText {
+			return strings.TrimSpace(text), nil
+		}
+	}
+	return tidy(value), nil
+}
+
+func startsWithAny(text, chars string) bool {
+	text = strings.TrimSpace(text)
+	return text != "" && strings.IndexByte(chars, text[0]) >= 0
+}
+
+// holdsText tells whether the field at path is a string or a value in a map of
+// strings.
+func holdsText(path []string) bool {
+	if f, ok := LookupField(joinPath(path)); ok {
+		return isString(f.Type)
+	}
+	if len(path) < 2 {
+		return false
+	}
+	f, ok := LookupField(joinPath(path[:len(path)-1]))
+	return ok && strings.HasPrefix(f.Type, "map[string]") && isString(strings.TrimPrefix(f.Type, "map[string]"))
+}
+
+func isString(fieldType string) bool {
+	return fieldType == "string" || fieldType == "duration" || fieldType == "quantity"
+}
+
+func joinPath(path []string) string {
+	joined := ""
+	for _, key := range path {
+		joined = below(joined, key)
+	}
+	return joined
+}
+
+// SetField puts value at path, making the maps on the way. It replaces what is
+// there, but never a value by a map of values: that is a mistake in the path.
+func SetField(config map[string]any, path []string, value any) error {
+	if config == nil {
+		return errors.New("no configuration to set a field in")
+	}
+	if len(path) == 0 {
+		return errors.New("no field to set")
+	}
+	level := config
+	for i, key := range path[:len(path)-1] {
+		next, ok := level[key].(map[string]any)
+		if !ok {
+			if old := level[key]; old != nil {
+				return fmt.Errorf("%s is %s, it has no fields", joinPath(path[:i+1]), describe(old))
+			}
+			next = map[string]any{}
+			level[key] = next
+		}
+		level = next
+	}
+	level[path[len(path)-1]] = value
+	return nil
+}

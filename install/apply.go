@@ -1,0 +1,409 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// ApplyOptions say how a plan is carried out.
+type ApplyOptions struct {
+	// Verb is recorded with the generation.
+	Verb string
+	// Release fetches the binary, if the plan needs one.
+	Release *release.Client
+	// Wait bounds the health gate. Zero: there is no gate, and nobody waits for kubelet.
+	Wait time.Duration
+	// Done is called after each step; nil is fine.
+	Done func(Step)
+}
+
+// Outcome is how a change ended.
+type Outcome string
+
+const (
+	// Unchanged: there was nothing to do.
+	Unchanged Outcome = "unchanged"
+	// Healthy: kubelet runs and passed the gate.
+	Healthy Outcome = "healthy"
+	// WaitingForCredentials: all is in place, and kubelet starts when its kubeconfig appears.
+	WaitingForCredentials Outcome = "waiting for credentials"
+	// Queued: the machine is still booting, and systemd starts kubelet when its turn comes.
+	Queued Outcome = "start queued"
+	// Laid: the files are in place, and nobody asked for kubelet to be started or waited for.
+	Laid Outcome = "installed"
+	// Removed: what was installed is gone.
+	Removed Outcome = "removed"
+)
+
+// RolledBackError tells that a change failed and that the host is again as it was before.
+type RolledBackError struct {
+	Cause error
+	// To says what the host is back at.
+	To string
+}
+
+func (e *RolledBackError) Error() string {
+	return fmt.Sprintf("%v; the change was rolled back: %s", e.Cause, e.To)
+}
+func (e *RolledBackError) Unwrap() error { return e.Cause }
+
+// ErrInterrupted tells that the user, or the system, asked for an end.
+var ErrInterrupted = errors.New("interrupted")
+
+const (
+	// undoTimeout bounds the way back, which is gone even if the user asked us to stop.
+	undoTimeout = 2 * time.Minute
+	// undoWait is how long the kubelet of before gets to become healthy again.
+	undoWait = time.Minute
+)
+
+// Apply carries out a change. Up to the commit any failure, and the end of ctx, leads back to the host as it was: then
+// the error is a *RolledBackError, unless nothing but a download had happened. The caller holds the lock.
+func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, error) {
+	if c.Plan.Empty() && c.Have != nil && !c.Have.Snapshot {
+		return Unchanged, h.recordOnly(c)
+	}
+	n, err := h.Store().Next()
+	if err != nil {
+		return "", err
+	}
+	c.Want.stamp(n, o.Verb)
+	before := c.Seen.snapshot(c.Want, c.Have)
+	before.Number, before.Created, before.Verb = n, c.Want.Created, "before"
+	if c.Have != nil {
+		c.Want.Dirs = slices.Clone(c.Have.Dirs)
+	}
+	c.Want.Dirs = append(c.Want.Dirs, c.Seen.MissingDirs...)
+
+	switched, err := h.switchTo(ctx, c, before, o)
+	if err == nil {
+		return h.commit(ctx, c, o)
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", ErrInterrupted, err)
+	}
+	back := h.undo(ctx, c.Want, before)
+	switch {
+	case back != nil:
+		return "", fmt.Errorf("%w; going back failed too: %w", err, back)
+	case switched:
+		return "", &RolledBackError{Cause: err, To: describe(before)}
+	}
+	return "", err
+}
+
+// switchTo does all steps before the commit and waits at the health gate. switched tells whether anything that counts
+// was changed.
+func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o ApplyOptions) (switched bool, err error) {
+	for _, s := range c.Plan.Steps {
+		if s.Cleanup {
+			break
+		}
+		if ctx.Err() != nil {
+			return switched, fmt.Errorf("before %s %s", s.Action, s.Target)
+		}
+		if !switched && s.Action != MakeDir && s.Action != Stage {
+			if err := h.Store().Begin(c.Want, before); err != nil {
+				return false, fmt.Errorf("recording the change: %w", err)
+			}
+			switched = true
+		}
+		if err := h.do(ctx, s, c, o); err != nil {
+			return switched, err
+		}
+		if o.Done != nil {
+			o.Done(s)
+		}
+	}
+	if !switched {
+		if err := h.Store().Begin(c.Want, before); err != nil {
+			return false, fmt.Errorf("recording the change: %w", err)
+		}
+	}
+	if h.gated(c, o) {
+		return switched, h.gate(ctx, c.Want, o.Wait)
+	}
+	return switched, ctx.Err()
+}
+
+// commit makes the change final and then deletes what is left over.
+func (h *Host) commit(ctx context.Context, c *Change, o ApplyOptions) (Outcome, error) {
+	uninstall := c.Want.Snapshot
+	if uninstall {
+		// From here on an interrupted uninstall is not undone but goes on when it is run again.
+		if err := errors.Join(h.Store().point(0), h.Store().Abandon(c.Want.Number)); err != nil {
+			return "", fmt.Errorf("recording the uninstall: %w", err)
+		}
+	} else if err := h.Store().Commit(c.Want); err != nil {
+		return "", fmt.Errorf("committing generation %d: %w", c.Want.Number, err)
+	}
+	h.rememberBinary(c.Want)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	for _, s := range c.Plan.Steps {
+		if !s.Cleanup {
+			continue
+		}
+		if err := h.do(ctx, s, c, o); err != nil {
+			return "", fmt.Errorf("cleaning up after the change, which itself is done: %w", err)
+		}
+		if o.Done != nil {
+			o.Done(s)
+		}
+	}
+	if uninstall {
+		return Removed, h.Store().Erase()
+	}
+	service, _ := c.Want.unit(systemd.KubeletService)
+	switch {
+	case !c.Seen.Live || service.Run != Running:
+		return Laid, nil
+	case !c.Seen.Credentials && !h.up(ctx):
+		return WaitingForCredentials, nil
+	case o.Wait == 0:
+		return Laid, nil
+	case !h.up(ctx):
+		return Queued, nil
+	}
+	return Healthy, nil
+}
+
+func (h *Host) up(ctx context.Context) bool {
+	state, err := h.Units.State(ctx, systemd.KubeletService)
+	return err == nil && state.ActiveState == "active"
+}
+
+// recordOnly updates the record of a host that already is what is wanted: the spec or the trust may be said differently
+// now, with the same result.
+func (h *Host) recordOnly(c *Change) error {
+	c.Want.Number, c.Want.Created, c.Want.Verb, c.Want.By = c.Have.Number, c.Have.Created, c.Have.Verb, c.Have.By
+	c.Want.Dirs, c.Want.URL = c.Have.Dirs, c.Have.URL
+	old, err := json.Marshal(c.Have)
+	if err != nil {
+		return err
+	}
+	new, err := json.Marshal(c.Want)
+	if err != nil || bytes.Equal(old, new) {
+		return err
+	}
+	return h.Store().Commit(c.Want)
+}
+
+// undo leads back to a snapshot.
+func (h *Host) undo(ctx context.Context, from, before *Generation) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	c, err := h.prepare(ctx, before, from)
+	if err != nil {
+		return err
+	}
+	for _, s := range c.Plan.Steps {
+		if err := h.do(ctx, s, c, ApplyOptions{Wait: undoWait}); err != nil {
+			return err
+		}
+	}
+	if service, _ := before.unit(systemd.KubeletService); service.Run == Running && len(c.Plan.Steps) > 0 {
+		if err := h.gate(ctx, before, undoWait); err != nil {
+			h.note("the former kubelet runs again but is not healthy: %v", err)
+		}
+	}
+	return h.Store().Abandon(before.Number)
+}
+
+// Recover undoes a change that a killed run, or a power cut, left half done. It returns a line that says what it did, or
+// nothing. The caller holds the lock.
+func (h *Host) Recover(ctx context.Context) (string, error) {
+	n, pending, err := h.Store().Pending()
+	if err != nil || !pending {
+		return "", err
+	}
+	current, err := h.Store().Current()
+	if err != nil {
+		return "", err
+	}
+	if current != nil && current.Number == n {
+		return "", h.Store().clearPending() // the cut came right after the commit
+	}
+	before, err := h.Store().Before(n)
+	if err != nil {
+		return "", err
+	}
+	wanted, err := h.Store().Wanted(n)
+	if err != nil {
+		return "", err
+	}
+	if err := h.undo(ctx, wanted, before); err != nil {
+		return "", fmt.Errorf("undoing the interrupted change to generation %d: %w", n, err)
+	}
+	return fmt.Sprintf("an earlier run was interrupted while it changed this host; undone: %s", describe(before)), nil
+}
+
+// describe says what a snapshot is, for people.
+func describe(before *Generation) string {
+	if before.Version.IsZero() {
+		return "the host is as it was before the install"
+	}
+	return fmt.Sprintf("kubelet %s is in place again", before.Version)
+}
+
+// do carries out one step.
+func (h *Host) do(ctx context.Context, s Step, c *Change, o ApplyOptions) error {
+	if err := h.act(ctx, s, c, o); err != nil {
+		var job *systemd.JobError
+		if errors.As(err, &job) {
+			return h.explain(ctx, err)
+		}
+		return fmt.Errorf("%s %s: %w", s.Action, s.Target, err)
+	}
+	return nil
+}
+
+func (h *Host) act(ctx context.Context, s Step, c *Change, o ApplyOptions) error {
+	switch s.Action {
+	case Reload:
+		return h.Units.Reload(ctx)
+	case Enable:
+		if err := h.Units.Enable(ctx, s.Target); err != nil {
+			return err
+		}
+		return h.Units.Reload(ctx)
+	case Disable:
+		if err := h.Units.Disable(ctx, s.Target); err != nil {
+			return err
+		}
+		return h.Units.Reload(ctx)
+	case Start:
+		_ = h.Units.ResetFailed(ctx, s.Target) // fails when systemd does not know the unit yet
+		return h.startJob(ctx, s.Target, o, h.Units.Start)
+	case Restart:
+		_ = h.Units.ResetFailed(ctx, s.Target)
+		return h.startJob(ctx, s.Target, o, h.Units.Restart)
+	case Stop:
+		return h.Units.Stop(ctx, s.Target)
+	}
+	name, err := h.Tree.Locate(s.Target)
+	if err != nil {
+		return err
+	}
+	switch s.Action {
+	case MakeDir:
+		return makeDir(name, s.Target)
+	case Stage:
+		return h.stage(ctx, s.file, name, c, o)
+	case Write:
+		return writeText(name, s.file.Mode, s.file)
+	case SetLink:
+		return linkAtomic(s.file.Target, name)
+	case SetMode:
+		return os.Chmod(name, s.file.Mode)
+	case Remove:
+		return removeFile(name)
+	case RemoveDir:
+		_ = os.Remove(name) // it stays when something is in it
+		return nil
+	}
+	return fmt.Errorf("no such action")
+}
+
+// startJob waits for a start as long as the options allow. A start that is still under way then is not a failure of the
+// step: the gate judges it.
+func (h *Host) startJob(ctx context.Context, unit string, o ApplyOptions, start func(context.Context, string) error) error {
+	wait := o.Wait
+	if wait == 0 {
+		wait = 5 * time.Second
+	}
+	bounded, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	err := start(bounded, unit)
+	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	var job *systemd.JobError
+	if o.Wait == 0 && errors.As(err, &job) {
+		h.note("%v", err) // nobody wanted to wait for it, and systemd goes on trying
+		return nil
+	}
+	return err
+}
+
+// makeDir makes one directory. kubelet's own is for root and its group only, as kubelet itself makes it (0750).
+func makeDir(name, target string) error {
+	mode := os.FileMode(0o755)
+	if target == KubeletDir {
+		mode = 0o750
+	}
+	if err := os.Mkdir(name, mode); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// stage fetches a binary into a hidden file beside its place, proves it, and only then gives it its name. The partial
+// file's name holds the digest, so that a later run resumes it and one for another build does not.
+func (h *Host) stage(ctx context.Context, want File, name string, c *Change, o ApplyOptions) error {
+	a := c.Artifact
+	if len(a.URLs) == 0 {
+		fresh, err := o.Release.Artifact(ctx, a.Version, a.Arch, a.Digest)
+		if err != nil {
+			return err
+		}
+		fresh.Trust, fresh.From = a.Trust, a.From // the digest was proved before; it only has to be fetched again
+		a = fresh
+	}
+	partial := filepath.Join(filepath.Dir(name), partialPrefix+path.Base(want.Path)+"-"+a.Digest.Hex[:16])
+	fetched, err := o.Release.Fetch(ctx, a, partial)
+	if err != nil {
+		return err
+	}
+	if err := h.prove(ctx, partial, want, a); err != nil {
+		return errors.Join(err, removeFile(partial))
+	}
+	if err := os.Rename(partial, name); err != nil {
+		return err
+	}
+	for i, f := range c.Want.Files {
+		if f.Path == want.Path {
+			c.Want.Files[i].SHA256 = fetched.SHA256
+		}
+	}
+	c.Want.URL = fetched.URL
+	return syncDir(filepath.Dir(name))
+}
+
+func (h *Host) prove(ctx context.Context, partial string, want File, a release.Artifact) error {
+	if err := os.Chmod(partial, want.Mode); err != nil {
+		return err
+	}
+	return release.Check(ctx, partial, a.Arch, a.Version)
+}
+
+// partialPrefix starts the names of unfinished downloads. They lie beside the finished ones, so that the last step is a
+// rename: no second copy, the SELinux label of the place, and no trouble with a /var that is mounted noexec.
+const partialPrefix = ".part-"
+
+// rememberBinary notes the digest of a binary that was just proved, so that the next run need not read it again.
+func (h *Host) rememberBinary(g *Generation) {
+	binary := g.binary()
+	name, err := h.Tree.Locate(binary.Path)
+	if err != nil || binary.SHA256 == "" {
+		return
+	}
+	if info, err := os.Lstat(name); err == nil {
+		known := loadFingerprints(h.Tree)
+		if key := inodeKey(info); key != "" {
+			known[key] = binary.SHA256
+			known.save(h.Tree)
+		}
+	}
+}

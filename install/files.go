@@ -1,0 +1,84 @@
+package install
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+)
+
+// writeAtomic replaces a file: beside its target, mode before content, fsync, rename, fsync of the directory. A reader
+// sees the old file or the new one, also after a power cut.
+func writeAtomic(name string, mode fs.FileMode, content io.Reader) error {
+	t, err := renameio.NewPendingFile(name, renameio.WithTempDir(filepath.Dir(name)), renameio.WithStaticPermissions(mode))
+	if err != nil {
+		return err
+	}
+	defer t.Cleanup() // does nothing once the file is in place
+	if _, err := io.Copy(t, content); err != nil {
+		return err
+	}
+	if err := t.CloseAtomicallyReplace(); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// writeText puts the content of a Text at name.
+func writeText(name string, mode fs.FileMode, f File) error {
+	content, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	return writeAtomic(name, mode, content)
+}
+
+// linkAtomic replaces whatever is at name by a symlink.
+func linkAtomic(target, name string) error {
+	if err := renameio.Symlink(target, name); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// syncDir makes renames and deletions in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	return errors.Join(err, d.Close())
+}
+
+// removeFile deletes a file; one that is gone already is no error.
+func removeFile(name string) error {
+	if err := os.Remove(name); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// sumFile computes the SHA-256 of a file.
+func sumFile(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("reading %s: %w", name, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,241 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"slices"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Manager is what this package needs of the service manager; systemd.Conn and systemd.Offline have it. Every verb may be
+// called twice.
+type Manager interface {
+	Reload(ctx context.Context) error
+	Enable(ctx context.Context, unit string) error
+	Disable(ctx context.Context, unit string) error
+	Start(ctx context.Context, unit string) error
+	Restart(ctx context.Context, unit string) error
+	Stop(ctx context.Context, unit string) error
+	ResetFailed(ctx context.Context, unit string) error
+	State(ctx context.Context, unit string) (systemd.UnitState, error)
+	Booting(ctx context.Context) bool
+}
+
+// Host is a machine, or the tree of one, and the means to change it.
+type Host struct {
+	Tree  Tree
+	Units Manager
+	// Note gets one line for people, now and then; nil is fine.
+	Note func(string)
+}
+
+func (h *Host) note(format string, args ...any) {
+	if h.Note != nil {
+		h.Note(fmt.Sprintf(format, args...))
+	}
+}
+
+// Store is the record of what was installed there.
+func (h *Host) Store() Store { return Store{h.Tree} }
+
+// Resolve finds the artifact for a spec. An exact version of which a verified binary is on the host costs no request.
+func (h *Host) Resolve(ctx context.Context, s Spec, c *release.Client) (release.Artifact, error) {
+	request, err := release.ParseRequest(s.Version)
+	if err != nil {
+		return release.Artifact{}, err
+	}
+	given, err := s.digest()
+	if err != nil {
+		return release.Artifact{}, err
+	}
+	version, exact := request.Exact()
+	if !exact {
+		if version, err = c.Resolve(ctx, request); err != nil {
+			return release.Artifact{}, err
+		}
+	}
+	installed, err := h.installed(version, s, given)
+	if err != nil || installed != nil {
+		return fromRecord(installed), err
+	}
+	return c.Artifact(ctx, version, s.arch(), given)
+}
+
+// installed finds the newest generation whose binary would do for the spec and is on the host as it was recorded.
+func (h *Host) installed(v release.Version, s Spec, given release.Digest) (*Generation, error) {
+	all, err := h.Store().List()
+	if err != nil {
+		return nil, err
+	}
+	known := loadFingerprints(h.Tree)
+	for _, g := range slices.Backward(all) {
+		binary := g.binary()
+		if g.Version != v || g.Arch != s.arch() || binary.Path != s.binDir()+"/"+binaryName(v) {
+			continue
+		}
+		if !given.IsZero() && given.Hex != binary.SHA256 && given.Hex != binary.SHA512 {
+			continue
+		}
+		if found, err := h.lookAt(binary, known); err == nil && found.sameContent(binary) {
+			return g, nil
+		}
+	}
+	return nil, nil
+}
+
+// fromRecord is the artifact that a generation was made from, identified by the digest that was computed then.
+func fromRecord(g *Generation) release.Artifact {
+	if g == nil {
+		return release.Artifact{}
+	}
+	return release.Artifact{Version: g.Version, Arch: g.Arch, Digest: g.Digest, Trust: g.Trust, From: g.DigestFrom}
+}
+
+// Change is a planned change: what is wanted, what it starts from, and the way.
+type Change struct {
+	Want *Generation
+	// Have is what was installed last; nil on a host without.
+	Have *Generation
+	Seen *Seen
+	Plan *Plan
+	// Artifact is where a binary that has to be staged comes from.
+	Artifact release.Artifact
+}
+
+// Prepare plans the way to a generation that was built. It changes nothing.
+func (h *Host) Prepare(ctx context.Context, b *Built) (*Change, error) {
+	have, err := h.Store().Current()
+	if err != nil {
+		return nil, err
+	}
+	if have != nil && have.Snapshot { // an uninstall did not get to its end
+		all, err := h.Store().List()
+		if err != nil {
+			return nil, err
+		}
+		have = merge(have, all)
+	}
+	// The record of an earlier download of the same binary knows more digests than the release publishes.
+	if g, err := h.installed(b.Version, *b.Spec, b.Digest); err == nil && g != nil {
+		for i, f := range b.Files {
+			if f.Kind == Binary {
+				b.Files[i].SHA256, b.Files[i].SHA512 = g.binary().SHA256, g.binary().SHA512
+				b.URL = g.URL
+			}
+		}
+	}
+	c, err := h.prepare(ctx, b.Generation, have)
+	if err != nil {
+		return nil, err
+	}
+	c.Artifact = b.Artifact
+	return c, nil
+}
+
+func (h *Host) prepare(ctx context.Context, want, have *Generation) (*Change, error) {
+	seen, err := h.Observe(ctx, want, have)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for path, err := range seen.Unreadable {
+		errs = append(errs, fmt.Errorf("looking at %s: %w", path, err))
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return &Change{Want: want, Have: have, Seen: seen, Plan: NewPlan(want, have, seen)}, nil
+}
+
+// PrepareUninstall plans the way back to what the host was before the first install. It returns nil when nothing is
+// installed. It changes nothing.
+func (h *Host) PrepareUninstall(ctx context.Context) (*Change, error) {
+	store := h.Store()
+	current, err := store.Current()
+	if err != nil || current == nil {
+		return nil, err
+	}
+	origin, err := store.Load(0)
+	if err != nil {
+		return nil, err
+	}
+	all, err := store.List()
+	if err != nil {
+		return nil, err
+	}
+	return h.prepare(ctx, origin, merge(current, all))
+}
+
+// merge is everything that any generation installed, with the current one's word first.
+func merge(current *Generation, all []*Generation) *Generation {
+	m := *current
+	m.Files, m.Units, m.Dirs = slices.Clone(current.Files), slices.Clone(current.Units), slices.Clone(current.Dirs)
+	for _, g := range slices.Backward(all) {
+		for _, f := range g.Files {
+			if m.file(f.Path).Kind == Absent {
+				m.Files = append(m.Files, f)
+			}
+		}
+		for _, u := range g.Units {
+			if _, known := m.unit(u.Name); !known {
+				m.Units = append(m.Units, u)
+			}
+		}
+		for _, d := range g.Dirs {
+			if !slices.Contains(m.Dirs, d) {
+				m.Dirs = append(m.Dirs, d)
+			}
+		}
+	}
+	return &m
+}
+
+// Problem is something that keeps this host from running this kubelet, or may.
+type Problem struct {
+	ID       string   `json:"id"`
+	Severity Severity `json:"severity"`
+	Message  string   `json:"message"`
+	Hint     string   `json:"hint,omitempty"`
+}
+
+// Severity of a Problem.
+type Severity string
+
+const (
+	// Failure: it can not work.
+	Failure Severity = "error"
+	// Warning: it works, or may, but not as it should.
+	Warning Severity = "warning"
+	// Info: worth knowing.
+	Info Severity = "info"
+)
+
+// stamp fills in what only the clock and the machine know.
+func (g *Generation) stamp(n int, verb string) {
+	g.Number, g.Verb, g.Created = n, verb, time.Now().UTC().Truncate(time.Second)
+	if u, err := user.Current(); err == nil {
+		g.By = u.Username
+		if sudo := os.Getenv("SUDO_USER"); sudo != "" {
+			g.By = sudo + " (sudo)"
+		}
+	}
+}
+
+// Notes are what rendering had to say about a spec, as lines for people.
+func (b *Built) Notes() []string {
+	var lines []string
+	for _, n := range b.Rendered.Notes {
+		lines = append(lines, fmt.Sprintf("%s: %s (%s)", n.Item, n.What, n.Why))
+	}
+	for _, w := range b.Rendered.Warnings {
+		lines = append(lines, config.Problem(w).Error())
+	}
+	return lines
+}

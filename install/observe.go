@@ -1,0 +1,216 @@
+package install
+
+import (
+	"context"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Seen is what a host really has, of all that some generations speak of.
+type Seen struct {
+	// Live tells that a systemd runs there.
+	Live  bool
+	Files map[string]File
+	Units map[string]systemd.UnitState
+	// MissingDirs are directories that the wanted files need, outermost first.
+	MissingDirs []string
+	// Credentials tells that kubelet has what it needs to reach its API server, or needs none.
+	Credentials bool
+	// Unreadable says what could not be looked at, and why.
+	Unreadable map[string]error
+}
+
+func (s *Seen) needReload() bool {
+	if !s.Live {
+		return false
+	}
+	for _, u := range s.Units {
+		if u.NeedReload {
+			return true
+		}
+	}
+	return false
+}
+
+// Observe reads the state of everything that the generations name; want comes first and says which directories are
+// needed. It changes nothing. What may not be read is listed in Unreadable; the caller decides whether it can go on.
+func (h *Host) Observe(ctx context.Context, want *Generation, others ...*Generation) (*Seen, error) {
+	seen := &Seen{Live: h.Tree.Live(), Files: map[string]File{}, Units: map[string]systemd.UnitState{}, Unreadable: map[string]error{}}
+	known := loadFingerprints(h.Tree)
+	for _, g := range append([]*Generation{want}, others...) {
+		if g == nil {
+			continue
+		}
+		for _, f := range g.Files {
+			if _, done := seen.Files[f.Path]; done {
+				continue
+			}
+			found, err := h.lookAt(f, known)
+			if err != nil {
+				seen.Unreadable[f.Path] = err
+				continue
+			}
+			seen.Files[f.Path] = found
+		}
+		for _, u := range g.Units {
+			if _, done := seen.Units[u.Name]; done {
+				continue
+			}
+			state, err := h.Units.State(ctx, u.Name)
+			if err != nil {
+				return nil, err
+			}
+			seen.Units[u.Name] = state
+		}
+	}
+	if want != nil {
+		for _, f := range want.Files {
+			if err := h.missingDirs(path.Dir(f.Path), &seen.MissingDirs); err != nil {
+				return nil, err
+			}
+		}
+		seen.Credentials = h.haveCredentials(want)
+	}
+	return seen, nil
+}
+
+// haveCredentials tells whether one of the files is there that kubelet waits for.
+func (h *Host) haveCredentials(g *Generation) bool {
+	for _, file := range g.Credentials {
+		if name, err := h.Tree.Locate(file); err == nil {
+			if _, err := os.Stat(name); err == nil {
+				return true
+			}
+		}
+	}
+	return len(g.Credentials) == 0
+}
+
+// missingDirs adds dir and its ancestors to list as far as they do not exist.
+func (h *Host) missingDirs(dir string, list *[]string) error {
+	name, err := h.Tree.Locate(dir)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("%s is not a directory", dir)
+	case err == nil, slices.Contains(*list, dir):
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return nil // whoever may not look may not write either, which is found out elsewhere
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if err := h.missingDirs(path.Dir(dir), list); err != nil {
+		return err
+	}
+	*list = append(*list, dir)
+	return nil
+}
+
+// maxText is the size in bytes up to which a regular file is read as text.
+const maxText = 1 << 20
+
+// lookAt reads what is at the path of f. like says what is expected there.
+func (h *Host) lookAt(like File, known fingerprints) (File, error) {
+	name, err := h.Tree.Locate(like.Path)
+	if err != nil {
+		return File{}, err
+	}
+	found := File{Path: like.Path}
+	info, err := os.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return found, nil
+	}
+	if err != nil {
+		return File{}, err
+	}
+	found.Mode = info.Mode().Perm()
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		found.Kind, found.Mode = Link, 0
+		found.Target, err = os.Readlink(name)
+	case !info.Mode().IsRegular():
+		found.Kind = Other
+	case like.Kind == Binary:
+		found.Kind = Binary
+		if found.SHA256, err = known.sum(name, info); err == nil && like.SHA256 == "" && like.SHA512 != "" {
+			found.SHA512, err = sum512(name)
+		}
+	case info.Size() > maxText:
+		found.Kind, found.source = Text, name
+		found.SHA256, err = known.sum(name, info)
+	default:
+		var content []byte
+		if content, err = os.ReadFile(name); err == nil {
+			found = textFile(like.Path, found.Mode, content)
+		}
+	}
+	return found, err
+}
+
+// sum512 serves a binary that is there already when its release publishes only this digest.
+func sum512(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha512.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// snapshot turns what was seen into a generation: the host as it is, to come back to. A versioned binary that is there
+// at all counts as wanted, so that going back never brings a damaged one back, and one that is not there is not wanted.
+func (seen *Seen) snapshot(want, have *Generation) *Generation {
+	before := &Generation{Snapshot: true}
+	if have != nil {
+		before.Version, before.HealthURL, before.Credentials = have.Version, have.HealthURL, have.Credentials
+	}
+	add := func(g *Generation) {
+		if g == nil {
+			return
+		}
+		for _, f := range g.Files {
+			found := seen.Files[f.Path]
+			if found.Kind == Absent || found.Kind == Other || before.file(f.Path).Kind != Absent {
+				continue
+			}
+			if f.Kind == Binary {
+				found = f
+			}
+			before.Files = append(before.Files, found)
+		}
+		for _, u := range g.Units {
+			state := seen.Units[u.Name]
+			if _, done := before.unit(u.Name); done {
+				continue
+			}
+			run := AsIs
+			if seen.Live {
+				run = Stopped
+				if state.Up() {
+					run = Running
+				}
+			}
+			before.Units = append(before.Units, Unit{Name: u.Name, Enabled: state.Enabled(), Run: run})
+		}
+	}
+	add(want)
+	add(have)
+	return before
+}

@@ -1,0 +1,335 @@
+package install
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Action is what a step does.
+type Action string
+
+const (
+	MakeDir   Action = "mkdir"    // make a directory
+	Stage     Action = "download" // fetch the binary, verify it, put it beside the others
+	Write     Action = "write"    // replace a file
+	SetLink   Action = "link"     // replace a symlink
+	SetMode   Action = "chmod"    // change only the mode
+	Reload    Action = "reload"   // make systemd read the unit files
+	Enable    Action = "enable"
+	Disable   Action = "disable"
+	Start     Action = "start"
+	Restart   Action = "restart"
+	Stop      Action = "stop"
+	Remove    Action = "remove" // delete a file
+	RemoveDir Action = "rmdir"  // delete a directory when nothing is left in it
+)
+
+// Step is one change of the host. Carrying it out twice is the same as once.
+type Step struct {
+	Action Action `json:"action"`
+	// Target is a path, or the name of a unit.
+	Target string `json:"target"`
+	Reason string `json:"reason"`
+	// Cleanup steps delete what the new generation has no use for, and so come after its commit.
+	Cleanup bool `json:"cleanup,omitempty"`
+
+	file File // for Stage, Write, SetLink and SetMode: what the target shall be
+}
+
+// Conflict is a file that is neither what was installed nor what is wanted: somebody else wrote it.
+type Conflict struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+}
+
+// Plan is the way from what was seen to what is wanted.
+type Plan struct {
+	Steps     []Step     `json:"steps"`
+	Conflicts []Conflict `json:"conflicts,omitempty"`
+	// Kept are files that belong to nobody's plan any more but that were edited, so they stay.
+	Kept []Conflict `json:"kept,omitempty"`
+
+	diffs [][]byte
+}
+
+// Empty tells that there is nothing to do.
+func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
+
+// Diff is a unified diff of every text and link that the plan changes.
+func (p *Plan) Diff() []byte { return bytes.Join(p.diffs, nil) }
+
+// has tells whether the plan does this to that.
+func (p *Plan) has(a Action, target string) bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Action == a && s.Target == target })
+}
+
+// NewPlan compares what is wanted with what was last installed (nil: nothing) and with what was seen, and says what to
+// do, in order, and why. It is pure: no clock, no disk, no network.
+//
+// The order is what makes a plan safe to break off: first what disturbs nobody (directories, the binary beside the old
+// one), then the files, then systemd. Deletions are last, marked as Cleanup.
+func NewPlan(want, have *Generation, seen *Seen) *Plan {
+	p := &Plan{}
+	var changed []string // what a running kubelet would not have noticed
+	unitsChanged := false
+
+	for _, dir := range seen.MissingDirs {
+		p.add(MakeDir, dir, "it does not exist", File{})
+	}
+	for _, f := range want.Files {
+		if f.Kind == Binary {
+			p.stage(f, have.file(f.Path), seen.Files[f.Path])
+		}
+	}
+	p.stopUnwanted(want, have, seen)
+	for _, f := range want.Files {
+		if f.Kind == Binary || !p.place(f, have.file(f.Path), seen.Files[f.Path]) {
+			continue
+		}
+		if isUnitFile(f.Path) {
+			unitsChanged = true
+		}
+		if path.Base(f.Path) != systemd.KubeletPath {
+			changed = append(changed, path.Base(f.Path))
+		}
+	}
+	if unitsChanged && seen.Live {
+		p.add(Reload, "systemd", "unit files changed", File{})
+	} else if seen.needReload() {
+		unitsChanged = true
+		p.add(Reload, "systemd", "unit files changed since systemd read them", File{})
+	}
+	for _, u := range want.Units {
+		p.runUnit(u, seen, changed)
+	}
+	p.cleanUp(want, have, seen)
+	return p
+}
+
+func (p *Plan) add(a Action, target, reason string, f File) {
+	p.Steps = append(p.Steps, Step{Action: a, Target: target, Reason: reason, file: f})
+}
+
+// stage plans the download of a binary. A versioned binary that differs from its record is damaged: nobody edits a
+// kubelet, and its proper bytes are known, so this is never a conflict when the record is ours.
+func (p *Plan) stage(want, have, seen File) {
+	switch {
+	case want.same(seen):
+	case want.sameContent(seen):
+		p.add(SetMode, want.Path, modeReason(want, seen), want)
+	case seen.Kind == Absent:
+		p.add(Stage, want.Path, "it is not on this host yet", want)
+	case have.Kind == Binary && have.sameContent(want):
+		p.add(Stage, want.Path, "the file there is not what was installed", want)
+	case have.Kind == Binary && have.sameContent(seen):
+		p.add(Stage, want.Path, "another digest is wanted for this version", want)
+	default:
+		p.Conflicts = append(p.Conflicts, Conflict{want.Path, foreign(seen) + " is there, with another digest"})
+		p.add(Stage, want.Path, "another file is in its place", want)
+	}
+}
+
+// place plans one text or link and tells whether it changes.
+func (p *Plan) place(want, have, seen File) bool {
+	action := Write
+	if want.Kind == Link {
+		action = SetLink
+	}
+	switch {
+	case want.same(seen):
+		return false
+	case want.sameContent(seen):
+		p.add(SetMode, want.Path, modeReason(want, seen), want)
+		return false
+	case seen.Kind == Absent && have.Kind == Absent:
+		p.add(action, want.Path, "new", want)
+	case seen.Kind == Absent:
+		p.add(action, want.Path, "it is missing", want)
+	case have.Kind != Absent && seen.sameContent(have):
+		p.add(action, want.Path, changeReason(seen, want), want)
+	case have.Kind != Absent:
+		p.Conflicts = append(p.Conflicts, Conflict{want.Path, "edited since it was installed"})
+		p.add(action, want.Path, "it was edited: "+changeReason(seen, want), want)
+	default:
+		p.Conflicts = append(p.Conflicts, Conflict{want.Path, foreign(seen) + " is there that kubeletctl did not write"})
+		p.add(action, want.Path, "replaces "+foreign(seen), want)
+	}
+	p.diff(want.Path, seen, want)
+	return true
+}
+
+// stopUnwanted plans to stop and disable what is not wanted, before its files change or go.
+func (p *Plan) stopUnwanted(want, have *Generation, seen *Seen) {
+	names := map[string]Unit{}
+	if have != nil {
+		for _, u := range have.Units {
+			names[u.Name] = Unit{Name: u.Name, Run: Stopped}
+		}
+	}
+	for _, u := range want.Units {
+		names[u.Name] = u
+	}
+	// The path unit first: it must not start kubelet again.
+	for _, name := range []string{systemd.KubeletPath, systemd.KubeletService} {
+		u, known := names[name]
+		state := seen.Units[name]
+		if !known {
+			continue
+		}
+		if u.Run == Stopped && state.Up() {
+			p.add(Stop, name, "it is not wanted to run", File{})
+		}
+		if !u.Enabled && state.Enabled() {
+			p.add(Disable, name, "it is not wanted at boot", File{})
+		}
+	}
+}
+
+// runUnit plans what has to happen to a unit after its files are in place.
+func (p *Plan) runUnit(u Unit, seen *Seen, changed []string) {
+	state := seen.Units[u.Name]
+	if u.Enabled && !state.Enabled() {
+		p.add(Enable, u.Name, "it is not started at boot yet", File{})
+	}
+	if u.Run != Running || !seen.Live {
+		return
+	}
+	pathUnit := u.Name == systemd.KubeletPath
+	switch {
+	case !pathUnit && !seen.Credentials:
+		if state.Up() && len(changed) > 0 {
+			p.add(Restart, u.Name, strings.Join(changed, ", ")+" changed", File{})
+		}
+		// Otherwise its condition would keep it from starting; the path unit waits for the credentials.
+	case !state.Up():
+		p.add(Start, u.Name, "it is not running", File{})
+	case pathUnit && p.has(Write, UnitDir+"/"+u.Name):
+		p.add(Restart, u.Name, u.Name+" changed", File{})
+	case !pathUnit && len(changed) > 0:
+		p.add(Restart, u.Name, strings.Join(changed, ", ")+" changed", File{})
+	}
+}
+
+// cleanUp plans the deletion of what was installed and is not wanted. Binaries of other generations stay for them,
+// unless nothing at all is wanted.
+func (p *Plan) cleanUp(want, have *Generation, seen *Seen) {
+	if have == nil {
+		return
+	}
+	first, unitsRemoved := len(p.Steps), false
+	for _, f := range have.Files {
+		found := seen.Files[f.Path]
+		switch {
+		case want.file(f.Path).Kind != Absent || found.Kind == Absent:
+		case f.Kind == Binary && !want.Snapshot:
+		case !found.sameContent(f):
+			p.Kept = append(p.Kept, Conflict{f.Path, "edited since it was installed"})
+		default:
+			p.add(Remove, f.Path, "it is no longer wanted", f)
+			unitsRemoved = unitsRemoved || isUnitFile(f.Path)
+			p.diff(f.Path, found, File{})
+		}
+	}
+	if unitsRemoved && seen.Live {
+		p.add(Reload, "systemd", "unit files are gone", File{})
+	}
+	for _, dir := range slices.Backward(have.Dirs) {
+		if want.Snapshot && !slices.Contains(seen.MissingDirs, dir) {
+			p.add(RemoveDir, dir, "kubeletctl made it; it stays if anything is in it", File{})
+		}
+	}
+	for i := first; i < len(p.Steps); i++ {
+		p.Steps[i].Cleanup = true
+	}
+}
+
+func (p *Plan) diff(name string, old, new File) {
+	if d := diff.Diff("a"+name, old.text(), "b"+name, new.text()); len(d) > 0 {
+		// The first line repeats the names in a form that patch does not read.
+		if _, rest, ok := bytes.Cut(d, []byte("\n")); ok && bytes.HasPrefix(d, []byte("diff ")) {
+			d = rest
+		}
+		p.diffs = append(p.diffs, d)
+	}
+}
+
+// text is what a diff shows of a file.
+func (f File) text() []byte {
+	switch f.Kind {
+	case Text:
+		if f.source != "" {
+			return []byte("(a file with the SHA-256 " + f.SHA256 + ")\n")
+		}
+		return f.Content
+	case Link:
+		return []byte("-> " + f.Target + "\n")
+	case Binary, Other:
+		return []byte("(" + foreign(f) + ")\n")
+	}
+	return nil
+}
+
+func isUnitFile(p string) bool {
+	return path.Dir(p) == UnitDir && (strings.HasSuffix(p, ".service") || strings.HasSuffix(p, ".path"))
+}
+
+// foreign names what was found at a path.
+func foreign(f File) string {
+	switch f.Kind {
+	case Link:
+		return "a symlink to " + f.Target
+	case Text, Binary:
+		return "a file"
+	}
+	return "something that is not a file"
+}
+
+func modeReason(want, seen File) string {
+	return fmt.Sprintf("its mode is %04o, wanted is %04o", seen.Mode.Perm(), want.Mode.Perm())
+}
+
+// changeReason says in one line how a file changes: the first lines that differ.
+func changeReason(old, new File) string {
+	if new.Kind == Link {
+		return fmt.Sprintf("from %s to %s", old.Target, new.Target)
+	}
+	var gone, come []string
+	for line := range strings.Lines(string(diff.Diff("a", old.text(), "b", new.text()))) {
+		text := strings.TrimRight(strings.TrimSpace(strings.TrimLeft(line, "+-")), " \\")
+		switch {
+		case strings.HasPrefix(line, "--- "), strings.HasPrefix(line, "+++ "), text == "":
+		case strings.HasPrefix(line, "-"):
+			gone = append(gone, text)
+		case strings.HasPrefix(line, "+"):
+			come = append(come, text)
+		}
+	}
+	// A last argument that got a successor differs only by its line continuation.
+	both := func(s string) bool { return slices.Contains(gone, s) && slices.Contains(come, s) }
+	var words []string
+	for _, s := range gone {
+		if !both(s) {
+			words = append(words, "-"+s)
+		}
+	}
+	for _, s := range come {
+		if !both(s) {
+			words = append(words, "+"+s)
+		}
+	}
+	const most = 4
+	if len(words) > most {
+		words = append(words[:most], fmt.Sprintf("and %d more lines", len(words)-most))
+	}
+	if len(words) == 0 {
+		return "its content changes"
+	}
+	return strings.Join(words, ", ")
+}

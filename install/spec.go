@@ -1,0 +1,245 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"runtime"
+	"slices"
+	"strconv"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+const (
+	// SpecAPIVersion and SpecKind are what a spec file must say of itself.
+	SpecAPIVersion = "kubeletctl.dev/v1alpha1"
+	SpecKind       = "KubeletInstallation"
+)
+
+// Spec is what a user wants of a host. Its zero value is a joined node with the newest stable kubelet.
+type Spec struct {
+	APIVersion string `json:"apiVersion,omitempty"`
+	Kind       string `json:"kind,omitempty"`
+	// Version is an exact version, a minor or a channel, as release.ParseRequest reads them.
+	Version string `json:"version,omitempty"`
+	// Sources are directories in release layout (http, https or file URLs), in order of preference.
+	Sources []string `json:"sources,omitempty"`
+	// SHA256 or SHA512 pins the digest of the binary.
+	SHA256 string `json:"sha256,omitempty"`
+	SHA512 string `json:"sha512,omitempty"`
+	// Arch is a Go architecture name; the machine's own when empty.
+	Arch string `json:"arch,omitempty"`
+	// Flags are kubelet flags by name, without dashes; values are scalars.
+	Flags map[string]any `json:"flags,omitempty"`
+	// KubeletConfiguration are fields of that API object.
+	KubeletConfiguration map[string]any `json:"kubeletConfiguration,omitempty"`
+	Paths                SpecPaths      `json:"paths"`
+	// Standalone runs kubelet without an API server.
+	Standalone bool `json:"standalone,omitempty"`
+	// NoStart leaves kubelet stopped, or running as it is; it still starts at the next boot.
+	NoStart bool `json:"noStart,omitempty"`
+}
+
+// SpecPaths are the places that a spec may choose.
+type SpecPaths struct {
+	// BinDir holds the kubelets and the symlink to the active one.
+	BinDir string `json:"binDir,omitempty"`
+}
+
+// ParseSpec reads a spec file. Errors are config.Problems with line and column.
+func ParseSpec(file string, data []byte) (Spec, config.Positions, error) {
+	var s Spec
+	positions, err := config.DecodeStrict(file, data, &s)
+	if err != nil {
+		return Spec{}, nil, err
+	}
+	var problems config.Problems
+	expect := func(key, got, want string) {
+		if got != want {
+			at, known := positions[key]
+			if !known {
+				at.File = file
+			}
+			problems = append(problems, config.Problem{Position: at, Path: key,
+				Message: fmt.Sprintf("is %q", got), Hint: fmt.Sprintf("a spec file says %s: %s", key, want)})
+		}
+	}
+	expect("apiVersion", s.APIVersion, SpecAPIVersion)
+	expect("kind", s.Kind, SpecKind)
+	if len(problems) > 0 {
+		return Spec{}, nil, problems
+	}
+	return s, positions, nil
+}
+
+// arch is the wanted architecture.
+func (s Spec) arch() string {
+	if s.Arch != "" {
+		return s.Arch
+	}
+	return runtime.GOARCH
+}
+
+func (s Spec) binDir() string {
+	if s.Paths.BinDir != "" {
+		return path.Clean(s.Paths.BinDir)
+	}
+	return DefaultBinDir
+}
+
+// digest is the pinned digest; zero when there is none.
+func (s Spec) digest() (release.Digest, error) {
+	switch {
+	case s.SHA256 != "" && s.SHA512 != "":
+		return release.Digest{}, errors.New("sha256 and sha512 are both given: one digest is enough")
+	case s.SHA256 != "":
+		return release.ParseDigest("sha256", s.SHA256)
+	case s.SHA512 != "":
+		return release.ParseDigest("sha512", s.SHA512)
+	}
+	return release.Digest{}, nil
+}
+
+// Check finds what is wrong with a spec whatever version it resolves to, all at once and without any effect.
+func (s Spec) Check() error {
+	var errs []error
+	if _, err := release.ParseRequest(s.Version); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := s.digest(); err != nil {
+		errs = append(errs, err)
+	}
+	if !slices.Contains(release.Architectures(), s.arch()) {
+		errs = append(errs, fmt.Errorf("unknown architecture %q: kubelets exist for %v", s.arch(), release.Architectures()))
+	}
+	if !path.IsAbs(s.binDir()) {
+		errs = append(errs, fmt.Errorf("the binary directory %q is not an absolute path", s.Paths.BinDir))
+	}
+	if err := (&release.Client{Sources: s.Sources}).CheckSources(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := s.flags(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// CheckFor finds what a kubelet of the given minor would not accept, all at once and without any effect.
+func (s Spec) CheckFor(v release.Version, positions config.Positions) error {
+	_, err := s.render(v, positions)
+	return err
+}
+
+// flags are the flags as text.
+func (s Spec) flags() (map[string]string, error) {
+	var errs []error
+	flags := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(s.Flags)) {
+		switch v := s.Flags[name].(type) {
+		case string:
+			flags[name] = v
+		case bool, int, int64:
+			flags[name] = fmt.Sprint(v)
+		case float64:
+			flags[name] = strconv.FormatFloat(v, 'f', -1, 64)
+		default:
+			errs = append(errs, fmt.Errorf("flags.%s: a flag has one value, not %T", name, v))
+		}
+	}
+	return flags, errors.Join(errs...)
+}
+
+func (s Spec) render(v release.Version, positions config.Positions) (*config.Rendered, error) {
+	flags, err := s.flags()
+	if err != nil {
+		return nil, err
+	}
+	return config.Render(config.Input{
+		Minor: config.Minor(v.Minor()), Version: v.String(), ConfigPath: ConfigFile, Flags: flags,
+		Config: s.KubeletConfiguration, Positions: positions, Standalone: s.Standalone, Kubeconfig: Kubeconfig,
+	})
+}
+
+// Built is a generation fresh from a spec, with what there is to say about it.
+type Built struct {
+	*Generation
+	Rendered *config.Rendered
+	Artifact release.Artifact
+}
+
+// Build renders a generation from a spec and the artifact that it resolved to. It is pure. Number, Created and Verb are
+// left to the caller.
+func Build(s Spec, positions config.Positions, a release.Artifact) (*Built, error) {
+	r, err := s.render(a.Version, positions)
+	if err != nil {
+		return nil, err
+	}
+	g := &Generation{
+		Version: a.Version, Arch: a.Arch, Trust: a.Trust, Digest: a.Digest, DigestFrom: a.From,
+		Spec: s.recorded(a.Version), HealthURL: healthURL(r.Fields),
+	}
+	binary := File{Path: path.Join(s.binDir(), binaryName(a.Version)), Kind: Binary, Mode: 0o755}
+	switch a.Digest.Algorithm {
+	case "sha256":
+		binary.SHA256 = a.Digest.Hex
+	case "sha512":
+		binary.SHA512 = a.Digest.Hex
+	}
+	link := path.Join(s.binDir(), binaryLinkName)
+	unit := systemd.KubeletUnit{Binary: link, Args: r.Args, RuntimeEndpoint: runtimeEndpoint(r)}
+	for _, name := range []string{"kubeconfig", "bootstrap-kubeconfig"} {
+		if file, ok := argument(r.Args, name); ok {
+			unit.Credentials = append(unit.Credentials, file)
+		}
+	}
+	g.Credentials = unit.Credentials
+	run := Running
+	if s.NoStart {
+		run = AsIs
+	}
+	g.Files = append(g.Files, binary,
+		textFile(ConfigFile, 0o600, r.Config),
+		File{Path: link, Kind: Link, Target: binaryName(a.Version)},
+		textFile(path.Join(UnitDir, systemd.KubeletService), 0o644, unit.Service()))
+	if len(unit.Credentials) > 0 {
+		g.Files = append(g.Files, textFile(path.Join(UnitDir, systemd.KubeletPath), 0o644, unit.Path()))
+		g.Units = append(g.Units, Unit{Name: systemd.KubeletPath, Enabled: true, Run: run})
+	}
+	g.Units = append(g.Units, Unit{Name: systemd.KubeletService, Enabled: true, Run: run})
+	return &Built{Generation: g, Rendered: r, Artifact: a}, nil
+}
+
+func binaryName(v release.Version) string { return "kubelet-" + v.String() }
+
+// recorded is the spec as it is kept: with the exact version, and without secrets in its URLs.
+func (s Spec) recorded(v release.Version) *Spec {
+	s.APIVersion, s.Kind, s.Version = SpecAPIVersion, SpecKind, v.String()
+	s.Sources = slices.Clone(s.Sources)
+	for i, source := range s.Sources {
+		s.Sources[i] = release.Redact(source)
+	}
+	return &s
+}
+
+// argument finds --name=value.
+func argument(args []string, name string) (string, bool) {
+	prefix := "--" + name + "="
+	for _, arg := range args {
+		if len(arg) > len(prefix) && arg[:len(prefix)] == prefix {
+			return arg[len(prefix):], true
+		}
+	}
+	return "", false
+}
+
+func runtimeEndpoint(r *config.Rendered) string {
+	if endpoint, ok := argument(r.Args, "container-runtime-endpoint"); ok {
+		return endpoint
+	}
+	endpoint, _ := r.Fields["containerRuntimeEndpoint"].(string)
+	return endpoint
+}

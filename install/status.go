@@ -1,0 +1,334 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Status is the truth about a host's kubelet, as far as this user may see it. Its JSON form is a stable interface: keys
+// may be added, none is renamed or removed.
+type Status struct {
+	Installed  bool          `json:"installed"`
+	Version    string        `json:"version,omitempty"`
+	Generation int           `json:"generation,omitempty"`
+	Trust      string        `json:"trust,omitempty"`
+	Digest     string        `json:"digest,omitempty"`
+	State      string        `json:"state"`
+	Service    ServiceStatus `json:"service"`
+	Running    RunningStatus `json:"running"`
+	Health     Health        `json:"health"`
+	Drift      []Drift       `json:"drift"`
+	Problems   []Problem     `json:"problems"`
+}
+
+// ServiceStatus is what systemd says of kubelet.service, in systemd's words.
+type ServiceStatus struct {
+	Unit        string     `json:"unit"`
+	LoadState   string     `json:"loadState"`
+	ActiveState string     `json:"activeState"`
+	SubState    string     `json:"subState"`
+	Enabled     bool       `json:"enabled"`
+	PID         int        `json:"pid"`
+	Since       *time.Time `json:"since,omitempty"`
+	Restarts    int        `json:"restarts"`
+	MemoryBytes int64      `json:"memoryBytes"`
+	CPUSeconds  float64    `json:"cpuSeconds"`
+}
+
+// RunningStatus is what the process itself is, whatever the files say by now.
+type RunningStatus struct {
+	Version string `json:"version,omitempty"`
+	SHA256  string `json:"sha256,omitempty"`
+}
+
+// Drift is one way in which the host is not what was installed.
+type Drift struct {
+	Target string `json:"target"`
+	Reason string `json:"reason"`
+}
+
+// States of a kubelet, as Status.State says them.
+const (
+	StateHealthy      = "healthy"
+	StateUnhealthy    = "unhealthy"
+	StateStarting     = "starting"
+	StateStopped      = "stopped"
+	StateWaiting      = "waiting for credentials"
+	StateNotInstalled = "not installed"
+	StateNotRunning   = "installed in a tree"
+)
+
+// Status reads what there is to know. It changes nothing and needs no privilege; what could not be read is a problem
+// with the ID "unreadable".
+func (h *Host) Status(ctx context.Context) (*Status, error) {
+	s := &Status{State: StateNotInstalled, Drift: []Drift{}, Problems: []Problem{}, Service: ServiceStatus{Unit: systemd.KubeletService}}
+	problem := func(id string, severity Severity, message, hint string) {
+		s.Problems = append(s.Problems, Problem{ID: id, Severity: severity, Message: message, Hint: hint})
+	}
+	current, err := h.Store().Current()
+	if errors.Is(err, fs.ErrPermission) {
+		problem("unreadable", Warning, err.Error(), "run this as root to see all")
+	} else if err != nil {
+		return nil, err
+	}
+	state, err := h.Units.State(ctx, systemd.KubeletService)
+	if err != nil {
+		return nil, err
+	}
+	s.Service.fill(state)
+	if _, pending, err := h.Store().Pending(); err == nil && pending {
+		problem("interrupted-change", Failure, "a run of kubeletctl was interrupted while it changed this host",
+			"the next kubeletctl install or uninstall undoes it first")
+	}
+	if current == nil || current.Snapshot {
+		if current != nil {
+			problem("interrupted-uninstall", Warning, "an uninstall did not get to its end", "run kubeletctl uninstall again")
+		} else if state.LoadState == "loaded" {
+			problem("foreign-kubelet", Info, "a kubelet.service is here that kubeletctl did not install", "")
+		}
+		return s, nil
+	}
+	s.Installed, s.Version, s.Generation = true, current.Version.String(), current.Number
+	s.Trust, s.Digest = string(current.Trust), current.Digest.String()
+
+	seen, err := h.Observe(ctx, current)
+	if err != nil {
+		return nil, err
+	}
+	s.Drift = drift(current, seen)
+	for _, p := range sortedKeys(seen.Unreadable) {
+		problem("unreadable", Warning, fmt.Sprintf("could not check %s: %v", p, cause(seen.Unreadable[p])), "run this as root to see all")
+	}
+	if !h.Tree.Live() {
+		s.State = StateNotRunning
+		return s, nil
+	}
+	if state.MainPID > 0 {
+		s.Running, err = h.running(ctx, state.MainPID, current)
+		if err != nil {
+			problem("unreadable", Warning, fmt.Sprintf("could not look at process %d: %v", state.MainPID, cause(err)), "run this as root to see all")
+		} else if want := current.binary().SHA256; s.Running.SHA256 != want {
+			problem("running-differs", Failure, "the process that runs is not the kubelet that was installed",
+				"systemctl restart kubelet.service starts the installed one")
+		}
+	}
+	h.judge(ctx, s, state, current, seen, problem)
+	return s, nil
+}
+
+// judge sets State and says what is wrong and what to do about it.
+func (h *Host) judge(ctx context.Context, s *Status, state systemd.UnitState, current *Generation, seen *Seen, problem func(string, Severity, string, string)) {
+	if state.ActiveState == "active" {
+		s.Health = Probe(ctx, current.HealthURL)
+	} else {
+		s.Health = Health{URL: current.HealthURL, Error: "kubelet is not running"}
+	}
+	service, _ := current.unit(systemd.KubeletService)
+	switch {
+	case state.ActiveState == "active" && (s.Health.OK || current.HealthURL == ""):
+		s.State = StateHealthy
+	case state.ActiveState == "active":
+		s.State = StateUnhealthy
+		problem("unhealthy", Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, "journalctl -u kubelet.service")
+	case !seen.Credentials && !state.Up():
+		s.State = StateWaiting
+		problem("waiting-for-credentials", Info, "kubelet starts as soon as one of these exists: "+strings.Join(current.Credentials, ", "),
+			"put the node's kubeconfig there, owned by root, mode 0600")
+	case state.SubState == "auto-restart" || state.ActiveState == "failed" || state.Restarts > 0:
+		s.State = StateUnhealthy
+		message := died(state)
+		if entries, err := systemd.Journal(ctx, systemd.KubeletService, "", 60); err == nil {
+			if words := systemd.LastFailure(entries); words != "" {
+				message += ": " + words
+			}
+		}
+		problem("crash-loop", Failure, message, "journalctl -u kubelet.service")
+	case state.Up():
+		s.State = StateStarting
+		problem("starting", Warning, "kubelet is starting", "run kubeletctl status again in a few seconds")
+	default:
+		s.State = StateStopped
+		severity := Failure
+		if service.Run != Running {
+			severity = Info
+		}
+		problem("stopped", severity, "kubelet is not running", "systemctl start kubelet.service")
+	}
+	if state.Restarts > 0 && s.State == StateHealthy {
+		problem("restarts", Warning, fmt.Sprintf("systemd had to start kubelet again %d times", state.Restarts), "journalctl -u kubelet.service")
+	}
+	if len(s.Drift) > 0 {
+		problem("drift", Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl install puts it back")
+	}
+	if len(state.DropIns) > 0 {
+		problem("drop-ins", Info, "local drop-ins change the unit: "+strings.Join(state.DropIns, ", "), "")
+	}
+}
+
+func (s *ServiceStatus) fill(state systemd.UnitState) {
+	s.LoadState, s.ActiveState, s.SubState = state.LoadState, state.ActiveState, state.SubState
+	s.Enabled, s.PID, s.Restarts = state.Enabled(), state.MainPID, state.Restarts
+	s.MemoryBytes, s.CPUSeconds = state.MemoryBytes, state.CPU.Seconds()
+	if !state.Since.IsZero() {
+		s.Since = &state.Since
+	}
+}
+
+// running identifies a process by the file that it executes, which need not be the one that has its name by now.
+func (h *Host) running(ctx context.Context, pid int, current *Generation) (RunningStatus, error) {
+	exe := fmt.Sprintf("/proc/%d/exe", pid)
+	info, err := os.Stat(exe)
+	if err != nil {
+		return RunningStatus{}, err
+	}
+	sum, err := loadFingerprints(h.Tree).sum(exe, info)
+	if err != nil {
+		return RunningStatus{}, err
+	}
+	r := RunningStatus{SHA256: sum}
+	if sum == current.binary().SHA256 {
+		r.Version = current.Version.String()
+		return r, nil
+	}
+	if all, err := h.Store().List(); err == nil {
+		for _, g := range all {
+			if g.binary().SHA256 == sum {
+				r.Version = g.Version.String()
+				return r, nil
+			}
+		}
+	}
+	// Not one of ours: ask it. It runs as root already, so that adds no trust.
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, exe, "--version").Output(); err == nil {
+		r.Version = strings.TrimPrefix(strings.TrimSpace(string(out)), "Kubernetes ")
+	}
+	return r, nil
+}
+
+// Diff compares the host with the current generation. It returns the drift and a unified diff from what was installed to
+// what is there; nil and nothing when nothing is installed.
+func (h *Host) Diff(ctx context.Context) (current *Generation, found []Drift, text []byte, err error) {
+	current, err = h.Store().Current()
+	if err != nil || current == nil || current.Snapshot {
+		return nil, nil, nil, err
+	}
+	seen, err := h.Observe(ctx, current)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	p := &Plan{}
+	for _, f := range current.Files {
+		if there, looked := seen.Files[f.Path]; looked && !f.sameContent(there) {
+			p.diff(f.Path, f, there)
+		}
+	}
+	found = drift(current, seen)
+	for _, name := range sortedKeys(seen.Unreadable) {
+		found = append(found, Drift{name, fmt.Sprintf("could not be checked: %v", cause(seen.Unreadable[name]))})
+	}
+	return current, found, p.Diff(), nil
+}
+
+// drift lists how the host differs from a generation.
+func drift(g *Generation, seen *Seen) []Drift {
+	list := []Drift{}
+	for _, f := range g.Files {
+		found, looked := seen.Files[f.Path]
+		switch {
+		case !looked || f.same(found):
+		case found.Kind == Absent:
+			list = append(list, Drift{f.Path, "missing"})
+		case f.sameContent(found):
+			list = append(list, Drift{f.Path, modeReason(f, found)})
+		case f.Kind == Link && found.Kind == Link:
+			list = append(list, Drift{f.Path, fmt.Sprintf("points to %s instead of %s", found.Target, f.Target)})
+		case f.Kind == Link:
+			list = append(list, Drift{f.Path, "is " + foreign(found) + " instead of a symlink"})
+		case found.Kind == Text || found.Kind == Binary:
+			list = append(list, Drift{f.Path, "edited: " + editReason(f, found)})
+		default:
+			list = append(list, Drift{f.Path, "is " + foreign(found)})
+		}
+	}
+	for _, u := range g.Units {
+		state, looked := seen.Units[u.Name]
+		if looked && u.Enabled && !state.Enabled() {
+			list = append(list, Drift{u.Name, "not enabled"})
+		}
+		if seen.Live && state.NeedReload {
+			list = append(list, Drift{u.Name, "systemd has not read the changed unit file"})
+		}
+		if seen.Live && u.Name == systemd.KubeletPath && u.Run == Running && !state.Up() {
+			list = append(list, Drift{u.Name, "not active"})
+		}
+	}
+	return list
+}
+
+func editReason(want, found File) string {
+	if want.Kind == Binary || len(want.Content) == 0 {
+		return "another digest"
+	}
+	return changeReason(want, found)
+}
+
+// cause takes the path off an error whose message names it anyway.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func sortedKeys(m map[string]error) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Release is one version as the host has it: see History.
+type Release struct {
+	Number  int             `json:"generation"`
+	Current bool            `json:"current"`
+	Created time.Time       `json:"created"`
+	Version release.Version `json:"version"`
+	Verb    string          `json:"verb"`
+	By      string          `json:"by,omitempty"`
+	Trust   release.Trust   `json:"trust"`
+	Binary  string          `json:"binary"`
+}
+
+// History lists what was installed, newest first.
+func (h *Host) History() ([]Release, error) {
+	current, err := h.Store().Current()
+	if err != nil {
+		return nil, err
+	}
+	all, err := h.Store().List()
+	if err != nil {
+		return nil, err
+	}
+	list := []Release{}
+	for _, g := range slices.Backward(all) {
+		list = append(list, Release{Number: g.Number, Current: current != nil && current.Number == g.Number, Created: g.Created,
+			Version: g.Version, Verb: g.Verb, By: g.By, Trust: g.Trust, Binary: path.Base(g.binary().Path)})
+	}
+	return list, nil
+}

@@ -1,0 +1,360 @@
+package install
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// Store keeps generations on disk:
+//
+//	/var/lib/kubeletctl/
+//	  lock                        held by a run that changes something; its content is the pid
+//	  current                     symlink to generations/N; replaced by rename, which is the commit
+//	  pending                     the number of a generation that is being applied
+//	  generations/N/
+//	    generation.json           written last: it marks a complete generation
+//	    before.json               the host as it was right before
+//	    wanted.json               what was about to be installed; only until the commit
+//	    files/SHA256              the bytes of every text of both
+//	  verified.json               see fingerprints
+//
+// generations/0 is the host before the first install.
+type Store struct{ tree Tree }
+
+// LockedError tells that another run holds the lock.
+type LockedError struct {
+	// PID of that run; 0 when it could not be read.
+	PID int
+}
+
+func (e *LockedError) Error() string {
+	if e.PID == 0 {
+		return "another kubeletctl is changing this host"
+	}
+	return fmt.Sprintf("another kubeletctl (pid %d) is changing this host", e.PID)
+}
+
+// Hint says what to do about it.
+func (e *LockedError) Hint() string { return "wait until it is done, then run this again" }
+
+func (s Store) locate(elem ...string) (string, error) {
+	return s.tree.Locate(path.Join(append([]string{StateDir}, elem...)...))
+}
+
+// Lock takes the lock, or fails with a *LockedError. The release function also removes what would be left of a store in
+// which no generation was ever committed, so that a run that came to nothing leaves nothing.
+func (s Store) Lock() (release func(), err error) {
+	dir, err := s.locate()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	name := filepath.Join(dir, "lock")
+	// Whoever held the lock before may have removed the file after we opened it: a lock on a file that nobody else can
+	// find is none, so look again, a bounded number of times.
+	for range 10 {
+		lock := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o644))
+		held, err := lock.TryLock()
+		if errors.Is(err, fs.ErrNotExist) {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("locking %s: %w", name, err)
+		}
+		if !held {
+			pid := 0
+			if text, err := os.ReadFile(name); err == nil {
+				pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+			}
+			return nil, &LockedError{PID: pid}
+		}
+		ours, err1 := lock.Stat()
+		there, err2 := os.Stat(name)
+		if err1 != nil || err2 != nil || !os.SameFile(ours, there) {
+			_ = lock.Close()
+			continue
+		}
+		if err := os.WriteFile(name, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+			_ = lock.Close()
+			return nil, fmt.Errorf("locking %s: %w", name, err)
+		}
+		return func() { s.unlock(lock, dir, name) }, nil
+	}
+	return nil, &LockedError{}
+}
+
+func (s Store) unlock(lock *flock.Flock, dir, name string) {
+	if _, err := os.Lstat(filepath.Join(dir, "current")); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(filepath.Join(dir, "pending")); errors.Is(err, fs.ErrNotExist) {
+			_ = os.RemoveAll(filepath.Join(dir, "generations"))
+			_ = os.Remove(filepath.Join(dir, "verified.json"))
+			_ = os.Remove(name)
+			_ = os.Remove(dir) // stays when something of somebody else's is in it
+		}
+	} else {
+		_ = os.Truncate(name, 0)
+	}
+	_ = lock.Close()
+}
+
+// Current returns the committed generation, or nil when there is none.
+func (s Store) Current() (*Generation, error) {
+	link, err := s.locate("current")
+	if err != nil {
+		return nil, err
+	}
+	target, err := os.Readlink(link)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(path.Base(target))
+	if err != nil {
+		return nil, fmt.Errorf("%s points to %s, which is not a generation", link, target)
+	}
+	return s.Load(n)
+}
+
+// Load reads one generation, with its texts as far as they can be read.
+func (s Store) Load(n int) (*Generation, error) { return s.read(n, "generation.json") }
+
+// Before reads what the host was right before generation n.
+func (s Store) Before(n int) (*Generation, error) { return s.read(n, "before.json") }
+
+// Wanted reads what a pending change was to lead to.
+func (s Store) Wanted(n int) (*Generation, error) { return s.read(n, "wanted.json") }
+
+func (s Store) read(n int, name string) (*Generation, error) {
+	dir, err := s.locate("generations", strconv.Itoa(n))
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return nil, fmt.Errorf("reading generation %d: %w", n, err)
+	}
+	var g Generation
+	if err := json.Unmarshal(data, &g); err != nil {
+		return nil, fmt.Errorf("reading generation %d: %s is damaged: %w", n, name, err)
+	}
+	for i, f := range g.Files {
+		if f.Kind != Text {
+			continue
+		}
+		blob := filepath.Join(dir, "files", f.SHA256)
+		info, err := os.Stat(blob)
+		if err == nil && info.Size() > maxText {
+			g.Files[i].source = blob
+			continue
+		}
+		g.Files[i].Content, err = os.ReadFile(blob)
+		if err != nil && !errors.Is(err, fs.ErrPermission) { // a normal user may still ask for the status
+			return nil, fmt.Errorf("reading generation %d: %w", n, err)
+		}
+	}
+	return &g, nil
+}
+
+// List returns the complete generations from 1 on, oldest first.
+func (s Store) List() ([]*Generation, error) {
+	numbers, err := s.numbers()
+	if err != nil {
+		return nil, err
+	}
+	var all []*Generation
+	for _, n := range numbers {
+		if n == 0 {
+			continue
+		}
+		g, err := s.Load(n)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // its making was interrupted before the last file
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, g)
+	}
+	return all, nil
+}
+
+func (s Store) numbers() ([]int, error) {
+	dir, err := s.locate("generations")
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var numbers []int
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// Next is the number that a new generation gets.
+func (s Store) Next() (int, error) {
+	numbers, err := s.numbers()
+	if err != nil || len(numbers) == 0 {
+		return 1, err
+	}
+	return numbers[len(numbers)-1] + 1, nil
+}
+
+// Begin records a generation that is about to be applied and the host as it is before, and marks the change as pending.
+// The very first one also records generation 0.
+func (s Store) Begin(want, before *Generation) error {
+	if current, err := s.Current(); err != nil {
+		return err
+	} else if current == nil {
+		if err := s.write(0, "generation.json", before); err != nil {
+			return err
+		}
+	}
+	if err := s.write(before.Number, "before.json", before); err != nil {
+		return err
+	}
+	if err := s.write(before.Number, "wanted.json", want); err != nil {
+		return err
+	}
+	return s.mark(before.Number)
+}
+
+// mark writes the pending marker.
+func (s Store) mark(n int) error {
+	name, err := s.locate("pending")
+	if err != nil {
+		return err
+	}
+	return writeAtomic(name, 0o644, strings.NewReader(strconv.Itoa(n)+"\n"))
+}
+
+// Pending returns the number of a generation whose change did not end, and whether there is one.
+func (s Store) Pending() (int, bool, error) {
+	name, err := s.locate("pending")
+	if err != nil {
+		return 0, false, err
+	}
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0, false, fmt.Errorf("%s is damaged: %w", name, err)
+	}
+	return n, true, nil
+}
+
+// Commit makes a generation the current one. From here on an interruption no longer undoes it.
+func (s Store) Commit(g *Generation) error {
+	if err := s.write(g.Number, "generation.json", g); err != nil {
+		return err
+	}
+	if err := s.point(g.Number); err != nil {
+		return err
+	}
+	name, err := s.locate("generations", strconv.Itoa(g.Number), "wanted.json")
+	if err != nil {
+		return err
+	}
+	return removeFile(name)
+}
+
+// point moves current and ends the pending change.
+func (s Store) point(n int) error {
+	link, err := s.locate("current")
+	if err != nil {
+		return err
+	}
+	if err := linkAtomic(path.Join("generations", strconv.Itoa(n)), link); err != nil {
+		return err
+	}
+	return s.clearPending()
+}
+
+func (s Store) clearPending() error {
+	name, err := s.locate("pending")
+	if err != nil {
+		return err
+	}
+	return removeFile(name)
+}
+
+// Abandon forgets a generation whose change was undone.
+func (s Store) Abandon(n int) error {
+	if err := s.clearPending(); err != nil {
+		return err
+	}
+	dir, err := s.locate("generations", strconv.Itoa(n))
+	if err != nil || n == 0 {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+// Erase removes the whole record, after an uninstall.
+func (s Store) Erase() error {
+	link, err := s.locate("current")
+	if err != nil {
+		return err
+	}
+	if err := removeFile(link); err != nil {
+		return err
+	}
+	return s.clearPending() // the rest goes when the lock is released
+}
+
+// write stores a generation: first the texts, by digest, then the record that names them.
+func (s Store) write(n int, name string, g *Generation) error {
+	dir, err := s.locate("generations", strconv.Itoa(n))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "files"), 0o755); err != nil {
+		return err
+	}
+	for _, f := range g.Files {
+		if f.Kind != Text {
+			continue
+		}
+		blob := filepath.Join(dir, "files", f.SHA256)
+		if _, err := os.Lstat(blob); err == nil {
+			continue // named by its content, and complete since it was renamed into place
+		}
+		if err := writeText(blob, 0o600, f); err != nil {
+			return err
+		}
+	}
+	data, err := json.MarshalIndent(g, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeAtomic(filepath.Join(dir, name), 0o644, bytes.NewReader(append(data, '\n')))
+}

@@ -1,0 +1,153 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+)
+
+// Trust is how well the digest of an artifact is known. See the package comment.
+type Trust string
+
+// The kinds of trust, the strongest first.
+const (
+	Given     Trust = "given"
+	Published Trust = "published"
+	Checksum  Trust = "checksum"
+)
+
+// Artifact is one kubelet that can be fetched, and what it must be.
+type Artifact struct {
+	Version Version  `json:"version"`
+	Arch    string   `json:"arch"`
+	URLs    []string `json:"-"` // in order of preference; they may hold secrets
+	Digest  Digest   `json:"digest"`
+	Trust   Trust    `json:"trust"`
+	From    string   `json:"from"` // where the digest is from, for people
+}
+
+// Artifact finds out what a kubelet must be, and where it may be had. With a
+// given digest, or one of the table, that needs no network and does not say
+// that a source has the file: Fetch does. Otherwise the first source that
+// has a usable checksum file decides.
+func (c *Client) Artifact(ctx context.Context, v Version, arch string, given Digest) (Artifact, error) {
+	if err := errors.Join(c.CheckSources(), checkPlatform(v, arch)); err != nil {
+		return Artifact{}, err
+	}
+	a := Artifact{Version: v, Arch: arch}
+	for _, source := range c.sources(v) {
+		a.URLs = append(a.URLs, at(source, binaryPath(v, arch)))
+	}
+	if !given.IsZero() {
+		a.Digest, a.Trust, a.From = given, Given, "command line"
+		return a, nil
+	}
+	if d, found := PublishedDigest(v, arch); found {
+		a.Digest, a.Trust, a.From = d, Published, "table of published digests"
+		return a, nil
+	}
+	d, from, err := c.checksum(ctx, a)
+	if err != nil {
+		return Artifact{}, err
+	}
+	a.Digest, a.Trust, a.From = d, Checksum, Redact(from)
+	return a, nil
+}
+
+// checksum asks the sources in turn for a checksum file.
+func (c *Client) checksum(ctx context.Context, a Artifact) (Digest, string, error) {
+	var failed several
+	missing := &NotFoundError{Version: a.Version, Arch: a.Arch}
+	for _, binary := range a.URLs {
+		d, from, err := c.checksumBeside(ctx, binary)
+		if err == nil {
+			return d, from, nil
+		}
+		if ctx.Err() != nil {
+			return Digest{}, "", fmt.Errorf("asking for the checksum of kubelet %s: %w", a.Version, ctx.Err())
+		}
+		missing.note(binary, err)
+		failed = append(failed, fmt.Errorf("%s: %w", Redact(binary), err))
+	}
+	if len(missing.Tried) == len(failed) {
+		missing.Nearest = c.nearest(ctx, a.Version, a.Arch)
+		return Digest{}, "", missing
+	}
+	return Digest{}, "", &hinted{
+		fmt.Errorf("no checksum for kubelet %s for linux/%s: %w", a.Version, a.Arch, failed),
+		"give its digest with --sha256 or --sha512, or a source that has it over https",
+	}
+}
+
+// checksumBeside reads the checksum file beside a binary, preferably .sha512
+// (from v1.12 on), else .sha256 (from about v1.16 on). The error is that of a
+// missing file only when the binary is missing as well.
+func (c *Client) checksumBeside(ctx context.Context, binary string) (Digest, string, error) {
+	const plain = "plain http can be changed on its way, and a checksum file with it"
+	if insecure(binary) {
+		return Digest{}, "", errors.New(plain)
+	}
+	var err error
+	for _, algorithm := range []string{"sha512", "sha256"} {
+		var body []byte
+		var from string
+		file := suffixed(binary, "."+algorithm)
+		if body, from, err = c.read(ctx, file); err != nil {
+			if notFound(err) {
+				continue
+			}
+			return Digest{}, "", err
+		}
+		if insecure(from) {
+			return Digest{}, "", fmt.Errorf("its checksum file is redirected to %s: %s", Redact(from), plain)
+		}
+		d, err := parseChecksumFile(algorithm, body)
+		if err != nil {
+			return Digest{}, "", fmt.Errorf("its .%s file: %w", algorithm, err)
+		}
+		return d, file, nil
+	}
+	if c.exists(ctx, binary) {
+		return Digest{}, "", errors.New("it is there, without a .sha512 or .sha256 file beside it")
+	}
+	return Digest{}, "", err
+}
+
+// parseChecksumFile reads a checksum file: upstream's have bare hex digits,
+// those of sha256sum(1) a file name after them.
+func parseChecksumFile(algorithm string, body []byte) (Digest, error) {
+	if what := looksLike(body); what != text {
+		return Digest{}, fmt.Errorf("it looks like %s, not like a checksum", what)
+	}
+	fields := strings.Fields(string(body))
+	if len(fields) == 2 && strings.TrimPrefix(fields[1], "*") == "kubelet" {
+		fields = fields[:1]
+	}
+	return ParseDigest(algorithm, strings.Join(fields, " "))
+}
+
+// suffixed appends to the path of a URL, before its query.
+func suffixed(rawURL, suffix string) string {
+	path, query, found := strings.Cut(rawURL, "?")
+	if !found {
+		return path + suffix
+	}
+	return path + suffix + "?" + query
+}
+
+// exists makes the difference between "no such release" and "no checksum".
+func (c *Client) exists(ctx context.Context, rawURL string) bool {
+	if path, local := filePath(rawURL); local {
+		_, err := os.Stat(path)
+		return err == nil
+	}
+	resp, err := c.open(ctx, http.MethodHead, rawURL, 0)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}

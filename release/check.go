@@ -1,0 +1,185 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// machines are the architectures as an ELF header has them.
+var machines = map[string]struct {
+	machine elf.Machine
+	class   elf.Class
+	data    elf.Data
+}{
+	"amd64":   {elf.EM_X86_64, elf.ELFCLASS64, elf.ELFDATA2LSB},
+	"arm":     {elf.EM_ARM, elf.ELFCLASS32, elf.ELFDATA2LSB},
+	"arm64":   {elf.EM_AARCH64, elf.ELFCLASS64, elf.ELFDATA2LSB},
+	"ppc64le": {elf.EM_PPC64, elf.ELFCLASS64, elf.ELFDATA2LSB},
+	"s390x":   {elf.EM_S390, elf.ELFCLASS64, elf.ELFDATA2MSB},
+}
+
+// versionTimeout is how long "kubelet --version" may take. It takes some 50 ms.
+const versionTimeout = 10 * time.Second
+
+// Check looks whether the file at path is a kubelet v for arch: it reads the
+// ELF header and, when this machine can run it, runs it with --version. So the
+// file must be executable by then, and its digest must have been checked.
+func Check(ctx context.Context, path, arch string, v Version) error {
+	if err := checkHeader(path, arch); err != nil {
+		return err
+	}
+	if arch != runtime.GOARCH {
+		return nil
+	}
+	said, err := runVersion(ctx, path)
+	if err != nil {
+		return err
+	}
+	if want := "Kubernetes " + v.String(); strings.TrimSuffix(said, "\n") != want {
+		return &VerifyError{path, fmt.Sprintf("it says that it is %q, it must be %q", strings.TrimSpace(said), want),
+			"the file is another version than its name says: check the source"}
+	}
+	return nil
+}
+
+func checkHeader(path, arch string) error {
+	want, known := machines[arch]
+	if !known {
+		return fmt.Errorf("%q is not an architecture of a kubelet", arch)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, 512)
+	n, err := io.ReadFull(f, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return err
+	}
+	head = head[:n]
+	wrong := func(problem string) error {
+		return &VerifyError{path, problem, "the source does not have a kubelet for linux/" + arch + " there: try another one"}
+	}
+	if !bytes.HasPrefix(head, []byte(elf.ELFMAG)) {
+		return wrong("it is " + looksLike(head) + ", not a program")
+	}
+	if len(head) < 20 {
+		return wrong("it is a program that ends within its header")
+	}
+	class, data := elf.Class(head[elf.EI_CLASS]), elf.Data(head[elf.EI_DATA])
+	var order binary.ByteOrder = binary.LittleEndian
+	if data == elf.ELFDATA2MSB {
+		order = binary.BigEndian
+	}
+	kind, machine := elf.Type(order.Uint16(head[16:])), elf.Machine(order.Uint16(head[18:]))
+	if kind != elf.ET_EXEC && kind != elf.ET_DYN {
+		return wrong("it is a part of a program, not a program")
+	}
+	for name, m := range machines {
+		if m.machine == machine && m.class == class && m.data == data {
+			if name == arch {
+				return nil
+			}
+			return wrong(fmt.Sprintf("it is a program for %s, it must be one for %s", name, arch))
+		}
+	}
+	return wrong(fmt.Sprintf("it is a program for %s %s, it must be one for %s (%s)", machine, class, arch, want.machine))
+}
+
+// runVersion returns what "path --version" prints.
+func runVersion(ctx context.Context, path string) (string, error) {
+	bounded, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	for {
+		var said, complained first4k
+		cmd := exec.CommandContext(bounded, path, "--version")
+		cmd.Env = []string{"LC_ALL=C"}
+		cmd.Dir = "/"
+		cmd.Stdout, cmd.Stderr = &said, &complained
+		cmd.WaitDelay = time.Second
+		err := cmd.Run()
+		switch exit := (*exec.ExitError)(nil); {
+		case err == nil:
+			return string(said), nil
+		case ctx.Err() != nil:
+			return "", fmt.Errorf("running %s --version: %w", path, ctx.Err())
+		case bounded.Err() != nil:
+			return "", &VerifyError{Name: path, Problem: fmt.Sprintf("it did not answer --version in %s", versionTimeout)}
+		case errors.Is(err, syscall.ETXTBSY):
+			// Some other child of ours still holds the file open for writing, from
+			// between fork and exec (golang/go#22315). That is over in a moment.
+			time.Sleep(5 * time.Millisecond)
+		case errors.Is(err, os.ErrPermission):
+			return "", &hinted{fmt.Errorf("running %s --version: %w", path, pathless(err)),
+				"it may lack the x permission, or its file system may be mounted noexec"}
+		case errors.As(err, &exit):
+			problem := fmt.Sprintf("it does not answer --version: %v", err)
+			if line, _, _ := strings.Cut(strings.TrimSpace(string(complained)), "\n"); line != "" {
+				problem += ": " + line
+			}
+			return "", &VerifyError{Name: path, Problem: problem}
+		default:
+			return "", &VerifyError{Name: path, Problem: fmt.Sprintf("it does not run: %v", pathless(err))}
+		}
+	}
+}
+
+// first4k keeps the beginning of what is written to it.
+type first4k []byte
+
+func (b *first4k) Write(p []byte) (int, error) {
+	if room := 4<<10 - len(*b); room > 0 {
+		*b = append(*b, p[:min(room, len(p))]...)
+	}
+	return len(p), nil
+}
+
+const text = "text"
+
+// looksLike says what the beginning of a file that is no kubelet looks like.
+// People have saved the XML error page of the frozen bucket as their kubelet
+// and executed it (kubernetes/kubernetes#127796).
+func looksLike(head []byte) string {
+	start := strings.ToLower(string(bytes.TrimSpace(head[:min(len(head), 512)])))
+	has := func(prefixes ...string) bool {
+		for _, p := range prefixes {
+			if strings.HasPrefix(start, p) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case len(head) == 0:
+		return "an empty file"
+	case has("<?xml", "<error"):
+		return "an XML page, as servers send it with an error"
+	case has("<"):
+		return "an HTML page"
+	case has("#!"):
+		return "a script"
+	case has("{"):
+		return "a JSON document"
+	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
+		return "a gzip archive"
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return "a zip archive"
+	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
+		return "a program"
+	case bytes.ContainsFunc(head, func(r rune) bool { return r < ' ' && !strings.ContainsRune("\t\r\n", r) }):
+		return "some other binary file"
+	}
+	return text
+}

@@ -1,0 +1,137 @@
+package release
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// VerifyError says that a file is there and is not what was asked for.
+type VerifyError struct {
+	Name    string // its path or redacted URL
+	Problem string
+	hint    string
+}
+
+func (e *VerifyError) Error() string { return e.Name + ": " + e.Problem }
+
+// Hint says what to do.
+func (e *VerifyError) Hint() string { return e.hint }
+
+// NotFoundError says that none of the sources has what was asked for.
+type NotFoundError struct {
+	Version Version // zero when a channel or minor was asked for
+	Request Request
+	Arch    string
+	Tried   []Tried
+	Nearest []Version // that do exist, as far as a source can tell
+}
+
+// Tried is one source that was asked, and its answer.
+type Tried struct{ URL, Answer string }
+
+func (e *NotFoundError) Error() string {
+	var b strings.Builder
+	if e.Version.IsZero() {
+		fmt.Fprintf(&b, "no source knows a release for %q", e.Request)
+	} else {
+		fmt.Fprintf(&b, "kubelet %s for linux/%s was not found", e.Version, e.Arch)
+	}
+	for i, t := range e.Tried {
+		fmt.Fprintf(&b, "%s %s: %s", map[bool]string{true: ":", false: ";"}[i == 0], t.URL, t.Answer)
+	}
+	if len(e.Nearest) > 0 {
+		fmt.Fprintf(&b, "; what exists nearby: %s", join(e.Nearest, ", "))
+	}
+	return b.String()
+}
+
+// Hint says what to do.
+func (e *NotFoundError) Hint() string {
+	if len(e.Nearest) > 0 {
+		return "ask for " + join(e.Nearest, " or ")
+	}
+	return "check the version and the sources"
+}
+
+// note adds what a source answered, if it is that it has no such file.
+func (e *NotFoundError) note(rawURL string, err error) {
+	if notFound(err) {
+		e.Tried = append(e.Tried, Tried{Redact(rawURL), err.Error()})
+	}
+}
+
+// notFound says whether an error means that the source does not have the
+// file, so that only another source can help.
+func notFound(err error) bool {
+	if status := (*statusError)(nil); errors.As(err, &status) {
+		return status.code == http.StatusNotFound || status.code == http.StatusGone
+	}
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// SpaceError says that the disk is too small for the download.
+type SpaceError struct {
+	Path       string
+	Need, Free int64
+}
+
+func (e *SpaceError) Error() string {
+	return fmt.Sprintf("%s needs %s of free disk space, there are %s", e.Path, size(e.Need), size(e.Free))
+}
+
+// Hint says what to do.
+func (e *SpaceError) Hint() string { return "free some space on that file system and try again" }
+
+// Unwrap makes errors.Is(err, syscall.ENOSPC) work.
+func (e *SpaceError) Unwrap() error { return syscall.ENOSPC }
+
+// hinted adds to an error what to do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Hint() string  { return e.hint }
+func (e *hinted) Unwrap() error { return e.error }
+
+// statusError is an answer of a server that is not the file.
+type statusError struct {
+	code  int
+	after time.Duration // Retry-After
+}
+
+func (e *statusError) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", e.code, http.StatusText(e.code)))
+}
+
+// networkError is a fault on the way, worth another try.
+type networkError struct{ error }
+
+func (e *networkError) Unwrap() error { return e.error }
+
+// several is errors.Join on one line, for errors that are shown to a person.
+type several []error
+
+func (e several) Error() string   { return join(e, "; ") }
+func (e several) Unwrap() []error { return e }
+
+func join[T any](items []T, separator string) string {
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = fmt.Sprint(item)
+	}
+	return strings.Join(texts, separator)
+}
+
+// size writes a number of bytes for people.
+func size(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}

@@ -1,0 +1,331 @@
+package release
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	getter "github.com/hashicorp/go-getter/v2"
+)
+
+// httpGetter is go-getter's Getter for http and https. The library's own (in
+// v1 and v2 alike) returns success with a wrong file when a server ignores
+// Range, when an older and longer partial file is there, or when a size limit
+// meets a body of unknown length; it neither tries again nor notices a
+// connection that hangs, and follows redirects from https to http.
+//
+// What the library's Request can not carry is in fields. The URL is among
+// them, because the client takes apart the query of the one in the Request.
+type httpGetter struct {
+	client *Client
+	url    string
+	into   *partial
+}
+
+// Detect accepts what the source check has accepted.
+func (g *httpGetter) Detect(req *getter.Request) (bool, error) {
+	return strings.HasPrefix(req.Src, "http://") || strings.HasPrefix(req.Src, "https://"), nil
+}
+
+// Mode is always that of one file.
+func (g *httpGetter) Mode(context.Context, *url.URL) (getter.Mode, error) {
+	return getter.ModeFile, nil
+}
+
+// Get would fetch a directory.
+func (g *httpGetter) Get(context.Context, *getter.Request) error {
+	return errors.New("a release is one file, not a directory")
+}
+
+// GetFile brings the partial file to its end, or leaves in it what came. It
+// goes on with what is there.
+func (g *httpGetter) GetFile(ctx context.Context, _ *getter.Request) error {
+	best := g.into.size
+	return g.client.retry(ctx, g.url, func() (progressed bool, err error) {
+		err = g.try(ctx)
+		// A slow line that breaks every few minutes gets there in the end. A
+		// server that always breaks at the same byte does not count as progress.
+		if progressed = g.into.size >= best+1<<20; progressed {
+			best = g.into.size
+		}
+		return progressed, err
+	})
+}
+
+// try makes one request, from where the partial file ends.
+func (g *httpGetter) try(ctx context.Context) error {
+	resp, err := g.client.open(ctx, http.MethodGet, g.url, g.into.size)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	total := int64(-1)
+	resumed := g.into.size
+	switch code := resp.StatusCode; {
+	case code == http.StatusPartialContent && resumed > 0:
+		var fits bool
+		if total, fits = continues(resp.Header.Get("Content-Range"), resumed); !fits {
+			return g.startOver(ctx, resp)
+		}
+	case code == http.StatusRequestedRangeNotSatisfiable && resumed > 0:
+		// The partial is longer than the file, or as long and wrong.
+		return g.startOver(ctx, resp)
+	case code == http.StatusOK:
+		total = resp.ContentLength
+		resumed = 0
+	default:
+		return answer(resp)
+	}
+	if total > g.client.maxSize() {
+		return g.tooLarge(total)
+	}
+	if err := g.client.checkSpace(g.into, max(total, 0)-g.into.size); err != nil {
+		return err
+	}
+	if resumed == 0 {
+		if err := g.into.truncate(); err != nil {
+			return err
+		}
+	}
+	return g.copy(resp.Body, resumed, total)
+}
+
+// startOver is for a server that has nothing to go on with. It can happen
+// once only: the next request asks for everything.
+func (g *httpGetter) startOver(ctx context.Context, resp *http.Response) error {
+	resp.Body.Close()
+	if err := g.into.truncate(); err != nil {
+		return err
+	}
+	return g.try(ctx)
+}
+
+func (g *httpGetter) copy(body io.Reader, resumed, total int64) error {
+	buffer := make([]byte, 64<<10)
+	name := Redact(g.url)
+	for {
+		n, readErr := body.Read(buffer)
+		if g.into.size+int64(n) > g.client.maxSize() {
+			return g.tooLarge(g.into.size + int64(n))
+		}
+		if _, err := g.into.Write(buffer[:n]); err != nil {
+			return err
+		}
+		if p := g.client.Progress; p != nil && n > 0 {
+			p(Progress{Done: g.into.size, Total: total, URL: name, Resumed: resumed})
+		}
+		switch {
+		case readErr == io.EOF && total >= 0 && g.into.size < total:
+			return &networkError{fmt.Errorf("the body ended after %d of %d bytes", g.into.size, total)}
+		case readErr == io.EOF:
+			return nil
+		case readErr != nil:
+			return readErr
+		}
+	}
+}
+
+func (g *httpGetter) tooLarge(size int64) error {
+	return &VerifyError{Name: Redact(g.url), Problem: fmt.Sprintf("it has %d bytes or more, too many for a kubelet", size)}
+}
+
+// continues says whether a Content-Range goes on from offset, and how large
+// the whole file is (-1: not told).
+func continues(contentRange string, offset int64) (total int64, fits bool) {
+	span, whole, _ := strings.Cut(strings.TrimPrefix(contentRange, "bytes "), "/")
+	first, _, _ := strings.Cut(span, "-")
+	if start, err := strconv.ParseInt(first, 10, 64); err != nil || start != offset {
+		return 0, false
+	}
+	if whole == "*" {
+		return -1, true
+	}
+	total, err := strconv.ParseInt(whole, 10, 64)
+	return total, err == nil && total > offset
+}
+
+// answer turns an answer that is not the file into an error.
+func answer(resp *http.Response) error {
+	e := &statusError{code: resp.StatusCode}
+	if value := resp.Header.Get("Retry-After"); value != "" {
+		if seconds, err := strconv.Atoi(value); err == nil {
+			e.after = time.Duration(seconds) * time.Second
+		} else if when, err := http.ParseTime(value); err == nil {
+			e.after = time.Until(when)
+		}
+	}
+	return e
+}
+
+var (
+	// These two end a chain of redirects for good.
+	errDowngrade = errors.New("refused a redirect from https to plain http")
+	errRedirects = errors.New("more than 10 redirects")
+
+	errStalled = errors.New("stalled") // why a request was cancelled, never seen outside
+)
+
+// transport is one connection pool for the process. It has no limit on the
+// whole of a request: 90 MB take their time. The stall timer of a Client has.
+var transport = sync.OnceValue(func() *http.Transport {
+	return &http.Transport{
+		Proxy: func(r *http.Request) (*url.URL, error) {
+			proxy, err := http.ProxyFromEnvironment(r)
+			if err != nil { // it quotes the value, and with it a password
+				return nil, errors.New("the proxy in the environment (HTTPS_PROXY, HTTP_PROXY) is not a URL")
+			}
+			return proxy, nil
+		},
+		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   15 * time.Second,
+		ResponseHeaderTimeout: 60 * time.Second,
+		IdleConnTimeout:       30 * time.Second,
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true, // the digest is of the bytes that are served
+	}
+})
+
+// open sends a request, for the bytes from offset on. The body of the answer
+// fails when no byte has come for StallTimeout.
+func (c *Client) open(ctx context.Context, method, rawURL string, offset int64) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	body := &stallReader{ctx: ctx, cancel: cancel, wait: orDefault(c.StallTimeout, 30*time.Second)}
+	req, err := http.NewRequestWithContext(ctx, method, rawURL, nil)
+	if err != nil {
+		cancel(nil)
+		return nil, errors.New("it is not a URL")
+	}
+	req.Header.Set("User-Agent", "kubeletctl")
+	req.Header.Set("Accept-Encoding", "identity")
+	if offset > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+	}
+	client := &http.Client{Transport: transport(), CheckRedirect: func(next *http.Request, via []*http.Request) error {
+		if len(via) > 10 {
+			return errRedirects
+		}
+		if via[len(via)-1].URL.Scheme == "https" && next.URL.Scheme != "https" {
+			return errDowngrade
+		}
+		return nil
+	}}
+	body.timer = time.AfterFunc(body.wait, func() { cancel(errStalled) })
+	resp, err := client.Do(req)
+	body.timer.Stop()
+	if err != nil {
+		err = body.fault(err)
+		cancel(nil)
+		return nil, err
+	}
+	body.body = resp.Body
+	resp.Body = body
+	return resp, nil
+}
+
+// stallReader is a body that fails when nothing comes for a while. Only the
+// time spent waiting for the network counts, a slow disk does not.
+type stallReader struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	body   io.ReadCloser
+	timer  *time.Timer
+	wait   time.Duration
+}
+
+func (r *stallReader) Read(p []byte) (int, error) {
+	r.timer.Reset(r.wait)
+	n, err := r.body.Read(p)
+	r.timer.Stop()
+	if err != nil && err != io.EOF {
+		err = r.fault(err)
+	}
+	return n, err
+}
+
+func (r *stallReader) Close() error {
+	r.timer.Stop()
+	r.cancel(nil)
+	return r.body.Close()
+}
+
+// fault makes an error of net/http one that can be shown and retried.
+func (r *stallReader) fault(err error) error {
+	if context.Cause(r.ctx) == errStalled {
+		return &networkError{fmt.Errorf("no data for %s", r.wait)}
+	}
+	if r.ctx.Err() != nil {
+		return r.ctx.Err()
+	}
+	// url.Error quotes the URL with its query; after a redirect it is one that
+	// the user has never seen, and signed.
+	for e := (*url.Error)(nil); errors.As(err, &e); {
+		err = e.Err
+	}
+	if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) ||
+		errors.Is(err, errDowngrade) || errors.Is(err, errRedirects) {
+		return err
+	}
+	return &networkError{err}
+}
+
+// retry calls try until it succeeds, fails for good or has failed too often
+// in a row without progress.
+func (c *Client) retry(ctx context.Context, rawURL string, try func() (progressed bool, err error)) error {
+	const longest = 10 * time.Second
+	pause := orDefault(c.Backoff, 500*time.Millisecond)
+	for left := orDefault(c.Retries, 4) - 1; ; left-- {
+		progressed, err := try()
+		if progressed {
+			left = orDefault(c.Retries, 4) - 1
+			pause = orDefault(c.Backoff, 500*time.Millisecond)
+		}
+		after, worth := worthRetry(err)
+		if err == nil || !worth || left <= 0 || ctx.Err() != nil {
+			return err
+		}
+		// Jitter keeps a fleet that was started at once from coming back at once.
+		wait := max(after, pause/2+rand.N(pause/2+1))
+		if c.Note != nil {
+			c.Note(fmt.Sprintf("retrying %s in %s: %v", Redact(rawURL), wait.Round(10*time.Millisecond), err))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		pause = min(2*pause, longest)
+	}
+}
+
+// longestAfter is the longest Retry-After that is waited for. When a server
+// wants more, the next source is the better choice.
+const longestAfter = 60 * time.Second
+
+// worthRetry says whether an error may be gone in a moment, and how long the
+// server wants to be left alone.
+func worthRetry(err error) (after time.Duration, worth bool) {
+	if status := (*statusError)(nil); errors.As(err, &status) {
+		busy := status.code == http.StatusRequestTimeout || status.code == http.StatusTooManyRequests || status.code >= 500
+		return status.after, busy && status.after <= longestAfter
+	}
+	network := (*networkError)(nil)
+	return 0, errors.As(err, &network)
+}
+
+func orDefault[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}

@@ -1,0 +1,48 @@
+package systemd
+
+import "time"
+
+// UnitState is what systemd says of one unit, in its own words (org.freedesktop.systemd1(5)).
+type UnitState struct {
+	Name string
+	// LoadState is "loaded", "not-found", "masked" or "error".
+	LoadState string
+	// ActiveState is "active", "activating", "inactive", "failed" and so on; SubState is finer ("running", "auto-restart").
+	ActiveState, SubState string
+	// UnitFileState is "enabled", "disabled", "masked", "static", or empty when there is no unit file.
+	UnitFileState string
+	// Result of the last run: "success", "exit-code", "signal", "timeout", "condition" ...
+	Result string
+	// ExitStatus of the last main process.
+	ExitStatus int
+	// ConditionFailed tells that a Condition kept the unit from starting when it was last asked to.
+	ConditionFailed bool
+	// NeedReload tells that files of the unit changed since systemd read them.
+	NeedReload bool
+	// DropIns are the paths of the drop-in files that apply.
+	DropIns []string
+	MainPID int
+	// Restarts counts automatic restarts since the unit was last started by hand.
+	Restarts int
+	// Since is when the unit became active; zero when it is not.
+	Since time.Time
+	// MemoryBytes and CPU are zero when systemd does not account for the unit.
+	MemoryBytes int64
+	CPU         time.Duration
+	// InvocationID names this run of the unit in the journal.
+	InvocationID string
+}
+
+// Enabled tells whether the unit is started at boot.
+func (s UnitState) Enabled() bool {
+	return s.UnitFileState == "enabled" || s.UnitFileState == "enabled-runtime"
+}
+
+// Up tells whether the unit runs or is on its way there, which includes waiting for an automatic restart.
+func (s UnitState) Up() bool {
+	switch s.ActiveState {
+	case "active", "activating", "reloading":
+		return true
+	}
+	return false
+}
