@@ -110,7 +110,7 @@ func (a *app) begin(c *cobra.Command) error {
 // host opens the host, or the tree that --root names. Close it with the function that comes with it.
 func (a *app) host() (*install.Host, func(), error) {
 	h := &install.Host{Tree: install.Tree{Root: a.root}, Note: a.note}
-	if !h.Tree.Live() {
+	if a.root != "/" {
 		h.Units = systemd.Offline{Locate: h.Tree.Locate}
 		return h, func() {}, nil
 	}
@@ -121,7 +121,7 @@ func (a *app) host() (*install.Host, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.Units = conn
+	h.Units, h.Live = conn, true
 	return h, conn.Close, nil
 }
 

@@ -120,7 +120,7 @@ func (h *Host) explain(ctx context.Context, err error) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
-	for gate.LastWords == "" && ctx.Err() == nil && h.Tree.Live() {
+	for gate.LastWords == "" && ctx.Err() == nil && h.Live {
 		entries, err := systemd.Journal(ctx, systemd.KubeletService, "", 60)
 		if err != nil {
 			break

@@ -32,6 +32,8 @@ type Manager interface {
 type Host struct {
 	Tree  Tree
 	Units Manager
+	// Live tells that Units is a systemd that runs, so that there are services to start, stop and ask.
+	Live bool
 	// Note gets one line for people, now and then; nil is fine.
 	Note func(string)
 }

@@ -44,7 +44,7 @@ func (s *Seen) needReload() bool {
 // Observe reads the state of everything that the generations name; want comes first and says which directories are
 // needed. It changes nothing. What may not be read is listed in Unreadable; the caller decides whether it can go on.
 func (h *Host) Observe(ctx context.Context, want *Generation, others ...*Generation) (*Seen, error) {
-	seen := &Seen{Live: h.Tree.Live(), Files: map[string]File{}, Units: map[string]systemd.UnitState{}, Unreadable: map[string]error{}}
+	seen := &Seen{Live: h.Live, Files: map[string]File{}, Units: map[string]systemd.UnitState{}, Unreadable: map[string]error{}}
 	known := loadFingerprints(h.Tree)
 	for _, g := range append([]*Generation{want}, others...) {
 		if g == nil {

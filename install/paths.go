@@ -26,13 +26,10 @@ type Tree struct {
 	Root string
 }
 
-// Live tells whether the tree is the host itself.
-func (t Tree) Live() bool { return t.Root == "/" }
-
 // Locate maps a path of the tree to one that can be opened. Symlinks in the directory part are followed inside the tree,
 // so that an absolute symlink of an image never leads out to the machine that bakes it; the last element is not followed.
 func (t Tree) Locate(p string) (string, error) {
-	if t.Live() {
+	if t.Root == "/" {
 		return p, nil
 	}
 	dir, err := securejoin.SecureJoin(t.Root, path.Dir(p))

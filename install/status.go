@@ -110,7 +110,7 @@ func (h *Host) Status(ctx context.Context) (*Status, error) {
 	for _, p := range sortedKeys(seen.Unreadable) {
 		problem("unreadable", Warning, fmt.Sprintf("could not check %s: %v", p, cause(seen.Unreadable[p])), "run this as root to see all")
 	}
-	if !h.Tree.Live() {
+	if !h.Live {
 		s.State = StateNotRunning
 		return s, nil
 	}

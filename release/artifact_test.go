@@ -207,10 +207,11 @@ func TestChecksumFromTheSecureSource(t *testing.T) {
 func TestNotFound(t *testing.T) {
 	t.Parallel()
 	dir := tree(t, kubelet, "v1.37.0", untabled, "v1.38.1")
-	if err := mirror.WriteTree(dir, mirror.Release{Version: "v1.37.1", Arch: "s390x", Binary: kubelet}); err != nil {
+	_, web := serve(t, dir)
+	other := tree(t, kubelet, "v1.37.0", untabled)
+	if err := mirror.WriteTree(other, mirror.Release{Version: "v1.37.5", Arch: "s390x", Binary: kubelet}); err != nil {
 		t.Fatal(err)
 	}
-	_, web := serve(t, dir)
 	_, empty := serve(t, t.TempDir())
 	for _, test := range []struct {
 		name, version string
@@ -222,7 +223,8 @@ func TestNotFound(t *testing.T) {
 		{"marker", "v1.37.9", []string{web}, release.Digest{}, "v1.37.2", "ask for v1.37.2"},
 		{"marker, found by Fetch", "v1.37.9", []string{web}, digestOf(kubelet), "v1.37.2", "ask for v1.37.2"},
 		{"directory", "v1.37.9", []string{"file://" + dir}, release.Digest{}, "v1.37.2, v1.38.1", "ask for v1.37.2 or v1.38.1"},
-		{"directory, other arch", "v1.37.1", []string{"file://" + dir}, release.Digest{}, "v1.37.0, v1.37.2", "ask for v1.37.0 or v1.37.2"},
+		{"directory, other arch", "v1.37.9", []string{"file://" + other}, release.Digest{}, "v1.37.2", "ask for v1.37.2"},
+		{"directory, in between", "v1.37.1", []string{"file://" + other}, release.Digest{}, "v1.37.0, v1.37.2", "ask for v1.37.0 or v1.37.2"},
 		{"table", "v1.36.99", []string{empty}, release.Digest{}, "v1.36.4", "ask for v1.36.4"},
 		{"nothing near", "v1.99.0", []string{empty}, release.Digest{}, "", "check the version and the sources"},
 		{"two sources", "v1.37.9", []string{empty, "file://" + dir}, release.Digest{}, "v1.37.2", ""},

@@ -63,8 +63,9 @@ func TestFetch(t *testing.T) {
 		{name: "other content once", faults: []mirror.Fault{{Body: "\x7fELF other", Times: 1}}, requests: []string{"", ""}},
 		{name: "html page", faults: []mirror.Fault{{Body: page}}, requests: []string{"", ""}, verify: "it is an HTML page, not a kubelet"},
 		{name: "empty body", faults: []mirror.Fault{{Body: " "}}, requests: []string{"", ""}, verify: "not a kubelet"},
-		{name: "too large", maxSize: 1000, requests: []string{"", ""}, verify: "too many for a kubelet"},
-		{name: "too large, length not told", maxSize: 1000, faults: []mirror.Fault{{NoLength: true}}, requests: []string{"", ""}, verify: "too many for a kubelet"},
+		{name: "other content, then gone", faults: []mirror.Fault{{Body: "\x7fELF other", Times: 1}, {Status: 404}}, requests: []string{"", ""}, verify: "its sha256 is"},
+		{name: "too large", maxSize: 100_000, requests: []string{"", ""}, verify: "too many for a kubelet"},
+		{name: "too large, length not told", maxSize: 100_000, faults: []mirror.Fault{{NoLength: true}}, requests: []string{"", ""}, verify: "too many for a kubelet"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +97,12 @@ func TestFetch(t *testing.T) {
 					t.Fatalf("got %v", err)
 				}
 				contains(t, err.Error(), test.verify, web)
-				contains(t, hint(err)+"digest that was given", "digest that was given")
+				if strings.HasPrefix(test.verify, "its sha256") {
+					contains(t, hint(err), "digest that was given")
+				}
+				if test.name == "too large" && len(progress) > 0 {
+					t.Errorf("the body was read: %+v", progress)
+				}
 			case test.problem != "":
 				if err == nil || errors.As(err, &wrong) {
 					t.Fatalf("got %v", err)
@@ -270,6 +276,21 @@ func TestFetchForeignPartialOnlySource(t *testing.T) {
 	checkFile(t, path, kubelet)
 }
 
+// Two wrong files are enough.
+func TestFetchGivesUp(t *testing.T) {
+	t.Parallel()
+	wrong := tree(t, []byte("other"), untabled)
+	_, first := serve(t, wrong)
+	_, second := serve(t, wrong)
+	third, thirdURL := serve(t, wrong)
+	c := client(first, second, thirdURL)
+	a, _ := c.Artifact(t.Context(), version(t, untabled), "amd64", digestOf(kubelet))
+	_, err := c.Fetch(t.Context(), a, filepath.Join(t.TempDir(), "partial"))
+	if verify := (*release.VerifyError)(nil); !errors.As(err, &verify) || len(third.Log()) > 0 {
+		t.Errorf("got %v, requests %v", err, third.Log())
+	}
+}
+
 func TestFetchSHA512(t *testing.T) {
 	t.Parallel()
 	server, web := serve(t, tree(t, kubelet, untabled))
@@ -355,7 +376,8 @@ func TestFetchCancelled(t *testing.T) {
 	t.Parallel()
 	server, web := serve(t, tree(t, kubelet, untabled))
 	server.Fault("kubelet", mirror.Fault{StallAfter: 50_000, Times: 1})
-	c := client(web, "file:///does/not/exist")
+	// The second source must not be touched: a copy would begin by deleting the partial file.
+	c := client(web, "file://"+tree(t, kubelet, untabled))
 	ctx, cancel := context.WithCancel(t.Context())
 	c.Progress = func(p release.Progress) {
 		if p.Done == 50_000 {

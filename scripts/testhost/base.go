@@ -85,11 +85,11 @@ func Base(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(CacheDir(), 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := lock(ctx, tree+".lock")
+	locked, err := lock(ctx, tree+".lock")
 	if err != nil {
 		return "", fmt.Errorf("waiting for the base tree: %w", err)
 	}
-	defer unlock()
+	defer locked.Close()
 
 	marker := tree + ".complete"
 	if intact(tree, marker) {
@@ -101,7 +101,7 @@ func Base(ctx context.Context) (string, error) {
 	if err := removeTree(tree); err != nil {
 		return "", fmt.Errorf("removing an incomplete base tree: %w", err)
 	}
-	if err := makeBase(ctx, tree); err != nil {
+	if err := makeBase(ctx, tree, locked); err != nil {
 		return "", fmt.Errorf("making the base tree: %w", err)
 	}
 	// The marker must not outlive a crash that the tree does not survive.
@@ -121,8 +121,8 @@ func intact(tree, marker string) bool {
 	return true
 }
 
-func makeBase(ctx context.Context, tree string) error {
-	err := build(ctx, "debootstrap", "--variant=minbase", "--include="+strings.Join(bootstrapPackages, ","), suite, tree)
+func makeBase(ctx context.Context, tree string, locked *os.File) error {
+	err := build(ctx, locked, "debootstrap", "--variant=minbase", "--include="+strings.Join(bootstrapPackages, ","), suite, tree)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func makeBase(ctx context.Context, tree string) error {
 	script := `mount -t proc proc "$1/proc"
 exec chroot "$1" sh -ec 'apt-get -q update; apt-get -qy --no-install-recommends install "$@"; apt-get clean' "$@"`
 	args := append([]string{"-m", "-p", "-f", "--kill-child", "sh", "-ec", script, "sh", tree}, aptPackages...)
-	if err := build(ctx, "unshare", args...); err != nil {
+	if err := build(ctx, locked, "unshare", args...); err != nil {
 		return err
 	}
 
@@ -163,10 +163,12 @@ exec chroot "$1" sh -ec 'apt-get -q update; apt-get -qy --no-install-recommends 
 }
 
 // build runs one step of makeBase in a process group of its own, so that a
-// cancelled step does not go on in its children.
-func build(ctx context.Context, name string, args ...string) error {
+// cancelled step does not go on in its children. They share the lock: when this
+// process is killed, whoever is next waits for them to end as well.
+func build(ctx context.Context, locked *os.File, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8")
+	cmd.ExtraFiles = []*os.File{locked}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
@@ -176,8 +178,9 @@ func build(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// lock takes an exclusive lock on path, across processes; it does not outlive its holder.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
+// lock takes an exclusive lock on path, across processes. It is held until the
+// file is closed by all who have it.
+func lock(ctx context.Context, path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
@@ -185,7 +188,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return f, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
 			f.Close()

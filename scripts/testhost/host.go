@@ -105,11 +105,11 @@ func create(ctx context.Context, o Options) (*Host, error) {
 	if err := os.MkdirAll(hostsDir(), 0o755); err != nil {
 		return nil, err
 	}
-	unlock, err := lock(ctx, hostsDir()+".lock")
+	locked, err := lock(ctx, hostsDir()+".lock")
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer locked.Close()
 	h := &Host{dir: filepath.Join(hostsDir(), fmt.Sprintf("%s-%d", o.Name, os.Getpid())), log: o.Log}
 	if err := os.Mkdir(h.dir, 0o755); err != nil {
 		return nil, err
@@ -417,6 +417,10 @@ func (h *Host) Close() error {
 	// finds a host, goes last.
 	if err := removeCgroups(h.machine()); err != nil {
 		return fmt.Errorf("removing the control groups of host %s: %w", h.Name(), err)
+	}
+	// systemd-nspawn leaves this one when it is killed.
+	if err := os.Remove(filepath.Join("/run/systemd/nspawn/propagate", h.machine())); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	if err := removeTree(h.dir); err != nil {
 		return fmt.Errorf("removing host %s: %w", h.Name(), err)

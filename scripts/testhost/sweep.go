@@ -19,11 +19,11 @@ func Sweep() error {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	unlock, err := lock(ctx, hostsDir()+".lock")
+	locked, err := lock(ctx, hostsDir()+".lock")
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer locked.Close()
 
 	// A directory without a record is one whose removal was interrupted.
 	entries, err := os.ReadDir(hostsDir())

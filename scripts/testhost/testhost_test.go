@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -210,6 +211,14 @@ func TestFailedStart(t *testing.T) {
 			}
 			checkGone(t, &Host{dir: dir})
 		})
+	}
+}
+
+func TestNspawnKilled(t *testing.T) {
+	t.Parallel()
+	h := start(t, Options{}) // whose cleanup is the test
+	if err := h.nspawn().signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
 	}
 }
 

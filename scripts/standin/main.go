@@ -1,0 +1,157 @@
+// Command standin keeps the contract that kubeletctl sees of a kubelet, for fast tests; it runs no pod and never ships.
+//
+// It prints its version, dies on flags that a kubelet of that version does not accept, reads the KubeletConfiguration,
+// tells systemd that it is ready and answers on /healthz. It is built for a version:
+//
+//	go build -ldflags '-X main.version=v1.37.2' ./scripts/standin
+//
+// The file /run/standin makes it misbehave, one line a version, read at every start:
+//
+//	v1.37.2 crash            ends at once with an error
+//	v1.37.2 crash-after 1s   ends after it was ready
+//	v1.37.2 hang             never says that it is ready
+//	v1.37.2 sick             is ready, but /healthz answers 500
+//	v1.37.2 sick-after 1s    is healthy at first
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubeletctl/kubeletctl/config"
+)
+
+var version = "v1.37.2" // set by the linker
+
+const orders = "/run/standin"
+
+func main() {
+	flags, err := parse(os.Args[1:])
+	if err != nil {
+		fail("command failed", err)
+	}
+	if _, asked := flags["version"]; asked {
+		fmt.Println("Kubernetes " + version)
+		return
+	}
+	if err := run(flags["config"]); err != nil {
+		fail("Failed to run kubelet", err)
+	}
+}
+
+// fail says why in klog's form, which is what kubelet writes, and ends.
+func fail(what string, err error) {
+	fmt.Fprintf(os.Stderr, "E%s %7d standin.go:1] %q err=%q\n", time.Now().Format("0102 15:04:05.000000"), os.Getpid(), what, err)
+	os.Exit(1)
+}
+
+// parse accepts what a kubelet of this version does. A flag without a value is only known to be right for a bool.
+func parse(args []string) (map[string]string, error) {
+	parts := strings.Split(strings.TrimPrefix(version, "v"), ".")
+	minor, err := strconv.Atoi(parts[1])
+	if err != nil {
+		return nil, err
+	}
+	flags := map[string]string{}
+	for _, arg := range args {
+		name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		flag, known := config.LookupFlag(name)
+		if !known || !flag.AcceptedBy(config.Minor(minor)) {
+			return nil, fmt.Errorf("failed to parse kubelet flag: unknown flag: --%s", name)
+		}
+		flags[name] = value
+	}
+	return flags, nil
+}
+
+// settings are the fields that it heeds.
+type settings struct {
+	MaxPods            int    `json:"maxPods"`
+	HealthzBindAddress string `json:"healthzBindAddress"`
+	HealthzPort        int    `json:"healthzPort"`
+}
+
+func run(file string) error {
+	s := settings{HealthzBindAddress: "127.0.0.1", HealthzPort: 10248}
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := yaml.Unmarshal(text, &s); err != nil {
+			return fmt.Errorf("failed to decode: %w", err)
+		}
+	}
+	if s.MaxPods < 0 {
+		return fmt.Errorf("invalid configuration: maxPods (--max-pods) %d must not be a negative number", s.MaxPods)
+	}
+	order, delay := readOrder()
+	if order == "crash" {
+		return fmt.Errorf("told to crash")
+	}
+	var sick atomic.Bool
+	sick.Store(order == "sick")
+	http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if sick.Load() {
+			http.Error(w, "told to be sick", http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprint(w, "ok")
+	})
+	listener, err := net.Listen("tcp", net.JoinHostPort(s.HealthzBindAddress, strconv.Itoa(s.HealthzPort)))
+	if err != nil {
+		return err
+	}
+	go func() { fail("Failed to serve healthz", http.Serve(listener, nil)) }()
+	if order != "hang" {
+		if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+			return err
+		}
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
+	after := make(<-chan time.Time)
+	if delay > 0 {
+		after = time.After(delay)
+	}
+	for {
+		select {
+		case <-stop:
+			return nil
+		case <-after:
+			if order == "crash-after" {
+				return fmt.Errorf("told to crash after %s", delay)
+			}
+			sick.Store(true)
+		}
+	}
+}
+
+func readOrder() (order string, delay time.Duration) {
+	text, err := os.ReadFile(orders)
+	if err != nil {
+		return "", 0
+	}
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) < 2 || words[0] != version {
+			continue
+		}
+		if len(words) > 2 {
+			delay, _ = time.ParseDuration(words[2])
+		}
+		return words[1], delay
+	}
+	return "", 0
+}
