@@ -121,8 +121,11 @@ func (c *Client) fetchFrom(ctx context.Context, from string, p *partial) error {
 	} else {
 		// Only what the library needs to choose a Getter and to know the kind
 		// of file: it acts on some query parameters and on "//" in a path.
-		source, _ = url.Parse(from)
-		source = (&url.URL{Scheme: source.Scheme, Host: source.Host}).JoinPath(source.Path)
+		u, err := url.Parse(from)
+		if err != nil {
+			return errors.New("it is not a URL")
+		}
+		source = (&url.URL{Scheme: u.Scheme, Host: u.Host}).JoinPath(u.Path)
 	}
 	client := &getter.Client{
 		Getters:         []getter.Getter{&httpGetter{c, from, p}, &getter.FileGetter{}},
