@@ -42,8 +42,8 @@ func TestDecodeStrict(t *testing.T) {
 				URL string `json:"url"`
 			}{{"u"}}}},
 		{name: "null is nothing", yaml: "version: v1\nflags: null\nkubeletConfiguration: ~\n", want: specLike{Version: "v1"}},
-		{name: "merge keys", yaml: "kubeletConfiguration:\n  a: &a {x: 1}\n  b:\n    <<: *a\n    y: 2\n",
-			want: specLike{Config: tree{"a": tree{"x": int64(1)}, "b": tree{"x": int64(1), "y": int64(2)}}}},
+		{name: "merge keys", yaml: "kubeletConfiguration:\n  a: &a {x: 1}\n  b:\n    <<: *a\n    z: 2\n",
+			want: specLike{Config: tree{"a": tree{"x": int64(1)}, "b": tree{"x": int64(1), "z": int64(2)}}}},
 		{name: "unknown key", yaml: "verson: v1\n", err: "f.yaml:1:1: verson: unknown key; did you mean version?"},
 		{name: "nothing like it", yaml: "colour: red\n", err: "f.yaml:1:1: colour: unknown key"},
 		{name: "an unexported field is no key", yaml: "hidden: 1\n", err: "f.yaml:1:1: hidden: unknown key"},
@@ -63,7 +63,7 @@ f.yaml:7:21: mirrors[1]: wanted a mapping, got the number 5
 f.yaml:7:25: mirrors[2].url: wanted a string, got the boolean true; put it in quotes
 f.yaml:8:1: paths: wanted a mapping, got a list
 f.yaml:9:1: kubeletConfiguration: wanted a mapping, got the number 1`},
-		{name: "a tab", yaml: "version: v1\n\tsources: []\n", err: "f.yaml:2:1: found character that cannot start any token"},
+		{name: "a tab", yaml: "version: v1\n\tsources: []\n", err: "f.yaml:2:1: found a tab character that violates indentation"},
 		{name: "a mapping within a line", yaml: "version: v1\n sources: []\n", err: "f.yaml:2:9: mapping values are not allowed in this context"},
 		{name: "empty", yaml: "", err: "f.yaml: the file is empty"},
 		{name: "comments only", yaml: "# nothing\n---\n", err: "f.yaml: the file is empty"},

@@ -113,15 +113,15 @@ func (h *Host) explain(ctx context.Context, err error) error {
 	var g *GateError
 	if errors.As(err, &g) {
 		gate = g
-	} else if state, stateErr := h.Units.State(ctx, systemd.KubeletService); stateErr == nil {
-		if failed := died(state); failed != "" {
-			gate.Reason = failed
-		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
+	state, stateErr := h.Units.State(ctx, systemd.KubeletService)
+	if failed := died(state); stateErr == nil && g == nil && failed != "" {
+		gate.Reason = failed
+	}
 	for gate.LastWords == "" && ctx.Err() == nil && h.Live {
-		entries, err := systemd.Journal(ctx, systemd.KubeletService, "", 60)
+		entries, err := systemd.Journal(ctx, systemd.KubeletService, state.InvocationID, 60)
 		if err != nil {
 			break
 		}

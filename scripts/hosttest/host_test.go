@@ -1,0 +1,273 @@
+package hosttest
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The whole life of a kubelet on one machine, with the stand-in.
+func TestLifeOfAKubelet(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	life(t, h, "v1.37.1", "v1.37.2", nil, nil)
+}
+
+// life installs one version, then another, does it again, reboots and uninstalls. moreA and moreB are further flags.
+func life(t *testing.T, h *host, a, b string, moreA, moreB []string) {
+	before := h.ours()
+	h.exits(4, "kubeletctl", "status")
+	dry := h.must("kubeletctl", append(h.install(a, moreA...), "--dry-run")...)
+	contains(t, dry, `(?m)^  start +kubelet\.service +`)
+	if after := h.ours(); after != before {
+		t.Fatalf("a dry run left:\n%s", after)
+	}
+
+	out := h.must("kubeletctl", h.install(a, moreA...)...)
+	contains(t, out, "kubelet "+a+` \(generation 1\) is healthy`)
+	h.running(a)
+	s := h.status(0)
+	if !s.Installed || s.Version != a || s.Running.Version != a || !s.Health.OK || s.Generation != 1 || len(s.Drift) != 0 {
+		t.Errorf("status: %+v", s)
+	}
+	pid := h.show("MainPID")
+	sum := strings.Fields(h.must("sha256sum", "/proc/"+pid+"/exe"))[0]
+	if s.Running.SHA256 != sum {
+		t.Errorf("status says the process has the digest %s, it is %s", s.Running.SHA256, sum)
+	}
+
+	asked := len(h.requests())
+	contains(t, h.must("kubeletctl", h.install(a, moreA...)...), "nothing to do")
+	if now := h.requests(); len(now) != asked {
+		t.Errorf("a second install asked for %q", now[asked:])
+	}
+	if again := h.show("MainPID"); again != pid {
+		t.Errorf("a second install restarted kubelet: pid %s, then %s", pid, again)
+	}
+
+	contains(t, h.must("kubeletctl", h.install(b, moreB...)...), "kubelet "+b+` \(generation 2\) is healthy`)
+	h.running(b)
+	contains(t, h.must("kubeletctl", "history"), `(?m)^2 .* `+b+` .*current`)
+
+	if err := h.PowerOff(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Boot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("kubelet is back after a reboot", func() bool {
+		return h.try("curl", "-sf", "--max-time", "2", "http://127.0.0.1:10248/healthz").Stdout == "ok"
+	})
+	h.running(b)
+	if s := h.status(0); s.Version != b || s.Service.Restarts != 0 {
+		t.Errorf("status after the reboot: %+v", s)
+	}
+	h.serve()
+	contains(t, h.must("kubeletctl", h.install(b, moreB...)...), "nothing to do")
+
+	contains(t, h.must("kubeletctl", "uninstall"), "kubelet is uninstalled")
+	if after := h.ours(); after != before {
+		t.Errorf("before the install:\n%s\nafter the uninstall:\n%s", before, after)
+	}
+	if load := h.show("LoadState"); load != "not-found" {
+		t.Errorf("kubelet.service is still %s", load)
+	}
+	if r := h.try("pgrep", "-f", "/usr/local/bin/kubelet"); r.ExitCode == 0 {
+		t.Errorf("still running: %s", r.Stdout)
+	}
+	h.exits(4, "kubeletctl", "status")
+}
+
+// A new kubelet that does not do is taken back, and the former one is well again.
+func TestBadKubeletIsRolledBack(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.1")...)
+	before := h.ours()
+	tests := []struct{ name, order, words string }{
+		{"ends at once", "crash", "told to crash"},
+		{"ends after it was ready", "crash-after 1s", "told to crash after 1s"},
+		{"never ready", "hang", "not healthy within 4s"},
+		{"not healthy", "sick", "told to be sick"},
+		{"not healthy after a while", "sick-after 1s", "told to be sick"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h.must("sh", "-c", "echo 'v1.37.2 "+tt.order+"' >/run/standin")
+			r := h.exits(8, "kubeletctl", h.install("v1.37.2", "--wait", "4s")...)
+			contains(t, r.Stderr, tt.words)
+			contains(t, r.Stderr, `kubelet v1\.37\.1 is in place again`)
+			h.running("v1.37.1")
+			if after := h.ours(); after != before {
+				t.Errorf("before:\n%s\nafter:\n%s", before, after)
+			}
+		})
+	}
+	h.must("rm", "/run/standin")
+	h.must("kubeletctl", h.install("v1.37.2")...)
+	h.running("v1.37.2")
+}
+
+// A first install that fails leaves nothing at all.
+func TestFailedFirstInstallLeavesNothing(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	before := h.ours()
+	h.must("sh", "-c", "echo 'v1.37.2 crash' >/run/standin")
+	r := h.exits(8, "kubeletctl", h.install("v1.37.2")...)
+	contains(t, r.Stderr, "the host is as it was before the install")
+	if after := h.ours(); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+	if load := h.show("LoadState"); load != "not-found" {
+		t.Errorf("kubelet.service is %s", load)
+	}
+}
+
+// Without credentials kubelet waits without a crash loop, and starts the moment they appear, however they are written.
+func TestCredentials(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	joined := []string{"install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false"}
+	contains(t, h.must("kubeletctl", joined...), "waiting for credentials")
+	if s := h.status(3); s.State != "waiting for credentials" {
+		t.Errorf("status: %+v", s)
+	}
+	contains(t, h.must("kubeletctl", joined...), "nothing to do")
+	for _, how := range []string{"echo x >$f", "echo x >$f.new && mv $f.new $f"} {
+		h.must("sh", "-c", "f=/var/lib/kubelet/kubeconfig; "+how)
+		h.eventually("kubelet runs after "+how, func() bool { return h.show("ActiveState") == "active" })
+		h.running("v1.37.2")
+		// An administrator's stop is a stop, also while the file is there.
+		h.must("systemctl", "stop", "kubelet.service")
+		time.Sleep(time.Second)
+		if state := h.show("ActiveState"); state != "inactive" {
+			t.Errorf("kubelet is %s after systemctl stop", state)
+		}
+		h.must("rm", "/var/lib/kubelet/kubeconfig")
+	}
+	// The file that is there at boot needs no event.
+	h.must("sh", "-c", "echo x >/var/lib/kubelet/kubeconfig; sync")
+	if err := h.PowerCut(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Boot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("kubelet runs after a boot", func() bool { return h.show("ActiveState") == "active" })
+}
+
+// SIGTERM while kubeletctl waits for a kubelet that hangs: the change is undone, and the exit code says so.
+func TestTerminatedDuringTheChange(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.1")...)
+	before := h.ours()
+	h.must("sh", "-c", "echo 'v1.37.2 hang' >/run/standin")
+	for _, signal := range []string{"TERM", "INT"} {
+		args := append([]string{"--preserve-status", "-s", signal, "3", "kubeletctl"}, h.install("v1.37.2")...)
+		r := h.exits(8, "timeout", args...)
+		contains(t, r.Stderr, "interrupted")
+		h.running("v1.37.1")
+		if after := h.ours(); after != before {
+			t.Errorf("%s: before:\n%s\nafter:\n%s", signal, before, after)
+		}
+	}
+}
+
+// The machine loses power between switch and commit. The next run goes back first, says so, and the former kubelet runs.
+func TestPowerCutDuringTheChange(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.1")...)
+	before := h.ours()
+	h.must("sh", "-c", "echo 'v1.37.2 hang' >/run/standin")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	running := h.Command(ctx, "kubeletctl", h.install("v1.37.2")...)
+	if err := running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("the new kubelet is being started", func() bool {
+		return strings.Contains(h.try("readlink", "/usr/local/bin/kubelet").Stdout, "v1.37.2") && h.show("ActiveState") == "activating"
+	})
+	if err := h.PowerCut(); err != nil {
+		t.Fatal(err)
+	}
+	_ = running.Wait()
+	if err := h.Boot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.serve()
+	problems := h.try("kubeletctl", "status", "-o", "json").Stdout
+	contains(t, problems, "interrupted-change")
+	r := h.exits(0, "kubeletctl", h.install("v1.37.1")...)
+	contains(t, r.Stderr, "an earlier run was interrupted")
+	h.running("v1.37.1")
+	if after := h.ours(); strings.ReplaceAll(after, "", "") != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
+// A normal user is told what may be read, and what may not.
+func TestStatusForANormalUser(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.2")...)
+	nobody := []string{"--reuid=65534", "--regid=65534", "--clear-groups", "kubeletctl"}
+	r := h.exits(0, "setpriv", append(nobody, "status")...)
+	contains(t, r.Stdout, `kubelet v1\.37\.2 is healthy`)
+	contains(t, r.Stdout, "unreadable: could not check /var/lib/kubelet/kubelet-config.yaml: permission denied")
+	h.must("setpriv", append(nobody, "history")...)
+	r = h.exits(1, "setpriv", append(nobody, h.install("v1.37.1")...)...)
+	contains(t, r.Stderr, "can not write /var/lib/kubeletctl")
+	contains(t, r.Stderr, "hint: run this as root")
+}
+
+// The unit is one that systemd has no complaint about, and the arguments reach kubelet as they were given.
+func TestUnitMeansWhatItSays(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	label := `a=%h,b=$HOME,c="x y",d=\q`
+	h.must("kubeletctl", h.install("v1.37.2", "--node-labels", label)...)
+	r := h.exits(0, "systemd-analyze", "verify", "/etc/systemd/system/kubelet.service")
+	if text := r.Stdout + r.Stderr; text != "" {
+		t.Errorf("systemd-analyze verify prints:\n%s", text)
+	}
+	args := strings.Split(h.must("cat", "/proc/"+h.show("MainPID")+"/cmdline"), "\x00")
+	found := false
+	for _, arg := range args {
+		found = found || arg == "--node-labels="+label
+	}
+	if !found {
+		t.Errorf("kubelet got %q", args)
+	}
+	h.must("kubeletctl", "install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false") // with kubelet.path
+	r = h.exits(0, "systemd-analyze", "verify", "/etc/systemd/system/kubelet.path", "/etc/systemd/system/kubelet.service")
+	if text := r.Stdout + r.Stderr; text != "" {
+		t.Errorf("systemd-analyze verify prints:\n%s", text)
+	}
+}
+
+// Drift is seen, named, and mended by an install; an administrator's drop-in is reported and stays.
+func TestDrift(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.2")...)
+	h.must("sh", "-c", `mkdir /etc/systemd/system/kubelet.service.d && printf '[Service]\nEnvironment=A=b\n' >/etc/systemd/system/kubelet.service.d/mine.conf &&
+		systemctl daemon-reload && systemctl disable kubelet.service && echo '# mine' >>/var/lib/kubelet/kubelet-config.yaml`)
+	r := h.exits(5, "kubeletctl", "diff")
+	contains(t, r.Stdout, "(?m)^/var/lib/kubelet/kubelet-config.yaml: edited")
+	contains(t, r.Stdout, "(?m)^kubelet.service: not enabled")
+	contains(t, r.Stdout, `(?m)^\+# mine`)
+	h.exits(7, "kubeletctl", h.install("v1.37.2")...)
+	h.must("kubeletctl", h.install("v1.37.2", "--force")...)
+	h.running("v1.37.2")
+	h.must("kubeletctl", "diff")
+	if got := h.must("cat", "/etc/systemd/system/kubelet.service.d/mine.conf"); !strings.Contains(got, "A=b") {
+		t.Errorf("the drop-in is now %q", got)
+	}
+	contains(t, h.must("kubeletctl", "status"), "drop-ins: local drop-ins change the unit")
+	h.must("rm", "-r", "/etc/systemd/system/kubelet.service.d")
+}

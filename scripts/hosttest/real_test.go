@@ -1,0 +1,43 @@
+package hosttest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// realRelease names the environment variable that holds a directory in release layout with real kubelets, as
+// scripts/kubelet/fetch makes one.
+const realRelease = "KUBELETCTL_TEST_RELEASE"
+
+// The same life with real kubelets and Debian's containerd.
+func TestLifeOfARealKubelet(t *testing.T) {
+	dir := os.Getenv(realRelease)
+	if dir == "" {
+		t.Skip(realRelease + " is not set; scripts/test --real sets it")
+	}
+	h := start(t, dir)
+	// A kubelet that was built here is not what upstream published under its version: its own digest has to be given.
+	given := func(version string) []string {
+		sum, err := os.ReadFile(filepath.Join(dir, version, "bin/linux/amd64/kubelet.sha256"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []string{"--sha256", strings.TrimSpace(string(sum))}
+	}
+	life(t, h, "v1.36.3", "v1.37.2", given("v1.36.3"), given("v1.37.2"))
+}
+
+// A real kubelet that refuses its configuration is taken back, and its own words are shown.
+func TestRealKubeletIsRolledBack(t *testing.T) {
+	dir := os.Getenv(realRelease)
+	if dir == "" {
+		t.Skip(realRelease + " is not set; scripts/test --real sets it")
+	}
+	h := start(t, dir)
+	h.must("kubeletctl", h.install("v1.37.2")...)
+	r := h.exits(8, "kubeletctl", h.install("v1.37.2", "--set", "featureGates.NoSuchGate=true")...)
+	contains(t, r.Stderr, "unrecognized feature gate: NoSuchGate")
+	h.running("v1.37.2")
+}
