@@ -137,6 +137,11 @@ func (a *app) report(err error) int {
 		a.print(doc)
 		return code
 	}
+	var back *install.RolledBackError
+	if errors.As(err, &back) {
+		items[0].Message = back.Cause.Error()
+		defer fmt.Fprintf(a.err, "kubeletctl: the change was rolled back: %s\n", back.To)
+	}
 	for _, item := range items {
 		fmt.Fprintf(a.err, "kubeletctl: error: %s\n", item.Message)
 		if item.Hint != "" {

@@ -10,7 +10,8 @@ import (
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
-// progress shows a download: a bar on a terminal, a line every ten percent or ten seconds elsewhere.
+// progress shows a download: a bar on a terminal; elsewhere a line every ten percent, though not more than one a second, or
+// every ten seconds, and one at the end.
 type progress struct {
 	w     io.Writer
 	bar   *progressbar.ProgressBar
@@ -50,7 +51,8 @@ func (p *progress) show(at release.Progress) {
 	if at.Total > 0 {
 		tenth = at.Done * 10 / at.Total
 	}
-	if tenth > p.tenth || time.Since(p.last) >= 10*time.Second {
+	since := time.Since(p.last)
+	if tenth > p.tenth && (since >= time.Second || at.Done == at.Total) || since >= 10*time.Second {
 		p.tenth, p.last = max(tenth, p.tenth), time.Now()
 		line := bytesText(at.Done)
 		if at.Total > 0 {

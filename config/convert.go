@@ -141,7 +141,7 @@ func parseHeaders(value string) (any, error) {
 		}
 		k, v, found := strings.Cut(pair, ":")
 		if k = strings.TrimSpace(k); !found || k == "" {
-			return nil, errors.New("wanted NAME:VALUE,...") // without the value: headers carry tokens
+			return nil, errors.New("wanted NAME:VALUE pairs, separated by commas") // without the value: headers carry tokens
 		}
 		values, _ := headers[k].([]any)
 		headers[k] = append(values, strings.TrimSpace(v))

@@ -23,7 +23,7 @@ type specLike struct {
 	Mirrors    []struct {
 		URL string `json:"url"`
 	} `json:"mirrors"`
-	hidden int
+	hidden int //lint:ignore U1000 an unexported field is no key, which is what it is here to show
 }
 
 func TestDecodeStrict(t *testing.T) {
