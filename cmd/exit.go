@@ -109,6 +109,7 @@ type failure struct {
 	Error    string            `json:"error"`
 	Errors   []failureItem     `json:"errors"`
 	Problems []install.Problem `json:"problems,omitempty"`
+	Notes    []string          `json:"notes,omitempty"`
 	ExitCode int               `json:"exitCode"`
 }
 
@@ -129,7 +130,7 @@ func (a *app) report(err error) int {
 		items = append(items, failureItem{e.Error(), hintOf(e)})
 	}
 	if a.output.structured() {
-		doc := failure{Error: err.Error(), Errors: items, ExitCode: code}
+		doc := failure{Error: err.Error(), Errors: items, Notes: a.notes, ExitCode: code}
 		var preflight *install.PreflightError
 		if errors.As(err, &preflight) {
 			doc.Problems = preflight.Problems

@@ -24,7 +24,7 @@ type progress struct {
 
 // newProgress returns nil when nothing is to be shown.
 func (a *app) newProgress() *progress {
-	if a.quiet || a.output.structured() {
+	if !a.talks() {
 		return nil
 	}
 	return &progress{w: a.err, plain: !terminal(a.err)}

@@ -47,6 +47,7 @@ type app struct {
 	verbose bool
 	timeout time.Duration
 
+	notes  []string           // what a document tells instead of stderr
 	parsed bool               // the command line made sense
 	cancel context.CancelFunc // ends the timeout
 }
@@ -125,9 +126,15 @@ func (a *app) host() (*install.Host, func(), error) {
 	return h, conn.Close, nil
 }
 
-// note prints one line that is not a result.
+// talks tells whether people are to be told more than the result.
+func (a *app) talks() bool { return !a.quiet && !a.output.structured() }
+
+// note tells one line that is not a result: on stderr, or in the document that -o json prints and beside which it prints
+// nothing.
 func (a *app) note(line string) {
-	if !a.quiet {
+	if a.output.structured() {
+		a.notes = append(a.notes, line)
+	} else if a.talks() {
 		fmt.Fprintf(a.err, "kubeletctl: %s\n", line)
 	}
 }

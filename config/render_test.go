@@ -97,6 +97,8 @@ func TestRender(t *testing.T) {
 		{name: "null takes a default back",
 			in:     Input{Minor: 37, Config: tree{"cgroupDriver": nil, "authorization": nil}},
 			fields: tree{"cgroupDriver": nil, "authorization": nil, "authorization.mode": nil}},
+		{name: "too new, and the problem names the table's release", in: Input{Minor: 39, Config: tree{"maxPodz": 1}, Flags: flags{"cgroup-drivr": "x"}},
+			problems: []string{"flag --cgroup-drivr: unknown flag in 1.37", "maxPodz: unknown field in 1.37"}},
 		{name: "apiVersion and kind are welcome when they are right",
 			in:     Input{Minor: 37, Config: tree{"apiVersion": apiVersion, "kind": kind}},
 			fields: tree{"apiVersion": apiVersion, "kind": kind}},
@@ -285,6 +287,20 @@ func TestRenderKeepsInput(t *testing.T) {
 	}
 	if want := (tree{"logging": tree{"verbosity": 3}, "cgroupDriver": nil}); !reflect.DeepEqual(in.Config, want) {
 		t.Errorf("Config became %v", in.Config)
+	}
+}
+
+// TestRenderWritesNoNull: a null is the user's way to take a default back, not
+// something for the file.
+func TestRenderWritesNoNull(t *testing.T) {
+	out, err := Render(Input{Minor: 37, Config: tree{"cgroupDriver": nil, "logging": tree{"format": nil, "verbosity": 3}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, gone := range []string{"cgroupDriver", "format", "null"} {
+		if bytes.Contains(out.Config, []byte(gone)) {
+			t.Errorf("%s in\n%s", gone, out.Config)
+		}
 	}
 }
 

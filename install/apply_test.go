@@ -3,6 +3,7 @@ package install
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -224,7 +225,7 @@ func (b *bench) state() []string {
 		line := fmt.Sprintf("%s %s", rel, info.Mode())
 		switch {
 		case info.Mode().IsRegular():
-			sum, err := sumFile(name)
+			sum, err := sumFile(name, sha256.New())
 			if err != nil {
 				return err
 			}

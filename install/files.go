@@ -1,10 +1,10 @@
 package install
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -69,14 +69,13 @@ func removeFile(name string) error {
 	return syncDir(filepath.Dir(name))
 }
 
-// sumFile computes the SHA-256 of a file.
-func sumFile(name string) (string, error) {
+// sumFile computes the digest of a file, in hexadecimal.
+func sumFile(name string, h hash.Hash) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return "", fmt.Errorf("reading %s: %w", name, err)
 	}

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -42,7 +43,7 @@ func (f fingerprints) sum(name string, info os.FileInfo) (string, error) {
 	if sum := f[key]; sum != "" {
 		return sum, nil
 	}
-	sum, err := sumFile(name)
+	sum, err := sumFile(name, sha256.New())
 	if err == nil && key != "" {
 		f[key] = sum
 	}

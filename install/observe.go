@@ -3,10 +3,8 @@ package install
 import (
 	"context"
 	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -146,7 +144,7 @@ func (h *Host) lookAt(like File, known fingerprints) (File, error) {
 	case like.Kind == Binary:
 		found.Kind = Binary
 		if found.SHA256, err = known.sum(name, info); err == nil && like.SHA256 == "" && like.SHA512 != "" {
-			found.SHA512, err = sum512(name)
+			found.SHA512, err = sumFile(name, sha512.New())
 		}
 	case info.Size() > maxText:
 		found.Kind, found.source = Text, name
@@ -158,20 +156,6 @@ func (h *Host) lookAt(like File, known fingerprints) (File, error) {
 		}
 	}
 	return found, err
-}
-
-// sum512 serves a binary that is there already when its release publishes only this digest.
-func sum512(name string) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha512.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // snapshot turns what was seen into a generation: the host as it is, to come back to. A versioned binary that is there

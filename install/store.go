@@ -59,19 +59,19 @@ func (s Store) Lock() (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
 	name := filepath.Join(dir, "lock")
-	// Whoever held the lock before may have removed the file after we opened it: a lock on a file that nobody else can
-	// find is none, so look again, a bounded number of times.
-	for range 10 {
+	// Whoever held the lock before may be removing the file and the directory: a lock on a file that nobody else can find
+	// is none, so look again, a bounded number of times.
+	for range 100 {
+		// MkdirAll, too, fails when the directory comes and goes under it.
+		if err := os.MkdirAll(dir, 0o755); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
 		lock := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o644))
 		held, err := lock.TryLock()
 		if errors.Is(err, fs.ErrNotExist) {
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return nil, err
-			}
 			continue
 		}
 		if err != nil {

@@ -1,0 +1,228 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+// changeOptions are the flags of every verb that changes the host.
+type changeOptions struct {
+	dryRun, force, yes bool
+	wait               time.Duration
+	ignore             []string
+}
+
+func (o *changeOptions) register(c *cobra.Command) {
+	f := c.Flags()
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and the differences of every file, and change nothing")
+	f.BoolVar(&o.yes, "yes", false, "answer yes to what would be asked on a terminal")
+}
+
+// lock takes the lock and brings an interrupted change to an end; a dry run does neither, since it writes nothing.
+func (a *app) lock(ctx context.Context, h *install.Host, dryRun bool) (func(), error) {
+	if dryRun {
+		return func() {}, nil
+	}
+	if err := h.Writable(nil); err != nil {
+		return nil, err
+	}
+	unlock, err := h.Store().Lock()
+	if err != nil {
+		return nil, err
+	}
+	done, err := h.Recover(ctx)
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	if done != "" {
+		a.note(done)
+	}
+	return unlock, nil
+}
+
+// preflight notes warnings and refuses for failures that are not ignored. A host that needs no change is not refused.
+func (a *app) preflight(problems []install.Problem, plan *install.Plan, ignore []string) error {
+	var refused []install.Problem
+	for _, p := range problems {
+		switch {
+		case p.Severity == install.Failure && !slices.Contains(ignore, p.ID) && !plan.Empty():
+			p.Hint += "; or go on all the same: --ignore-preflight " + p.ID
+			refused = append(refused, p)
+		default:
+			a.note(fmt.Sprintf("%s: %s", p.ID, p.Message))
+		}
+	}
+	if len(refused) > 0 {
+		return &install.PreflightError{Problems: refused}
+	}
+	return nil
+}
+
+// changeResult is the document of a verb that changes the host.
+type changeResult struct {
+	Result     install.Outcome `json:"result"`
+	DryRun     bool            `json:"dryRun,omitempty"`
+	Version    string          `json:"version,omitempty"`
+	Generation int             `json:"generation,omitempty"`
+	Trust      release.Trust   `json:"trust,omitempty"`
+	Digest     string          `json:"digest,omitempty"`
+	Plan       *install.Plan   `json:"plan"`
+	Diff       string          `json:"diff,omitempty"`
+	Notes      []string        `json:"notes,omitempty"`
+}
+
+// change shows a plan and, unless it is a dry run, carries it out.
+func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o changeOptions, apply install.ApplyOptions, p *progress) error {
+	doc := changeResult{DryRun: o.dryRun, Version: c.Want.Version.String(), Trust: c.Want.Trust, Digest: c.Want.Digest.String(), Plan: c.Plan}
+	if o.dryRun {
+		doc.Result, doc.Diff = "planned", string(c.Plan.Diff())
+		if c.Plan.Empty() {
+			doc.Result = install.Unchanged
+		}
+		a.printPlan(a.out, c)
+		if a.output.structured() {
+			doc.Notes = a.notes
+			a.print(doc)
+		} else {
+			fmt.Fprint(a.out, doc.Diff)
+		}
+		return nil
+	}
+	if a.talks() && !c.Plan.Empty() {
+		a.printPlan(a.err, c)
+		if a.verbose {
+			fmt.Fprintf(a.err, "%s", c.Plan.Diff())
+		}
+	}
+	if err := h.Writable(c.Plan.Steps); err != nil {
+		return err
+	}
+	if err := a.settle(c.Plan.Conflicts, o); err != nil {
+		return err
+	}
+	apply.Done = func(s install.Step) {
+		if s.Action == install.Stage {
+			p.finish()
+		}
+		if a.verbose {
+			a.note(fmt.Sprintf("done: %s %s", s.Action, s.Target))
+		}
+	}
+	outcome, err := h.Apply(ctx, c, apply)
+	p.finish()
+	if err != nil {
+		return endedEarly(ctx, err)
+	}
+	doc.Result, doc.Generation, doc.Notes = outcome, c.Want.Number, a.notes
+	if a.output.structured() {
+		a.print(doc)
+		return nil
+	}
+	fmt.Fprintln(a.out, conclusion(outcome, c))
+	for _, k := range c.Plan.Kept {
+		fmt.Fprintf(a.out, "kept %s: %s\n", k.Path, k.Reason)
+	}
+	return nil
+}
+
+// endedEarly says of an interrupted run what became of it.
+func endedEarly(ctx context.Context, err error) error {
+	var back *install.RolledBackError
+	switch {
+	case ctx.Err() == nil, errors.As(err, &back):
+		return err
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return withHint(fmt.Errorf("the time of --timeout is over: %w", err), "nothing was changed; a download goes on where it was when this is run again")
+	}
+	return withHint(err, "nothing was changed; a download goes on where it was when this is run again")
+}
+
+// conclusion is the last line of a run.
+func conclusion(outcome install.Outcome, c *install.Change) string {
+	kubelet := fmt.Sprintf("kubelet %s (generation %d)", c.Want.Version, c.Want.Number)
+	switch outcome {
+	case install.Unchanged:
+		return kubelet + ": nothing to do"
+	case install.Healthy:
+		return kubelet + " is healthy"
+	case install.WaitingForCredentials:
+		return kubelet + " is installed and waiting for credentials: it starts as soon as one of these exists: " + strings.Join(c.Want.Credentials, ", ")
+	case install.Queued:
+		return kubelet + " is installed; systemd starts it when the boot gets that far"
+	case install.Laid:
+		return kubelet + " is installed"
+	case install.Removed:
+		return "kubelet is uninstalled"
+	}
+	return string(outcome)
+}
+
+// printPlan shows the steps and why each is needed, for people.
+func (a *app) printPlan(w io.Writer, c *install.Change) {
+	if a.output.structured() {
+		return
+	}
+	if c.Plan.Empty() {
+		fmt.Fprintf(w, "kubelet %s: nothing to do\n", c.Want.Version)
+		return
+	}
+	if !c.Want.Version.IsZero() && !c.Want.Snapshot {
+		fmt.Fprintf(w, "kubelet %s for linux/%s, %s (trust: %s, from %s)\n", c.Want.Version, c.Want.Arch, short(c.Want.Digest.String()), c.Want.Trust, c.Want.DigestFrom)
+	}
+	fmt.Fprintln(w, "Plan:")
+	var rows [][]string
+	for _, s := range c.Plan.Steps {
+		rows = append(rows, []string{"  " + string(s.Action), s.Target, s.Reason})
+	}
+	table(w, rows)
+	for _, x := range c.Plan.Conflicts {
+		fmt.Fprintf(w, "needs --force: %s: %s\n", x.Path, x.Reason)
+	}
+}
+
+// conflictError refuses to overwrite what somebody else wrote.
+type conflictError struct{ conflicts []install.Conflict }
+
+func (e *conflictError) Error() string {
+	var lines []string
+	for _, c := range e.conflicts {
+		lines = append(lines, c.Path+": "+c.Reason)
+	}
+	return "not overwritten without --force: " + strings.Join(lines, "; ")
+}
+
+// Hint says what to do about it.
+func (e *conflictError) Hint() string {
+	return "--dry-run shows the differences; --force overwrites, and uninstall puts back what was there before the first install"
+}
+
+// settle asks about conflicts, where there is somebody to ask.
+func (a *app) settle(conflicts []install.Conflict, o changeOptions) error {
+	if len(conflicts) == 0 || o.force || o.yes {
+		return nil
+	}
+	if !terminal(a.in) || !terminal(a.err) || a.output.structured() {
+		return &conflictError{conflicts}
+	}
+	for _, c := range conflicts {
+		fmt.Fprintf(a.err, "%s: %s\n", c.Path, c.Reason)
+	}
+	fmt.Fprint(a.err, "Overwrite? [y/N] ")
+	answer, _ := bufio.NewReader(a.in).ReadString('\n')
+	if strings.EqualFold(strings.TrimSpace(answer), "y") {
+		return nil
+	}
+	return &conflictError{conflicts}
+}
