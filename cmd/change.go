@@ -37,7 +37,7 @@ func (a *app) lock(ctx context.Context, h *install.Host, dryRun bool) (func(), e
 	if err := h.Writable(nil); err != nil {
 		return nil, err
 	}
-	unlock, err := h.Store().Lock()
+	unlock, err := h.Lock()
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +106,9 @@ func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o 
 			fmt.Fprintf(a.err, "%s", c.Plan.Diff())
 		}
 	}
+	if len(c.Plan.Blocked) > 0 {
+		return &conflictError{conflicts: c.Plan.Blocked, blocked: true}
+	}
 	if err := h.Writable(c.Plan.Steps); err != nil {
 		return err
 	}
@@ -123,7 +126,7 @@ func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o 
 	outcome, err := h.Apply(ctx, c, apply)
 	p.finish()
 	if err != nil {
-		return endedEarly(ctx, err)
+		return err
 	}
 	doc.Result, doc.Generation, doc.Notes = outcome, c.Want.Number, a.notes
 	if a.output.structured() {
@@ -140,11 +143,17 @@ func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o 
 // endedEarly says of an interrupted run what became of it.
 func endedEarly(ctx context.Context, err error) error {
 	var back *install.RolledBackError
-	switch {
-	case ctx.Err() == nil, errors.As(err, &back):
+	if err == nil || ctx.Err() == nil {
 		return err
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return withHint(fmt.Errorf("the time of --timeout is over: %w", err), "nothing was changed; a download goes on where it was when this is run again")
+	}
+	if !errors.Is(err, install.ErrInterrupted) {
+		err = fmt.Errorf("%w: %w", install.ErrInterrupted, err)
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("the time of --timeout is over: %w", err)
+	}
+	if errors.As(err, &back) {
+		return err
 	}
 	return withHint(err, "nothing was changed; a download goes on where it was when this is run again")
 }
@@ -193,18 +202,27 @@ func (a *app) printPlan(w io.Writer, c *install.Change) {
 }
 
 // conflictError refuses to overwrite what somebody else wrote.
-type conflictError struct{ conflicts []install.Conflict }
+type conflictError struct {
+	conflicts []install.Conflict
+	blocked   bool // --force would not help
+}
 
 func (e *conflictError) Error() string {
 	var lines []string
 	for _, c := range e.conflicts {
 		lines = append(lines, c.Path+": "+c.Reason)
 	}
+	if e.blocked {
+		return "not replaced, since it could not be put back: " + strings.Join(lines, "; ")
+	}
 	return "not overwritten without --force: " + strings.Join(lines, "; ")
 }
 
 // Hint says what to do about it.
 func (e *conflictError) Hint() string {
+	if e.blocked {
+		return "move it away, and run this again"
+	}
 	return "--dry-run shows the differences; --force overwrites, and uninstall puts back what was there before the first install"
 }
 
@@ -214,7 +232,7 @@ func (a *app) settle(conflicts []install.Conflict, o changeOptions) error {
 		return nil
 	}
 	if !terminal(a.in) || !terminal(a.err) || a.output.structured() {
-		return &conflictError{conflicts}
+		return &conflictError{conflicts: conflicts}
 	}
 	for _, c := range conflicts {
 		fmt.Fprintf(a.err, "%s: %s\n", c.Path, c.Reason)
@@ -224,5 +242,5 @@ func (a *app) settle(conflicts []install.Conflict, o changeOptions) error {
 	if strings.EqualFold(strings.TrimSpace(answer), "y") {
 		return nil
 	}
-	return &conflictError{conflicts}
+	return &conflictError{conflicts: conflicts}
 }

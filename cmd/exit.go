@@ -149,10 +149,6 @@ func (a *app) report(err error) int {
 			fmt.Fprintf(a.err, "kubeletctl: hint: %s\n", item.Hint)
 		}
 	}
-	var usage *usageError
-	if errors.As(err, &usage) && !a.parsed {
-		fmt.Fprintln(a.err, "kubeletctl: hint: kubeletctl --help, and kubeletctl VERB --help, show what there is")
-	}
 	return code
 }
 

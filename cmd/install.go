@@ -50,7 +50,7 @@ Without -f, ` + install.SpecFile + ` is the spec if it exists. Flags win over th
   kubeletctl install -f spec.yaml --dry-run
   kubeletctl install --version stable --root /mnt/image`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.install(c, &o) },
+		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.install(c, &o)) },
 	}
 	f := c.Flags()
 	f.StringVar(&o.spec.Version, "version", "", "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); default stable")
@@ -63,7 +63,6 @@ Without -f, ` + install.SpecFile + ` is the spec if it exists. Flags win over th
 	for _, n := range nodeFlags {
 		o.nodeFlags[n.name] = f.String(n.name, "", n.usage)
 	}
-	f.Lookup("register-node").NoOptDefVal = "true"
 	f.StringArrayVar(&o.kubeletFlags, "kubelet-flag", nil, "any other kubelet flag: `NAME=VALUE`; repeat it")
 	f.StringArrayVar(&o.sets, "set", nil, "a KubeletConfiguration field: `FIELD=VALUE`, dotted; a dot inside a key is escaped: \\.")
 	f.StringVar(&o.configFile, "config-file", "", "KubeletConfiguration `FILE` to start from")
@@ -157,8 +156,8 @@ func (a *app) readSpec(c *cobra.Command, o *installOptions) (install.Spec, confi
 			base, at, err := config.LoadKubeletConfiguration(o.configFile, data)
 			add(err)
 			for path, position := range at {
-				if key := "kubeletConfiguration." + path; positions[key] == (config.Position{}) {
-					positions[key] = position
+				if _, said := positions[path]; !said {
+					positions[path] = position
 				}
 			}
 			spec.KubeletConfiguration = overlay(base, spec.KubeletConfiguration)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,9 +32,27 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !a.parsed {
-		err = &usageError{err}
+		a.guessOutput(args)
+		err = &usageError{withHint(err, "kubeletctl --help, and kubeletctl VERB --help, show what there is")}
 	}
 	return a.report(err)
+}
+
+// guessOutput finds out how to print an error about a command line that could not be read to its end.
+func (a *app) guessOutput(args []string) {
+	for i, arg := range args {
+		value, found := strings.CutPrefix(arg, "--output=")
+		if !found {
+			value, found = strings.CutPrefix(arg, "-o")
+			value = strings.TrimPrefix(value, "=")
+		}
+		if (arg == "-o" || arg == "--output") && i+1 < len(args) {
+			value, found = args[i+1], true
+		}
+		if found {
+			_ = a.output.Set(value) // another value leaves the table, which is right
+		}
+	}
 }
 
 // app is one run: the streams and the flags that all verbs share.
@@ -90,6 +109,9 @@ that version, starts the service, and says the truth about it afterwards.
 func (a *app) begin(c *cobra.Command) error {
 	if a.timeout < 0 {
 		return fmt.Errorf("--timeout %s is negative", a.timeout)
+	}
+	if a.root == "" {
+		return errors.New("--root is empty")
 	}
 	root, err := filepath.Abs(a.root)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -162,12 +163,23 @@ func condition(name, programs string) (bool, error) {
 	case "nobody": // whether a script can act as that user
 		args := append(slices.Clone(asNobody), filepath.Join(programs, "kubeletctl"), "version")
 		return os.Geteuid() == 0 && exec.Command(args[0], args[1:]...).Run() == nil, nil
+	case "mount": // being root in a container may not be enough
+		return mountable(), nil
 	case "systemd":
 		_, err := os.Stat("/run/systemd/system")
 		return err == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
+
+var mountable = sync.OnceValue(func() bool {
+	dir, err := os.MkdirTemp("", "mount")
+	if err != nil {
+		return false
+	}
+	defer os.Remove(dir)
+	return syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m") == nil && syscall.Unmount(dir, syscall.MNT_DETACH) == nil
+})
 
 // exits CODE COMMAND ARG... asserts the exact exit code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
@@ -430,8 +442,8 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Chmod(name, fs.FileMode(mode)))
 }
 
-// tmpfs DIR OPTIONS mounts a small file system for as long as the script runs, or skips the script where that is
-// forbidden.
+// tmpfs DIR OPTIONS mounts a small file system for as long as the script runs. The condition "mount" tells whether that is
+// allowed here.
 func tmpfs(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: tmpfs DIR OPTIONS")
@@ -462,7 +474,7 @@ func started(ts *testscript.TestScript, name string) *process {
 	return p
 }
 
-// start NAME kubeletctl ARG... runs it in the background, until ends NAME.
+// start NAME kubeletctl ARG... runs it in the background, until ends NAME, and sets $PID.
 func start(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: start NAME COMMAND ARG...")
@@ -477,7 +489,6 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Value(startedKey{}).(map[string]*process)[args[0]] = p
 	go func() { p.done <- p.cmd.Wait() }()
 	ts.Defer(func() { _ = p.cmd.Process.Kill() })
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pid"), []byte(strconv.Itoa(p.cmd.Process.Pid)), 0o644))
 	ts.Setenv("PID", strconv.Itoa(p.cmd.Process.Pid))
 }
 

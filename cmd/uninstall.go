@@ -19,7 +19,7 @@ func (a *app) uninstallCommand() *cobra.Command {
 were edited since, kubelet's data and credentials in ` + install.KubeletDir + ` stay, and are named. Files that an
 install with --force replaced are put back.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.uninstall(c, o) },
+		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.uninstall(c, o)) },
 	}
 	o.register(c)
 	return c

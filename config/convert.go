@@ -154,7 +154,7 @@ func parseTaints(value string) (any, error) {
 	for _, text := range splitList(value) {
 		keyValue, effect, found := strings.Cut(text, ":")
 		key, v, hasValue := strings.Cut(keyValue, "=")
-		if !found || key == "" {
+		if !found || key == "" || strings.Contains(v, "=") {
 			return nil, fmt.Errorf("wanted KEY=VALUE:EFFECT,... got %q", text)
 		}
 		switch effect {
@@ -188,6 +188,9 @@ func parseReservedMemory(value string) (any, error) {
 			return nil, err
 		}
 		for kind, q := range pairs {
+			if kind != "memory" && !strings.HasPrefix(kind, "hugepages-") {
+				return nil, fmt.Errorf("wanted memory or hugepages-SIZE, got %q", kind)
+			}
 			if !isQuantity(q.(string)) {
 				return nil, fmt.Errorf("wanted %s for %s, got %q", wantedType("quantity"), kind, q)
 			}

@@ -61,18 +61,27 @@ func (r *renderer) pairs() {
 	}
 }
 
+// refusesNodeIP is stricter than the kubelet in one thing: that one overlooks
+// what is no address, and then picks an address by itself.
 func refusesNodeIP(m Minor, value string) error {
 	if value == "" {
 		return nil
 	}
-	ips := strings.Split(value, ",")
-	if len(ips) > 1 && m < 20 {
+	texts := strings.Split(value, ",")
+	if len(texts) > 1 && m < 20 {
 		return fmt.Errorf("takes two addresses from 1.20 on, this is %s", m)
 	}
-	for _, ip := range ips {
-		if net.ParseIP(strings.TrimSpace(ip)) == nil {
-			return fmt.Errorf("wanted an IP address, got %q", ip)
+	families, unspecified := map[bool]bool{}, false
+	for _, text := range texts {
+		ip := net.ParseIP(strings.TrimSpace(text))
+		if ip == nil {
+			return fmt.Errorf("wanted an IP address, got %q", text)
 		}
+		families[ip.To4() != nil] = true
+		unspecified = unspecified || ip.IsUnspecified()
+	}
+	if len(texts) > 1 && (len(texts) != 2 || len(families) != 2 || unspecified) {
+		return fmt.Errorf("wanted one address, or one IPv4 and one IPv6 address, got %q", value)
 	}
 	return nil
 }
@@ -84,9 +93,7 @@ var (
 		"kubernetes.io/hostname", "kubernetes.io/arch", "kubernetes.io/os",
 		"beta.kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/instance-type",
 		"failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region",
-		"failure-domain.kubernetes.io/zone", "failure-domain.kubernetes.io/region",
 		"topology.kubernetes.io/zone", "topology.kubernetes.io/region",
-		"kubernetes.io/instance-type",
 	}
 	ownLabelNamespaces = []string{"kubelet.kubernetes.io", "node.kubernetes.io"}
 )

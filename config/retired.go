@@ -16,8 +16,8 @@ const (
 // configures CNI and the sandbox image today), cAdvisor's own metric stores,
 // which the kubelet never read.
 var retiredAnyValue = []string{
-	"application-metrics-count-limit", "cni-bin-dir", "cni-cache-dir", "cni-conf-dir", "container-hints", "containerd",
-	"containerd-namespace", "docker", "docker-endpoint", "docker-env-metadata-whitelist", "docker-only", "docker-root",
+	"application-metrics-count-limit", "cni-bin-dir", "cni-cache-dir", "cni-conf-dir", "docker", "docker-endpoint",
+	"docker-env-metadata-whitelist", "docker-only", "docker-root",
 	"docker-tls", "docker-tls-ca", "docker-tls-cert", "docker-tls-key", "event-storage-age-limit", "event-storage-event-limit",
 	"experimental-dockershim-root-directory", "image-pull-progress-deadline", "log-cadvisor-usage", "master-service-namespace",
 	"network-plugin-mtu", "non-masquerade-cidr", "pod-infra-container-image", "storage-driver-buffer-duration",
@@ -26,21 +26,25 @@ var retiredAnyValue = []string{
 }
 
 // These values say what the kubelet does anyway, now that the flag is gone.
+// cAdvisor still looks at its built-in places, so any other place did matter.
 // They are compared as the flag's type reads them: 1m is 60s.
 var retiredValues = map[string][]string{
-	"allow-privileged":                                  {"true"},
-	"azure-container-registry-config":                   {""},
-	"boot-id-file":                                      {"/proc/sys/kernel/random/boot_id"},
-	"bootstrap-checkpoint-path":                         {""},
-	"chaos-chance":                                      {"0"},
-	"cloud-config":                                      {""},
-	"container-runtime":                                 {"remote"},
-	"containerized":                                     {"false"},
-	"dynamic-config-dir":                                {""},
-	"enable-cadvisor-json-endpoints":                    {"false"},
-	"enable-load-reader":                                {"false"},
-	"experimental-dockershim":                           {"false"},
-	"experimental-logging-sanitization":                 {"false"},
+	"allow-privileged":                  {"true"},
+	"azure-container-registry-config":   {""},
+	"boot-id-file":                      {"/proc/sys/kernel/random/boot_id"},
+	"bootstrap-checkpoint-path":         {""},
+	"chaos-chance":                      {"0"},
+	"cloud-config":                      {""},
+	"container-runtime":                 {"remote"},
+	"containerized":                     {"false"},
+	"container-hints":                   {"/etc/cadvisor/container_hints.json"},
+	"containerd":                        {"/run/containerd/containerd.sock", "/var/run/containerd/containerd.sock"},
+	"containerd-namespace":              {"k8s.io"},
+	"dynamic-config-dir":                {""},
+	"enable-cadvisor-json-endpoints":    {"false"},
+	"enable-load-reader":                {"false"},
+	"experimental-dockershim":           {"false"},
+	"experimental-logging-sanitization": {"false"},
 	"experimental-check-node-capabilities-before-mount": {"false"},
 	"global-housekeeping-interval":                      {"1m"},
 	"host-ipc-sources":                                  {"*"},

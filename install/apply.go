@@ -79,12 +79,16 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 		return "", err
 	}
 	c.Want.stamp(n, o.Verb)
-	before := c.Seen.snapshot(c.Want, c.Have)
+	before := h.snapshot(c.Seen, c.Want, c.Have)
 	before.Number, before.Created, before.Verb = n, c.Want.Created, "before"
 	if c.Have != nil {
 		c.Want.Dirs = slices.Clone(c.Have.Dirs)
 	}
-	c.Want.Dirs = append(c.Want.Dirs, c.Seen.MissingDirs...)
+	for _, dir := range slices.Concat(h.parents, c.Seen.MissingDirs) {
+		if !slices.Contains(c.Want.Dirs, dir) {
+			c.Want.Dirs = append(c.Want.Dirs, dir)
+		}
+	}
 
 	switched, err := h.switchTo(ctx, c, before, o)
 	if err == nil {
@@ -92,6 +96,9 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", ErrInterrupted, err)
+	}
+	if stored, err := h.Store().Before(n); err == nil {
+		before = stored // it has the content of what was too large to be held in memory
 	}
 	back := h.undo(ctx, c.Want, before)
 	switch {
@@ -113,7 +120,7 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		if ctx.Err() != nil {
 			return switched, fmt.Errorf("before %s %s", s.Action, s.Target)
 		}
-		if !switched && s.Action != MakeDir && s.Action != Stage {
+		if !switched && (s.Action != MakeDir && s.Action != Stage || s.replaces) {
 			if err := h.Store().Begin(c.Want, before); err != nil {
 				return false, fmt.Errorf("recording the change: %w", err)
 			}
@@ -162,6 +169,7 @@ func (h *Host) commit(ctx context.Context, c *Change, o ApplyOptions) (Outcome, 
 			o.Done(s)
 		}
 	}
+	h.dropPartials(c)
 	if uninstall {
 		return Removed, h.Store().Erase()
 	}
@@ -302,7 +310,7 @@ func (h *Host) act(ctx context.Context, s Step, c *Change, o ApplyOptions) error
 	case Stage:
 		return h.stage(ctx, s.file, name, c, o)
 	case Write:
-		return writeText(name, s.file.Mode, s.file)
+		return writeText(name, s.file.Mode, s.file.Owner, s.file)
 	case SetLink:
 		return linkAtomic(s.file.Target, name)
 	case SetMode:
@@ -391,6 +399,20 @@ func (h *Host) prove(ctx context.Context, partial string, want File, a release.A
 // partialPrefix starts the names of unfinished downloads. They lie beside the finished ones, so that the last step is a
 // rename: no second copy, the SELinux label of the place, and no trouble with a /var that is mounted noexec.
 const partialPrefix = ".part-"
+
+// dropPartials deletes unfinished downloads that nobody will go on with, once a change has come to its end.
+func (h *Host) dropPartials(c *Change) {
+	for _, g := range []*Generation{c.Want, c.Have} {
+		dir, err := h.Tree.LocateDir(path.Dir(g.binary().Path))
+		if err != nil || g.binary().Path == "" {
+			continue
+		}
+		stale, _ := filepath.Glob(filepath.Join(dir, partialPrefix+"kubelet-v*"))
+		for _, name := range stale {
+			_ = os.Remove(name) // it does no harm
+		}
+	}
+}
 
 // rememberBinary notes the digest of a binary that was just proved, so that the next run need not read it again.
 func (h *Host) rememberBinary(g *Generation) {

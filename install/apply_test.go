@@ -394,7 +394,7 @@ func TestRecover(t *testing.T) {
 		version := map[string]string{"first install": "v1.37.1", "upgrade": "v1.37.2"}[name]
 		c := b.prepare(b.spec(version, nil))
 		c.Want.stamp(c.number(t, b), "install")
-		snapshot := c.Seen.snapshot(c.Want, c.Have)
+		snapshot := b.snapshot(c.Seen, c.Want, c.Have)
 		snapshot.Number = c.Want.Number
 		c.Want.Dirs = c.Seen.MissingDirs
 		unlock, err := b.Store().Lock()

@@ -15,14 +15,24 @@ import (
 
 // writeAtomic replaces a file: beside its target, mode before content, fsync, rename, fsync of the directory. A reader
 // sees the old file or the new one, also after a power cut.
-func writeAtomic(name string, mode fs.FileMode, content io.Reader) error {
+func writeAtomic(name string, mode fs.FileMode, owner *Owner, content io.Reader) error {
 	t, err := renameio.NewPendingFile(name, renameio.WithTempDir(filepath.Dir(name)), renameio.WithStaticPermissions(mode))
 	if err != nil {
 		return err
 	}
 	defer t.Cleanup() // does nothing once the file is in place
+	if owner != nil {
+		if err := t.Chown(owner.UID, owner.GID); err != nil {
+			return err
+		}
+	}
 	if _, err := io.Copy(t, content); err != nil {
 		return err
+	}
+	if mode&^fs.ModePerm != 0 { // a new owner and new content take setuid away
+		if err := t.Chmod(mode); err != nil {
+			return err
+		}
 	}
 	if err := t.CloseAtomicallyReplace(); err != nil {
 		return err
@@ -31,13 +41,13 @@ func writeAtomic(name string, mode fs.FileMode, content io.Reader) error {
 }
 
 // writeText puts the content of a Text at name.
-func writeText(name string, mode fs.FileMode, f File) error {
+func writeText(name string, mode fs.FileMode, owner *Owner, f File) error {
 	content, err := f.open()
 	if err != nil {
 		return err
 	}
 	defer content.Close()
-	return writeAtomic(name, mode, content)
+	return writeAtomic(name, mode, owner, content)
 }
 
 // linkAtomic replaces whatever is at name by a symlink.

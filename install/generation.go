@@ -39,11 +39,19 @@ type File struct {
 	SHA512 string `json:"sha512,omitempty"`
 	// Target is where a link points.
 	Target string `json:"target,omitempty"`
+	// Owner is set when it is not the user who runs this.
+	Owner *Owner `json:"owner,omitempty"`
 	// Content is the text of a Text file, kept in a file of its own.
 	Content []byte `json:"-"`
 
 	// source is a path of this machine that holds the content of a Text that is too large to be held in memory.
 	source string
+}
+
+// Owner of a file, as numbers.
+type Owner struct {
+	UID int `json:"uid"`
+	GID int `json:"gid"`
 }
 
 func textFile(path string, mode fs.FileMode, content []byte) File {

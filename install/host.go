@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/config"
@@ -36,12 +38,35 @@ type Host struct {
 	Live bool
 	// Note gets one line for people, now and then; nil is fine.
 	Note func(string)
+
+	// parents are directories above the record that were made for it, outermost first.
+	parents []string
 }
 
 func (h *Host) note(format string, args ...any) {
 	if h.Note != nil {
 		h.Note(fmt.Sprintf(format, args...))
 	}
+}
+
+// Lock takes the lock on the record; see Store.Lock. When nothing is left of the record in the end, the directories that
+// were made for it go, too.
+func (h *Host) Lock() (release func(), err error) {
+	if err := h.missingDirs(path.Dir(StateDir), &h.parents); err != nil {
+		return nil, err
+	}
+	unlock, err := h.Store().Lock()
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		unlock()
+		for _, dir := range slices.Backward(h.parents) {
+			if name, err := h.Tree.LocateDir(dir); err == nil {
+				_ = os.Remove(name) // it stays when anything is in it
+			}
+		}
+	}, nil
 }
 
 // Store is the record of what was installed there.
@@ -172,7 +197,13 @@ func (h *Host) PrepareUninstall(ctx context.Context) (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.prepare(ctx, origin, merge(current, all))
+	installed := merge(current, all)
+	for _, dir := range installed.Dirs {
+		if strings.HasPrefix(StateDir, dir+"/") {
+			h.parents = append(h.parents, dir)
+		}
+	}
+	return h.prepare(ctx, origin, installed)
 }
 
 // merge is everything that any generation installed, with the current one's word first.

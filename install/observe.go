@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"syscall"
 
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -95,7 +96,7 @@ func (h *Host) haveCredentials(g *Generation) bool {
 
 // missingDirs adds dir and its ancestors to list as far as they do not exist.
 func (h *Host) missingDirs(dir string, list *[]string) error {
-	name, err := h.Tree.Locate(dir)
+	name, err := h.Tree.LocateDir(dir)
 	if err != nil {
 		return err
 	}
@@ -117,6 +118,9 @@ func (h *Host) missingDirs(dir string, list *[]string) error {
 	return nil
 }
 
+// modeBits are those of a mode that are kept: the permissions, setuid, setgid and sticky.
+const modeBits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+
 // maxText is the size in bytes up to which a regular file is read as text.
 const maxText = 1 << 20
 
@@ -134,7 +138,7 @@ func (h *Host) lookAt(like File, known fingerprints) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	found.Mode = info.Mode().Perm()
+	found.Mode = info.Mode() & modeBits
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
 		found.Kind, found.Mode = Link, 0
@@ -155,12 +159,15 @@ func (h *Host) lookAt(like File, known fingerprints) (File, error) {
 			found = textFile(like.Path, found.Mode, content)
 		}
 	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && (int(st.Uid) != os.Geteuid() || int(st.Gid) != os.Getegid()) {
+		found.Owner = &Owner{UID: int(st.Uid), GID: int(st.Gid)}
+	}
 	return found, err
 }
 
-// snapshot turns what was seen into a generation: the host as it is, to come back to. A versioned binary that is there
-// at all counts as wanted, so that going back never brings a damaged one back, and one that is not there is not wanted.
-func (seen *Seen) snapshot(want, have *Generation) *Generation {
+// snapshot turns what was seen into a generation: the host as it is, to come back to. A versioned binary of ours that is
+// there at all counts as wanted, so that going back never brings a damaged one back; one that is not there is not wanted.
+func (h *Host) snapshot(seen *Seen, want, have *Generation) *Generation {
 	before := &Generation{Snapshot: true}
 	if have != nil {
 		before.Version, before.HealthURL, before.Credentials = have.Version, have.HealthURL, have.Credentials
@@ -174,7 +181,11 @@ func (seen *Seen) snapshot(want, have *Generation) *Generation {
 			if found.Kind == Absent || found.Kind == Other || before.file(f.Path).Kind != Absent {
 				continue
 			}
-			if f.Kind == Binary {
+			switch name, err := h.Tree.Locate(f.Path); {
+			case f.Kind != Binary:
+			case have.file(f.Path).Kind == Absent && !found.sameContent(f) && err == nil:
+				found.Kind, found.source = Text, name // a stranger's, to be put back
+			default:
 				found = f
 			}
 			before.Files = append(before.Files, found)

@@ -38,3 +38,15 @@ func (t Tree) Locate(p string) (string, error) {
 	}
 	return filepath.Join(dir, path.Base(p)), nil
 }
+
+// LocateDir maps a directory of the tree; when it is a symlink, that is followed, too, inside the tree.
+func (t Tree) LocateDir(p string) (string, error) {
+	if t.Root == "/" {
+		return p, nil
+	}
+	dir, err := securejoin.SecureJoin(t.Root, p)
+	if err != nil {
+		return "", fmt.Errorf("finding %s in %s: %w", p, t.Root, err)
+	}
+	return dir, nil
+}

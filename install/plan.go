@@ -40,7 +40,8 @@ type Step struct {
 	// Cleanup steps delete what the new generation has no use for, and so come after its commit.
 	Cleanup bool `json:"cleanup,omitempty"`
 
-	file File // for Stage, Write, SetLink and SetMode: what the target shall be
+	file     File // for Stage, Write, SetLink and SetMode: what the target shall be
+	replaces bool // for Stage: a file is there already
 }
 
 // Conflict is a file that is neither what was installed nor what is wanted: somebody else wrote it.
@@ -53,6 +54,8 @@ type Conflict struct {
 type Plan struct {
 	Steps     []Step     `json:"steps"`
 	Conflicts []Conflict `json:"conflicts,omitempty"`
+	// Blocked are places where something is that can not be recorded and so never is replaced: a directory, a device.
+	Blocked []Conflict `json:"blocked,omitempty"`
 	// Kept are files that belong to nobody's plan any more but that were edited, so they stay.
 	Kept []Conflict `json:"kept,omitempty"`
 
@@ -76,7 +79,15 @@ func (p *Plan) has(a Action, target string) bool {
 // The order is what makes a plan safe to break off: first what disturbs nobody (directories, the binary beside the old
 // one), then the files, then systemd. Deletions are last, marked as Cleanup.
 func NewPlan(want, have *Generation, seen *Seen) *Plan {
-	p := &Plan{}
+	p := &Plan{Steps: []Step{}}
+	for _, f := range want.Files {
+		if found := seen.Files[f.Path]; found.Kind == Other {
+			p.Blocked = append(p.Blocked, Conflict{f.Path, foreign(found) + " is there"})
+		}
+	}
+	if len(p.Blocked) > 0 {
+		return p
+	}
 	var changed []string // what a running kubelet would not have noticed
 	unitsChanged := false
 
@@ -107,7 +118,7 @@ func NewPlan(want, have *Generation, seen *Seen) *Plan {
 		p.add(Reload, "systemd", "unit files changed since systemd read them", File{})
 	}
 	for _, u := range want.Units {
-		p.runUnit(u, seen, changed)
+		p.runUnit(u, want, seen, changed)
 	}
 	p.cleanUp(want, have, seen)
 	return p
@@ -133,6 +144,7 @@ func (p *Plan) stage(want, have, seen File) {
 	default:
 		p.Conflicts = append(p.Conflicts, Conflict{want.Path, foreign(seen) + " is there, with another digest"})
 		p.add(Stage, want.Path, "another file is in its place", want)
+		p.Steps[len(p.Steps)-1].replaces = true
 	}
 }
 
@@ -186,17 +198,25 @@ func (p *Plan) stopUnwanted(want, have *Generation, seen *Seen) {
 		if u.Run == Stopped && state.Up() {
 			p.add(Stop, name, "it is not wanted to run", File{})
 		}
-		if !u.Enabled && state.Enabled() {
+		switch {
+		case !state.Enabled():
+		case !u.Enabled:
 			p.add(Disable, name, "it is not wanted at boot", File{})
+		case enabledElsewhere(name, want, seen):
+			p.add(Disable, name, "its [Install] section changes", File{})
 		}
 	}
 }
 
 // runUnit plans what has to happen to a unit after its files are in place.
-func (p *Plan) runUnit(u Unit, seen *Seen, changed []string) {
+func (p *Plan) runUnit(u Unit, want *Generation, seen *Seen, changed []string) {
 	state := seen.Units[u.Name]
-	if u.Enabled && !state.Enabled() {
+	switch {
+	case !u.Enabled:
+	case !state.Enabled():
 		p.add(Enable, u.Name, "it is not started at boot yet", File{})
+	case enabledElsewhere(u.Name, want, seen):
+		p.add(Enable, u.Name, "its [Install] section changes", File{})
 	}
 	if u.Run != Running || !seen.Live {
 		return
@@ -215,6 +235,17 @@ func (p *Plan) runUnit(u Unit, seen *Seen, changed []string) {
 	case !pathUnit && len(changed) > 0:
 		p.add(Restart, u.Name, strings.Join(changed, ", ")+" changed", File{})
 	}
+}
+
+// enabledElsewhere tells that the unit file that is there is to be replaced by one with another [Install] section: the
+// symlinks that enable it now are not those that will.
+func enabledElsewhere(unit string, want *Generation, seen *Seen) bool {
+	section := func(f File) string {
+		_, rest, _ := strings.Cut(string(f.Content), "[Install]")
+		return strings.TrimSpace(rest)
+	}
+	new, old := want.file(UnitDir+"/"+unit), seen.Files[UnitDir+"/"+unit]
+	return new.Kind == Text && old.Kind == Text && section(new) != section(old)
 }
 
 // cleanUp plans the deletion of what was installed and is not wanted. Binaries of other generations stay for them,

@@ -249,7 +249,7 @@ func (s Store) mark(n int) error {
 	if err != nil {
 		return err
 	}
-	return writeAtomic(name, 0o644, strings.NewReader(strconv.Itoa(n)+"\n"))
+	return writeAtomic(name, 0o644, nil, strings.NewReader(strconv.Itoa(n)+"\n"))
 }
 
 // Pending returns the number of a generation whose change did not end, and whether there is one.
@@ -348,7 +348,7 @@ func (s Store) write(n int, name string, g *Generation) error {
 		if _, err := os.Lstat(blob); err == nil {
 			continue // named by its content, and complete since it was renamed into place
 		}
-		if err := writeText(blob, 0o600, f); err != nil {
+		if err := writeText(blob, 0o600, nil, f); err != nil {
 			return err
 		}
 	}
@@ -356,5 +356,5 @@ func (s Store) write(n int, name string, g *Generation) error {
 	if err != nil {
 		return err
 	}
-	return writeAtomic(filepath.Join(dir, name), 0o644, bytes.NewReader(append(data, '\n')))
+	return writeAtomic(filepath.Join(dir, name), 0o644, nil, bytes.NewReader(append(data, '\n')))
 }

@@ -407,8 +407,8 @@ func TestPowerCut(t *testing.T) {
 	h.booted("running", "")
 	h.wantLogged(lastStage, 2)
 	h.wantLogged(healthy, 0)
-	if got := h.must("kubeletctl install 2>&1"); !strings.Contains(got, "an earlier run was interrupted") || !strings.Contains(got, "is healthy") {
-		t.Errorf("install by hand says:\n%s", got)
+	if got := h.must("/var/lib/cloud/instance/scripts/runcmd 2>&1"); !strings.Contains(got, "an earlier run was interrupted") || !strings.Contains(got, "is healthy") {
+		t.Errorf("runcmd by hand says:\n%s", got)
 	}
 	h.running()
 	if got := h.must("kubeletctl install"); !strings.Contains(got, "nothing to do") {
