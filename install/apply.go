@@ -113,9 +113,13 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 // switchTo does all steps before the commit and waits at the health gate. switched tells whether anything that counts
 // was changed.
 func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o ApplyOptions) (switched bool, err error) {
+	deadline := time.Now().Add(o.Wait)
 	for _, s := range c.Plan.Steps {
 		if s.Cleanup {
 			break
+		}
+		if s.Action == Start || s.Action == Restart {
+			deadline = time.Now().Add(o.Wait) // the wait for the job and for kubelet's health are one
 		}
 		if ctx.Err() != nil {
 			return switched, fmt.Errorf("before %s %s", s.Action, s.Target)
@@ -139,7 +143,7 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		}
 	}
 	if h.gated(c, o) {
-		return switched, h.gate(ctx, c.Want, o.Wait)
+		return switched, h.gate(ctx, c.Want, o.Wait, deadline)
 	}
 	return switched, ctx.Err()
 }
@@ -222,7 +226,7 @@ func (h *Host) undo(ctx context.Context, from, before *Generation) error {
 		}
 	}
 	if service, _ := before.unit(systemd.KubeletService); service.Run == Running && len(c.Plan.Steps) > 0 {
-		if err := h.gate(ctx, before, undoWait); err != nil {
+		if err := h.gate(ctx, before, undoWait, time.Now().Add(undoWait)); err != nil {
 			h.note("the former kubelet runs again but is not healthy: %v", err)
 		}
 	}

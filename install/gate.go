@@ -40,9 +40,9 @@ func (h *Host) gated(c *Change, o ApplyOptions) bool {
 }
 
 // gate waits until kubelet has been active, without a restart, and with a good /healthz, for a few seconds on end. It
-// gives up at the first death: systemd would start it again and again, and the reason would be the same.
-func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration) error {
-	deadline := time.Now().Add(wait)
+// gives up at the first death: systemd would start it again and again, and the reason would be the same. Once kubelet is
+// well it gets its few seconds even if wait is over by then.
+func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration, deadline time.Time) error {
 	var wellSince time.Time
 	last := "it did not become active"
 	for {
@@ -74,7 +74,7 @@ func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration) erro
 		case now.Sub(wellSince) >= steady:
 			return nil
 		}
-		if now.After(deadline) {
+		if !ok && now.After(deadline) {
 			if h.Units.Booting(ctx) && !state.Up() {
 				return nil // its turn in the boot has not come yet; it is enabled and queued
 			}
