@@ -112,7 +112,7 @@ func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o 
 	if err := h.Writable(c.Plan.Steps); err != nil {
 		return err
 	}
-	if err := a.settle(c.Plan.Conflicts, o); err != nil {
+	if err := a.settle(ctx, c.Plan.Conflicts, o); err != nil {
 		return err
 	}
 	apply.Done = func(s install.Step) {
@@ -173,6 +173,13 @@ func conclusion(outcome install.Outcome, c *install.Change) string {
 	case install.Laid:
 		return kubelet + " is installed"
 	case install.Removed:
+		if len(c.Want.Files) > 0 {
+			var back []string
+			for _, f := range c.Want.Files {
+				back = append(back, f.Path)
+			}
+			return "kubelet is uninstalled; what was there before the first install is there again: " + strings.Join(back, ", ")
+		}
 		return "kubelet is uninstalled"
 	}
 	return string(outcome)
@@ -183,7 +190,7 @@ func (a *app) printPlan(w io.Writer, c *install.Change) {
 	if a.output.structured() {
 		return
 	}
-	if c.Plan.Empty() {
+	if c.Plan.Empty() && !c.Want.Snapshot {
 		fmt.Fprintf(w, "kubelet %s: nothing to do\n", c.Want.Version)
 		return
 	}
@@ -227,7 +234,7 @@ func (e *conflictError) Hint() string {
 }
 
 // settle asks about conflicts, where there is somebody to ask.
-func (a *app) settle(conflicts []install.Conflict, o changeOptions) error {
+func (a *app) settle(ctx context.Context, conflicts []install.Conflict, o changeOptions) error {
 	if len(conflicts) == 0 || o.force || o.yes {
 		return nil
 	}
@@ -238,7 +245,10 @@ func (a *app) settle(conflicts []install.Conflict, o changeOptions) error {
 		fmt.Fprintf(a.err, "%s: %s\n", c.Path, c.Reason)
 	}
 	fmt.Fprint(a.err, "Overwrite? [y/N] ")
-	answer, _ := bufio.NewReader(a.in).ReadString('\n')
+	answer, err := waitFor(ctx, func() (string, error) { return bufio.NewReader(a.in).ReadString('\n') })
+	if errors.Is(err, install.ErrInterrupted) {
+		return err
+	}
 	if strings.EqualFold(strings.TrimSpace(answer), "y") {
 		return nil
 	}

@@ -3,7 +3,10 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
+	"syscall"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
@@ -183,8 +186,13 @@ func flatten(err error) []error {
 
 func hintOf(err error) string {
 	var h interface{ Hint() string }
-	if errors.As(err, &h) {
+	switch {
+	case errors.As(err, &h):
 		return h.Hint()
+	case errors.Is(err, syscall.ENOSPC):
+		return "free some space on that file system and run this again"
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+		return "run this as root, for example with sudo"
 	}
 	return ""
 }

@@ -1,8 +1,10 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -54,7 +56,7 @@ Without -f, ` + install.SpecFile + ` is the spec if it exists. Flags win over th
 	}
 	f := c.Flags()
 	f.StringVar(&o.spec.Version, "version", "", "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); default stable")
-	f.StringVarP(&o.specFile, "file", "f", "", "`FILE` with the spec")
+	f.StringVarP(&o.specFile, "file", "f", "", "`FILE` with the spec; - is standard input")
 	f.StringArrayVar(&o.spec.Sources, "source", nil, "`URL` of a directory in release layout (http, https, file); repeat it in order of preference")
 	f.StringVar(&o.spec.SHA256, "sha256", "", "pinned SHA-256 `DIGEST` of the binary")
 	f.StringVar(&o.spec.SHA512, "sha512", "", "pinned SHA-512 `DIGEST` of the binary")
@@ -76,7 +78,7 @@ Without -f, ` + install.SpecFile + ` is the spec if it exists. Flags win over th
 }
 
 // preflightIDs are the problems that may be ignored.
-var preflightIDs = []string{"cgroup-v1", "runtime", "swap"}
+var preflightIDs = []string{"cgroup-v1", "health-port", "runtime", "swap"}
 
 func (a *app) install(c *cobra.Command, o *installOptions) error {
 	ctx := c.Context()
@@ -135,13 +137,13 @@ func (a *app) readSpec(c *cobra.Command, o *installOptions) (install.Spec, confi
 	file := o.specFile
 	if file == "" {
 		if name, err := (install.Tree{Root: a.root}).Locate(install.SpecFile); err == nil {
-			if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
 				file = name
 			}
 		}
 	}
 	if file != "" {
-		data, err := os.ReadFile(file)
+		data, err := a.read(c.Context(), file)
 		if err != nil {
 			return spec, nil, fmt.Errorf("reading the spec: %w", err)
 		}
@@ -150,7 +152,7 @@ func (a *app) readSpec(c *cobra.Command, o *installOptions) (install.Spec, confi
 		}
 	}
 	if o.configFile != "" {
-		data, err := os.ReadFile(o.configFile)
+		data, err := a.read(c.Context(), o.configFile)
 		add(err)
 		if err == nil {
 			base, at, err := config.LoadKubeletConfiguration(o.configFile, data)
@@ -180,6 +182,36 @@ func (a *app) readSpec(c *cobra.Command, o *installOptions) (install.Spec, confi
 		}
 	}
 	return spec, positions, errors.Join(errs...)
+}
+
+// read reads a file, or standard input for "-", and gives up when ctx ends: a pipe may never say anything.
+func (a *app) read(ctx context.Context, name string) ([]byte, error) {
+	return waitFor(ctx, func() ([]byte, error) {
+		if name == "-" {
+			return io.ReadAll(a.in)
+		}
+		return os.ReadFile(name)
+	})
+}
+
+// waitFor runs what can not be interrupted, and leaves it behind when ctx ends.
+func waitFor[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := f()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, install.ErrInterrupted
+	}
 }
 
 // mergeFlags lets the command line win over the spec.

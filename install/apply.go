@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/release"
@@ -71,8 +72,11 @@ const (
 // Apply carries out a change. Up to the commit any failure, and the end of ctx, leads back to the host as it was: then
 // the error is a *RolledBackError, unless nothing but a download had happened. The caller holds the lock.
 func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, error) {
-	if c.Plan.Empty() && c.Have != nil && !c.Have.Snapshot {
-		return Unchanged, h.recordOnly(c)
+	if c.Plan.Empty() && c.Have != nil && !c.Have.Snapshot && !c.Want.Snapshot {
+		if err := h.recordOnly(c); err != nil {
+			return "", err
+		}
+		return Unchanged, h.stillWell(ctx, c, o)
 	}
 	n, err := h.Store().Next()
 	if err != nil {
@@ -92,7 +96,9 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 
 	switched, err := h.switchTo(ctx, c, before, o)
 	if err == nil {
-		return h.commit(ctx, c, o)
+		if err = h.commit(c); err == nil {
+			return h.finish(ctx, c, o)
+		}
 	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", ErrInterrupted, err)
@@ -100,7 +106,7 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 	if stored, err := h.Store().Before(n); err == nil {
 		before = stored // it has the content of what was too large to be held in memory
 	}
-	back := h.undo(ctx, c.Want, before)
+	back := h.undo(ctx, c.Want, before, c.Have)
 	switch {
 	case back != nil:
 		return "", fmt.Errorf("%w; going back failed too: %w", err, back)
@@ -148,17 +154,36 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 	return switched, ctx.Err()
 }
 
-// commit makes the change final and then deletes what is left over.
-func (h *Host) commit(ctx context.Context, c *Change, o ApplyOptions) (Outcome, error) {
-	uninstall := c.Want.Snapshot
-	if uninstall {
-		// From here on an interrupted uninstall is not undone but goes on when it is run again.
-		if err := errors.Join(h.Store().point(0), h.Store().Abandon(c.Want.Number)); err != nil {
-			return "", fmt.Errorf("recording the uninstall: %w", err)
-		}
-	} else if err := h.Store().Commit(c.Want); err != nil {
-		return "", fmt.Errorf("committing generation %d: %w", c.Want.Number, err)
+// stillWell looks whether the kubelet of a host that needs no change is well, or on its way there: a provisioning tool
+// takes success for a working kubelet.
+func (h *Host) stillWell(ctx context.Context, c *Change, o ApplyOptions) error {
+	if !h.gated(c, o) || h.up(ctx) && (c.Want.HealthURL == "" || Probe(ctx, c.Want.HealthURL).OK) {
+		return nil
 	}
+	if err := h.gate(ctx, c.Want, o.Wait, time.Now().Add(o.Wait)); err != nil {
+		return fmt.Errorf("there is nothing to change, but kubelet is not well: %w", err)
+	}
+	return nil
+}
+
+// commit makes the change final. An uninstall that is interrupted from here on is not undone; it goes on when it is run
+// again.
+func (h *Host) commit(c *Change) error {
+	if c.Want.Snapshot {
+		if err := h.Store().point(0); err != nil {
+			return fmt.Errorf("recording the uninstall: %w", err)
+		}
+		return nil
+	}
+	if err := h.Store().Commit(c.Want); err != nil {
+		return fmt.Errorf("committing generation %d: %w", c.Want.Number, err)
+	}
+	return nil
+}
+
+// finish deletes what a committed change left over, and says how it ended.
+func (h *Host) finish(ctx context.Context, c *Change, o ApplyOptions) (Outcome, error) {
+	uninstall := c.Want.Snapshot
 	h.rememberBinary(c.Want)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
@@ -212,8 +237,8 @@ func (h *Host) recordOnly(c *Change) error {
 	return h.Store().Commit(c.Want)
 }
 
-// undo leads back to a snapshot.
-func (h *Host) undo(ctx context.Context, from, before *Generation) error {
+// undo leads back to a snapshot, and the record to the generation that was current; nil for none.
+func (h *Host) undo(ctx context.Context, from, before, current *Generation) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	c, err := h.prepare(ctx, before, from)
@@ -230,7 +255,7 @@ func (h *Host) undo(ctx context.Context, from, before *Generation) error {
 			h.note("the former kubelet runs again but is not healthy: %v", err)
 		}
 	}
-	return h.Store().Abandon(before.Number)
+	return h.Store().Abandon(before.Number, current)
 }
 
 // Recover undoes a change that a killed run, or a power cut, left half done. It returns a line that says what it did, or
@@ -245,7 +270,7 @@ func (h *Host) Recover(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if current != nil && current.Number == n {
-		return "", h.Store().clearPending() // the cut came right after the commit
+		return "", h.Store().point(n) // the cut came in the middle of the commit
 	}
 	before, err := h.Store().Before(n)
 	if err != nil {
@@ -255,7 +280,7 @@ func (h *Host) Recover(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := h.undo(ctx, wanted, before); err != nil {
+	if err := h.undo(ctx, wanted, before, current); err != nil {
 		return "", fmt.Errorf("undoing the interrupted change to generation %d: %w", n, err)
 	}
 	return fmt.Sprintf("an earlier run was interrupted while it changed this host; undone: %s", describe(before)), nil
@@ -322,7 +347,7 @@ func (h *Host) act(ctx context.Context, s Step, c *Change, o ApplyOptions) error
 	case Remove:
 		return removeFile(name)
 	case RemoveDir:
-		_ = os.Remove(name) // it stays when something is in it
+		_ = syscall.Rmdir(name) // it stays when something is in it, or when it became a symlink
 		return nil
 	}
 	return fmt.Errorf("no such action")

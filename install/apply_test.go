@@ -537,3 +537,121 @@ func atoi(t *testing.T, s string) int {
 	}
 	return n
 }
+
+// A commit that fails is undone like any other step.
+func TestFailedCommitLeadsBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.1", "v1.37.2")
+	for n, version := range []string{"v1.37.1", "v1.37.2"} {
+		before := b.state()
+		b.fake.gone = func() { // nothing can be renamed over a directory
+			blocker := filepath.Join(b.Tree.Root, StateDir, "generations", fmt.Sprint(n+1), "generation.json", "x")
+			if err := os.MkdirAll(blocker, 0o755); err != nil {
+				t.Error(err)
+			}
+		}
+		_, err := b.apply(context.Background(), b.prepare(b.spec(version, nil)), 0)
+		b.fake.gone = nil
+		var back *RolledBackError
+		if !errors.As(err, &back) || !strings.Contains(err.Error(), "committing generation") {
+			t.Errorf("%s: %v", version, err)
+		}
+		b.same(before, version)
+		b.install(b.spec(version, nil))
+	}
+}
+
+// Success is a working kubelet, also where there is nothing to change.
+func TestNothingToDoButNotWell(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.2")
+	b.install(b.spec("v1.37.2", nil))
+	if outcome, err := b.apply(context.Background(), b.prepare(b.spec("v1.37.2", nil)), time.Second); err != nil || outcome != Unchanged {
+		t.Fatalf("well: %q, %v", outcome, err)
+	}
+	b.healthy = false
+	_, err := b.apply(context.Background(), b.prepare(b.spec("v1.37.2", nil)), time.Second)
+	var gate *GateError
+	if !errors.As(err, &gate) || !strings.Contains(err.Error(), "nothing to change, but kubelet is not well") {
+		t.Errorf("sick: %v", err)
+	}
+}
+
+// The symlink to the current generation was lost: the newest one counts, and nothing is taken for a stranger's.
+func TestLostCurrentHeals(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.1", "v1.37.2")
+	before := b.state()
+	b.install(b.spec("v1.37.1", nil))
+	b.install(b.spec("v1.37.2", nil))
+	if err := os.Remove(filepath.Join(b.Tree.Root, StateDir, "current")); err != nil {
+		t.Fatal(err)
+	}
+	if c := b.prepare(b.spec("v1.37.2", nil)); !c.Plan.Empty() || c.Have == nil || c.Have.Number != 2 {
+		t.Errorf("an install would do %q from %+v", steps(c.Plan), c.Have)
+	}
+	u, err := b.PrepareUninstall(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.apply(context.Background(), u, 0); err != nil {
+		t.Fatal(err)
+	}
+	b.same(before, "after the uninstall")
+}
+
+// A directory that is a symlink to nowhere, as of a disk that is not mounted, is not made, used or removed.
+func TestDanglingDirectoryIsRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.2")
+	if err := os.Symlink(filepath.Join(b.Tree.Root, "nowhere"), filepath.Join(b.Tree.Root, "var/lib/kubelet")); err != nil {
+		t.Fatal(err)
+	}
+	before := b.state()
+	ctx := context.Background()
+	artifact, err := b.Resolve(ctx, b.spec("v1.37.2", nil), b.release)
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := Build(b.spec("v1.37.2", nil), nil, artifact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Prepare(ctx, built); err == nil || !strings.Contains(err.Error(), "/var/lib/kubelet is a symlink to") {
+		t.Errorf("error: %v", err)
+	}
+	b.same(before, "after all")
+}
+
+func TestStatusWhileAnotherRunHoldsTheLock(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.2")
+	b.install(b.spec("v1.37.2", nil))
+	unlock, err := b.Store().Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.Status(context.Background())
+	unlock()
+	if err != nil || s.State != StateChanging || s.Problems[0].ID != "changing" || !strings.Contains(s.Problems[0].Message, fmt.Sprint(os.Getpid())) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if s, err := b.Status(context.Background()); err != nil || s.State != StateHealthy {
+		t.Errorf("afterwards: %+v, %v", s, err)
+	}
+}
+
+func TestStatusOfADamagedRecord(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.2")
+	b.install(b.spec("v1.37.2", nil))
+	for _, file := range []string{"pending", "generations/1/generation.json"} {
+		if err := os.WriteFile(filepath.Join(b.Tree.Root, StateDir, file), []byte("garbage"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s, err := b.Status(context.Background())
+		if err != nil || s.Service.ActiveState != "active" || s.Problems[0].ID != "damaged-record" || s.Problems[0].Hint == "" {
+			t.Errorf("%s: %+v, %v", file, s, err)
+		}
+	}
+}

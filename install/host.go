@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/config"
@@ -63,7 +64,7 @@ func (h *Host) Lock() (release func(), err error) {
 		unlock()
 		for _, dir := range slices.Backward(h.parents) {
 			if name, err := h.Tree.LocateDir(dir); err == nil {
-				_ = os.Remove(name) // it stays when anything is in it
+				_ = syscall.Rmdir(name) // it stays when anything is in it
 			}
 		}
 	}, nil

@@ -111,6 +111,12 @@ func (h *Host) missingDirs(dir string, list *[]string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
+	if name, err = h.Tree.Locate(dir); err != nil {
+		return err
+	}
+	if target, err := os.Readlink(name); err == nil {
+		return fmt.Errorf("%s is a symlink to %s, which does not exist", dir, target)
+	}
 	if err := h.missingDirs(path.Dir(dir), list); err != nil {
 		return err
 	}

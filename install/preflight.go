@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
 // PreflightError holds the problems for which a change is refused before anything is touched.
@@ -55,6 +58,13 @@ func (h *Host) Preflight(b *Built, seen *Seen, booting bool) []Problem {
 			}
 			add("runtime", severity, "start the container runtime (systemctl enable --now containerd), or name its socket: --container-runtime-endpoint",
 				"no container runtime listens on %s", socket)
+		}
+	}
+	if address, ok := strings.CutPrefix(strings.TrimSuffix(b.HealthURL, "/healthz"), "http://"); ok && !seen.Units[systemd.KubeletService].Up() {
+		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+			conn.Close()
+			add("health-port", Failure, "ss -ltnp shows which program it is; or choose another port: --set healthzPort=PORT",
+				"another program already listens on %s, where kubelet answers for its health", address)
 		}
 	}
 	return problems

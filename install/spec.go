@@ -130,6 +130,9 @@ func (s Spec) Check() error {
 
 // CheckFor finds what a kubelet of the given minor would not accept, all at once and without any effect.
 func (s Spec) CheckFor(v release.Version, positions config.Positions) error {
+	if _, err := s.flags(); err != nil {
+		return nil // which Check tells already
+	}
 	_, err := s.render(v, positions)
 	return err
 }
@@ -139,7 +142,7 @@ func (s Spec) flags() (map[string]string, error) {
 	var errs []error
 	flags := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(s.Flags)) {
-		switch v := s.Flags[name].(type) {
+		switch v := s.Flags[name].(type) { // as YAML has them
 		case string:
 			flags[name] = v
 		case bool, int, int64:
@@ -147,7 +150,7 @@ func (s Spec) flags() (map[string]string, error) {
 		case float64:
 			flags[name] = strconv.FormatFloat(v, 'f', -1, 64)
 		default:
-			errs = append(errs, fmt.Errorf("flags.%s: a flag has one value, not %T", name, v))
+			errs = append(errs, fmt.Errorf("flags.%s: a flag has one value, not a list or a map", name))
 		}
 	}
 	return flags, errors.Join(errs...)

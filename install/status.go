@@ -67,6 +67,9 @@ const (
 	StateWaiting      = "waiting for credentials"
 	StateNotInstalled = "not installed"
 	StateNotRunning   = "installed in a tree"
+	StateChanging     = "being changed"
+	StateInterrupted  = "half changed"
+	StateUnknown      = "of unknown origin"
 )
 
 // Status reads what there is to know. It changes nothing and needs no privilege; what could not be read is a problem
@@ -80,16 +83,36 @@ func (h *Host) Status(ctx context.Context) (*Status, error) {
 	if errors.Is(err, fs.ErrPermission) {
 		problem("unreadable", Warning, err.Error(), "run this as root to see all")
 	} else if err != nil {
-		return nil, err
+		s.State = StateUnknown
+		problem("damaged-record", Failure, err.Error(), (&DamagedError{}).Hint())
 	}
-	state, err := h.Units.State(ctx, systemd.KubeletService)
-	if err != nil {
-		return nil, err
+	state, stateErr := h.Units.State(ctx, systemd.KubeletService)
+	if stateErr != nil {
+		return nil, stateErr
 	}
 	s.Service.fill(state)
-	if _, pending, err := h.Store().Pending(); err == nil && pending {
+	if err != nil {
+		return s, nil
+	}
+	pid, busy := h.Store().Busy()
+	_, pending, err := h.Store().Pending()
+	switch {
+	case err != nil:
+		problem("damaged-record", Failure, err.Error(), (&DamagedError{}).Hint())
+	case busy:
+		problem("changing", Info, fmt.Sprintf("another kubeletctl (pid %d) is changing this host", pid), "run kubeletctl status again when it is done")
+	case pending:
 		problem("interrupted-change", Failure, "a run of kubeletctl was interrupted while it changed this host",
 			"the next kubeletctl install or uninstall undoes it first")
+	}
+	switch {
+	case busy:
+		defer func() { s.State = StateChanging }()
+	case pending:
+		defer func() { s.State = StateInterrupted }()
+	}
+	if current == nil && (busy || pending) {
+		return s, nil
 	}
 	if current == nil || current.Snapshot {
 		if current != nil {
@@ -118,9 +141,12 @@ func (h *Host) Status(ctx context.Context) (*Status, error) {
 		s.Running, err = h.running(ctx, state.MainPID, current)
 		if err != nil {
 			problem("unreadable", Warning, fmt.Sprintf("could not look at process %d: %v", state.MainPID, cause(err)), "run this as root to see all")
-		} else if want := current.binary().SHA256; s.Running.SHA256 != want {
-			problem("running-differs", Failure, "the process that runs is not the kubelet that was installed",
-				"systemctl restart kubelet.service starts the installed one")
+		} else if want := current.binary().SHA256; s.Running.SHA256 != want && !pending {
+			hint := "systemctl restart kubelet.service starts the installed one"
+			if len(state.DropIns) > 0 {
+				hint = "look at the drop-ins of the unit: " + strings.Join(state.DropIns, ", ")
+			}
+			problem("running-differs", Failure, "the process that runs is not the kubelet that was installed", hint)
 		}
 	}
 	h.judge(ctx, s, state, current, seen, problem)
@@ -169,7 +195,7 @@ func (h *Host) judge(ctx context.Context, s *Status, state systemd.UnitState, cu
 		problem("restarts", Warning, fmt.Sprintf("systemd had to start kubelet again %d times", state.Restarts), "journalctl -u kubelet.service")
 	}
 	if len(s.Drift) > 0 {
-		problem("drift", Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl install puts it back")
+		problem("drift", Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl install puts it back, and what was edited with --force")
 	}
 	if len(state.DropIns) > 0 {
 		problem("drop-ins", Info, "local drop-ins change the unit: "+strings.Join(state.DropIns, ", "), "")
@@ -209,11 +235,15 @@ func (h *Host) running(ctx context.Context, pid int, current *Generation) (Runni
 			}
 		}
 	}
-	// Not one of ours: ask it. It runs as root already, so that adds no trust.
+	// Not one of ours: ask it, if it calls itself a kubelet. What else a unit may run is not ours to start.
+	if target, err := os.Readlink(exe); err != nil || !strings.HasPrefix(path.Base(target), "kubelet") {
+		return r, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, exe, "--version").Output(); err == nil {
-		r.Version = strings.TrimPrefix(strings.TrimSpace(string(out)), "Kubernetes ")
+		line, _, _ := strings.Cut(string(out), "\n")
+		r.Version = strings.TrimPrefix(strings.TrimSpace(line), "Kubernetes ")
 	}
 	return r, nil
 }
@@ -229,17 +259,16 @@ func (h *Host) Diff(ctx context.Context) (current *Generation, found []Drift, te
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	for _, name := range sortedKeys(seen.Unreadable) {
+		h.note("could not check %s: %v", name, cause(seen.Unreadable[name]))
+	}
 	p := &Plan{}
 	for _, f := range current.Files {
 		if there, looked := seen.Files[f.Path]; looked && !f.sameContent(there) {
 			p.diff(f.Path, f, there)
 		}
 	}
-	found = drift(current, seen)
-	for _, name := range sortedKeys(seen.Unreadable) {
-		found = append(found, Drift{name, fmt.Sprintf("could not be checked: %v", cause(seen.Unreadable[name]))})
-	}
-	return current, found, p.Diff(), nil
+	return current, drift(current, seen), p.Diff(), nil
 }
 
 // drift lists how the host differs from a generation.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/gofrs/flock"
 )
@@ -47,6 +48,19 @@ func (e *LockedError) Error() string {
 
 // Hint says what to do about it.
 func (e *LockedError) Hint() string { return "wait until it is done, then run this again" }
+
+// DamagedError tells that the record of what was installed can not be made sense of.
+type DamagedError struct{ Err error }
+
+func (e *DamagedError) Error() string { return e.Err.Error() }
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// Hint says what to do about it.
+func (e *DamagedError) Hint() string {
+	return "the record in " + StateDir + " is damaged; put it back from a backup, or move it away and take the host over with kubeletctl install --force"
+}
+
+func damaged(format string, args ...any) error { return &DamagedError{fmt.Errorf(format, args...)} }
 
 func (s Store) locate(elem ...string) (string, error) {
 	return s.tree.Locate(path.Join(append([]string{StateDir}, elem...)...))
@@ -100,7 +114,7 @@ func (s Store) Lock() (release func(), err error) {
 }
 
 func (s Store) unlock(lock *flock.Flock, dir, name string) {
-	if _, err := os.Lstat(filepath.Join(dir, "current")); errors.Is(err, fs.ErrNotExist) {
+	if current, err := s.Current(); current == nil && err == nil {
 		if _, err := os.Lstat(filepath.Join(dir, "pending")); errors.Is(err, fs.ErrNotExist) {
 			_ = os.RemoveAll(filepath.Join(dir, "generations"))
 			_ = os.Remove(filepath.Join(dir, "verified.json"))
@@ -113,7 +127,36 @@ func (s Store) unlock(lock *flock.Flock, dir, name string) {
 	_ = lock.Close()
 }
 
-// Current returns the committed generation, or nil when there is none.
+// Busy tells whether a run holds the lock, and its pid. It looks in /proc/locks and takes no lock itself, which could be in
+// the way of a run that starts at the same moment.
+func (s Store) Busy() (pid int, busy bool) {
+	name, err := s.locate("lock")
+	if err != nil {
+		return 0, false
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0, false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	locks, err := os.ReadFile("/proc/locks")
+	if !ok || err != nil {
+		return 0, false
+	}
+	inode := fmt.Sprintf(":%d", st.Ino)
+	for line := range strings.Lines(string(locks)) {
+		// 1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF (proc_locks(5))
+		if f := strings.Fields(line); len(f) > 5 && f[1] == "FLOCK" && strings.HasSuffix(f[5], inode) {
+			text, _ := os.ReadFile(name)
+			pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+			return pid, true
+		}
+	}
+	return 0, false
+}
+
+// Current returns the committed generation, or nil when there is none. Should the symlink be lost, it is the newest one
+// that is complete.
 func (s Store) Current() (*Generation, error) {
 	link, err := s.locate("current")
 	if err != nil {
@@ -121,14 +164,18 @@ func (s Store) Current() (*Generation, error) {
 	}
 	target, err := os.Readlink(link)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		all, err := s.List()
+		if err != nil || len(all) == 0 {
+			return nil, err
+		}
+		return all[len(all)-1], nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	n, err := strconv.Atoi(path.Base(target))
 	if err != nil {
-		return nil, fmt.Errorf("%s points to %s, which is not a generation", link, target)
+		return nil, damaged("%s points to %s, which is not a generation", link, target)
 	}
 	return s.Load(n)
 }
@@ -148,12 +195,15 @@ func (s Store) read(n int, name string) (*Generation, error) {
 		return nil, err
 	}
 	data, err := os.ReadFile(filepath.Join(dir, name))
-	if err != nil {
+	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("reading generation %d: %w", n, err)
+	}
+	if err != nil {
+		return nil, damaged("reading generation %d: %w", n, err)
 	}
 	var g Generation
 	if err := json.Unmarshal(data, &g); err != nil {
-		return nil, fmt.Errorf("reading generation %d: %s is damaged: %w", n, name, err)
+		return nil, damaged("reading generation %d: %s: %w", n, name, err)
 	}
 	for i, f := range g.Files {
 		if f.Kind != Text {
@@ -167,7 +217,7 @@ func (s Store) read(n int, name string) (*Generation, error) {
 		}
 		g.Files[i].Content, err = os.ReadFile(blob)
 		if err != nil && !errors.Is(err, fs.ErrPermission) { // a normal user may still ask for the status
-			return nil, fmt.Errorf("reading generation %d: %w", n, err)
+			return nil, damaged("reading generation %d: %w", n, err)
 		}
 	}
 	return &g, nil
@@ -267,7 +317,7 @@ func (s Store) Pending() (int, bool, error) {
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
-		return 0, false, fmt.Errorf("%s is damaged: %w", name, err)
+		return 0, false, damaged("%s does not hold the number of a generation", name)
 	}
 	return n, true, nil
 }
@@ -307,8 +357,23 @@ func (s Store) clearPending() error {
 	return removeFile(name)
 }
 
-// Abandon forgets a generation whose change was undone.
-func (s Store) Abandon(n int) error {
+// Abandon forgets a generation whose change was undone, also if its commit had half happened; current is the one that
+// counts, nil for none.
+func (s Store) Abandon(n int, current *Generation) error {
+	link, err := s.locate("current")
+	if err != nil {
+		return err
+	}
+	if target, err := os.Readlink(link); err == nil && path.Base(target) == strconv.Itoa(n) {
+		if current == nil {
+			err = removeFile(link)
+		} else {
+			err = s.point(current.Number)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if err := s.clearPending(); err != nil {
 		return err
 	}
@@ -319,8 +384,24 @@ func (s Store) Abandon(n int) error {
 	return os.RemoveAll(dir)
 }
 
-// Erase removes the whole record, after an uninstall.
+// Erase removes the whole record, after an uninstall, in an order that makes sense wherever it is cut off: what is left
+// last is the symlink to generation 0. The rest goes when the lock is released.
 func (s Store) Erase() error {
+	numbers, err := s.numbers()
+	if err != nil {
+		return err
+	}
+	for _, n := range numbers {
+		dir, err := s.locate("generations", strconv.Itoa(n))
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+		}
+	}
 	link, err := s.locate("current")
 	if err != nil {
 		return err
@@ -328,7 +409,7 @@ func (s Store) Erase() error {
 	if err := removeFile(link); err != nil {
 		return err
 	}
-	return s.clearPending() // the rest goes when the lock is released
+	return s.clearPending()
 }
 
 // write stores a generation: first the texts, by digest, then the record that names them.

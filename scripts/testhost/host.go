@@ -261,7 +261,7 @@ func (h *Host) boot(ctx context.Context, early bool) (err error) {
 		"systemd-nspawn", "--quiet", "--settings=no", "--directory="+h.Root(),
 		"--machine="+h.machine(), "--hostname="+h.Name(), "--register=no", "--keep-unit",
 		"--private-network", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
-		"--capability=all", "--system-call-filter=@known", "--kill-signal=SIGRTMIN+4",
+		"--capability=all", "--drop-capability=CAP_SYS_TIME", "--system-call-filter=@known", "--kill-signal=SIGRTMIN+4",
 		"--bind=/dev/kmsg")
 	for _, b := range h.state.Binds {
 		cmd.Args = append(cmd.Args, "--bind-ro="+b)
