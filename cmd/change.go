@@ -242,7 +242,9 @@ func (a *app) settle(ctx context.Context, conflicts []install.Conflict, o change
 		return &conflictError{conflicts: conflicts}
 	}
 	for _, c := range conflicts {
-		fmt.Fprintf(a.err, "%s: %s\n", c.Path, c.Reason)
+		if a.quiet { // otherwise the plan has named them
+			fmt.Fprintf(a.err, "%s: %s\n", c.Path, c.Reason)
+		}
 	}
 	fmt.Fprint(a.err, "Overwrite? [y/N] ")
 	answer, err := waitFor(ctx, func() (string, error) { return bufio.NewReader(a.in).ReadString('\n') })

@@ -200,8 +200,9 @@ func TestPowerCutDuringTheChange(t *testing.T) {
 	if err := h.Boot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	problems := h.try("kubeletctl", "status", "-o", "json").Stdout
-	contains(t, problems, "interrupted-change")
+	if s := h.status(3); s.State != "half changed" || s.Problems[0].ID != "interrupted-change" {
+		t.Errorf("status after the power cut: %+v", s)
+	}
 	r := h.exits(0, "kubeletctl", h.install("v1.37.1")...)
 	contains(t, r.Stderr, "an earlier run was interrupted")
 	h.running("v1.37.1")
@@ -270,4 +271,43 @@ func TestDrift(t *testing.T) {
 	}
 	contains(t, h.must("kubeletctl", "status"), "drop-ins: local drop-ins change the unit")
 	h.must("rm", "-r", "/etc/systemd/system/kubelet.service.d")
+}
+
+// What would keep kubelet from running is found before anything is touched, all at once, and can be overruled by name.
+func TestPreflight(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	before := h.ours()
+	h.must("systemctl", "stop", "containerd.service")
+	h.must("rm", "-f", "/run/containerd/containerd.sock")
+	h.must("systemd-run", "--unit=squatter", "socat", "TCP-LISTEN:10248,bind=127.0.0.1,fork,reuseaddr", "SYSTEM:true")
+	h.eventually("another program has the port", func() bool { // 0x2808 is 10248
+		return strings.Contains(h.must("cat", "/proc/net/tcp"), "0100007F:2808 ")
+	})
+	args := []string{"install", "--version", "v1.37.2", "--source", h.source, "--standalone"}
+	r := h.exits(7, "kubeletctl", args...)
+	contains(t, r.Stderr, "(?m)^kubeletctl: error: runtime: no container runtime listens on /var/run/containerd/containerd.sock")
+	contains(t, r.Stderr, "(?m)^kubeletctl: error: health-port: another program already listens on 127.0.0.1:10248")
+	if h.try("test", "-e", "/sys/fs/cgroup/cgroup.controllers").ExitCode != 0 {
+		contains(t, r.Stderr, "(?m)^kubeletctl: error: cgroup-v1: ")
+	}
+	if after := h.ours(); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+	h.must("systemctl", "stop", "squatter.service")
+	h.must("kubeletctl", append(args, "--ignore-preflight", "runtime,cgroup-v1")...)
+	h.running("v1.37.2")
+}
+
+// A provisioning tool takes exit code 0 for a working kubelet: nothing to change is not enough.
+func TestNothingToDoOnASickKubelet(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.2")...)
+	h.must("sh", "-c", "echo 'v1.37.2 crash' >/run/standin; systemctl restart --no-block kubelet.service; sleep 1")
+	r := h.exits(1, "kubeletctl", h.install("v1.37.2")...)
+	contains(t, r.Stderr, "nothing to change, but kubelet is not well: .*told to crash")
+	if s := h.status(3); s.State != "unhealthy" {
+		t.Errorf("status: %+v", s)
+	}
 }
