@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubeletctl/kubeletctl/cmd"
+	"github.com/kubeletctl/kubeletctl/scripts/gobuild"
 	"github.com/kubeletctl/kubeletctl/scripts/mirror"
 )
 
@@ -87,17 +88,12 @@ func buildPrograms(t *testing.T) string {
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	build := func(name, pkg string, flags ...string) {
-		args := append([]string{"build", "-o", filepath.Join(dir, name)}, append(flags, pkg)...)
-		c := exec.Command("go", args...)
-		c.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("building %s: %v\n%s", name, err, out)
-		}
-	}
-	build("kubeletctl", "./kubeletctl")
+	err := gobuild.Static(filepath.Join(dir, "kubeletctl"), "cmd/kubeletctl")
 	for _, v := range standins {
-		build("kubelet-"+v, "../scripts/standin", "-ldflags", "-s -w -X main.version="+v)
+		err = errors.Join(err, gobuild.Standin(filepath.Join(dir, "kubelet-"+v), v))
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/scripts/gobuild"
 	"github.com/kubeletctl/kubeletctl/scripts/mirror"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -98,10 +98,8 @@ func standinFor(t *testing.T, version string) string {
 		return file
 	}
 	file := filepath.Join(standin.dir, "kubelet-"+version)
-	build := exec.Command("go", "build", "-o", file, "-ldflags", "-s -w -X main.version="+version, "../scripts/standin")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the stand-in: %v\n%s", err, out)
+	if err := gobuild.Standin(file, version); err != nil {
+		t.Fatal(err)
 	}
 	standin.built[version] = file
 	return file

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kubeletctl/kubeletctl/scripts/gobuild"
 )
 
 const module = "github.com/kubeletctl/kubeletctl/"
@@ -73,10 +75,8 @@ func TestStrippedBinaryIsSmall(t *testing.T) {
 		t.Skip("it builds the program")
 	}
 	out := filepath.Join(t.TempDir(), "kubeletctl")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
+	if err := gobuild.Static(out, "cmd/kubeletctl"); err != nil {
+		t.Fatal(err)
 	}
 	info, err := os.Stat(out)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -19,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/scripts/gobuild"
 	"github.com/kubeletctl/kubeletctl/scripts/mirror"
 	"github.com/kubeletctl/kubeletctl/scripts/testhost"
 )
@@ -93,20 +93,12 @@ func run(m *testing.M) int {
 }
 
 func build(dir string) error {
-	compile := func(out, pkg, set string) error {
-		c := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w "+set, "-o", out, "github.com/kubeletctl/kubeletctl/"+pkg)
-		c.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if text, err := c.CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w\n%s", pkg, err, text)
-		}
-		return nil
-	}
 	tools.kubeletctl, tools.release = filepath.Join(dir, "kubeletctl"), filepath.Join(dir, "release")
 	kubelet := filepath.Join(dir, "kubelet")
-	if err := compile(tools.kubeletctl, "cmd/kubeletctl", ""); err != nil {
+	if err := gobuild.Static(tools.kubeletctl, "cmd/kubeletctl"); err != nil {
 		return err
 	}
-	if err := compile(kubelet, "scripts/standin", "-X main.version="+version); err != nil {
+	if err := gobuild.Standin(kubelet, version); err != nil {
 		return err
 	}
 	b, err := os.ReadFile(tools.kubeletctl)

@@ -8,13 +8,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/scripts/gobuild"
 	"github.com/kubeletctl/kubeletctl/scripts/mirror"
 	"github.com/kubeletctl/kubeletctl/scripts/testhost"
 )
@@ -42,24 +42,16 @@ func TestMain(m *testing.M) {
 func build(dir string) error {
 	tools.kubeletctl, tools.serve = filepath.Join(dir, "kubeletctl"), filepath.Join(dir, "serve")
 	tools.release = filepath.Join(dir, "release")
-	compile := func(out, pkg, set string) error {
-		c := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w "+set, "-o", out, "github.com/kubeletctl/kubeletctl/"+pkg)
-		c.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if text, err := c.CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %v\n%s", pkg, err, text)
-		}
-		return nil
-	}
-	if err := compile(tools.kubeletctl, "cmd/kubeletctl", ""); err != nil {
+	if err := gobuild.Static(tools.kubeletctl, "cmd/kubeletctl"); err != nil {
 		return err
 	}
-	if err := compile(tools.serve, "scripts/mirror/serve", ""); err != nil {
+	if err := gobuild.Static(tools.serve, "scripts/mirror/serve"); err != nil {
 		return err
 	}
 	var releases []mirror.Release
 	for _, version := range []string{"v1.37.1", "v1.37.2"} {
 		file := filepath.Join(dir, "kubelet-"+version)
-		if err := compile(file, "scripts/standin", "-X main.version="+version); err != nil {
+		if err := gobuild.Standin(file, version); err != nil {
 			return err
 		}
 		releases = append(releases, mirror.Release{Version: version, Arch: "amd64", Path: file})
