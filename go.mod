@@ -3,20 +3,20 @@ module github.com/kubeletctl/kubeletctl
 go 1.26.8
 
 require (
-	github.com/Masterminds/semver/v3 v3.5.0
-	github.com/agext/levenshtein v1.2.3
+	github.com/Masterminds/semver/v3 v3.5.0 // orders versions, pre-releases included
+	github.com/agext/levenshtein v1.2.3 // did you mean
 	github.com/coreos/go-systemd/v22 v22.7.0
-	github.com/cyphar/filepath-securejoin v0.7.0
-	github.com/gofrs/flock v0.13.2
-	github.com/google/renameio/v2 v2.0.2
+	github.com/cyphar/filepath-securejoin v0.7.0 // keeps --root inside its tree
+	github.com/gofrs/flock v0.13.2 // one run at a time
+	github.com/google/renameio/v2 v2.0.2 // atomic files and symlinks
 	github.com/hashicorp/go-getter/v2 v2.2.5
-	github.com/rogpeppe/go-internal v1.16.0
+	github.com/rogpeppe/go-internal v1.16.0 // unified diffs; testscript
 	github.com/schollz/progressbar/v3 v3.19.0
 	github.com/spf13/cobra v1.10.2
-	go.yaml.in/yaml/v4 v4.0.0
+	go.yaml.in/yaml/v4 v4.0.0 // line and column of YAML errors
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
-	sigs.k8s.io/json v0.0.0-20260909141634-11ed52e25bc5
+	sigs.k8s.io/json v0.0.0-20260909141634-11ed52e25bc5 // strict about case and unknown keys
 	sigs.k8s.io/yaml v1.6.0
 )
 
