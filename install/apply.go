@@ -119,6 +119,12 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 // switchTo does all steps before the commit and waits at the health gate. switched tells whether anything that counts
 // was changed.
 func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o ApplyOptions) (switched bool, err error) {
+	record := func() error {
+		if err := h.Store().Begin(c.Want, before); err != nil {
+			return fmt.Errorf("recording the change: %w", err)
+		}
+		return nil
+	}
 	deadline := time.Now().Add(o.Wait)
 	for _, s := range c.Plan.Steps {
 		if s.Cleanup {
@@ -131,8 +137,8 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 			return switched, fmt.Errorf("before %s %s", s.Action, s.Target)
 		}
 		if !switched && (s.Action != MakeDir && s.Action != Stage || s.replaces) {
-			if err := h.Store().Begin(c.Want, before); err != nil {
-				return false, fmt.Errorf("recording the change: %w", err)
+			if err := record(); err != nil {
+				return false, err
 			}
 			switched = true
 		}
@@ -144,8 +150,8 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		}
 	}
 	if !switched {
-		if err := h.Store().Begin(c.Want, before); err != nil {
-			return false, fmt.Errorf("recording the change: %w", err)
+		if err := record(); err != nil {
+			return false, err
 		}
 	}
 	if h.gated(c, o) {

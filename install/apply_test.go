@@ -204,6 +204,17 @@ func (b *bench) install(s Spec) {
 	}
 }
 
+func (b *bench) uninstall() {
+	b.t.Helper()
+	u, err := b.PrepareUninstall(context.Background())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if outcome, err := b.apply(context.Background(), u, 0); err != nil || outcome != Removed {
+		b.t.Fatalf("outcome %q, %v", outcome, err)
+	}
+}
+
 // state is the whole tree and the states of the units, as lines that can be compared.
 func (b *bench) state() []string {
 	b.t.Helper()
@@ -287,13 +298,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		t.Errorf("current is %+v, %v", current, err)
 	}
 
-	u, err := b.PrepareUninstall(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if outcome, err := b.apply(context.Background(), u, 0); err != nil || outcome != Removed {
-		t.Fatalf("outcome %q, %v", outcome, err)
-	}
+	b.uninstall()
 	b.same(before, "after uninstall")
 }
 
@@ -450,13 +455,7 @@ func TestStrangersFilesComeBack(t *testing.T) {
 	if _, err := b.apply(context.Background(), c, 0); err != nil {
 		t.Fatal(err)
 	}
-	u, err := b.PrepareUninstall(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.apply(context.Background(), u, 0); err != nil {
-		t.Fatal(err)
-	}
+	b.uninstall()
 	b.same(before, "after uninstall")
 }
 
@@ -475,13 +474,7 @@ func TestInterruptedUninstallGoesOn(t *testing.T) {
 	if c := b.prepare(b.spec("v1.37.2", map[string]any{"maxPods": 50})); len(c.Plan.Conflicts) > 0 {
 		t.Errorf("an install takes our own files for a stranger's: %v", c.Plan.Conflicts)
 	}
-	u, err := b.PrepareUninstall(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.apply(context.Background(), u, 0); err != nil {
-		t.Fatal(err)
-	}
+	b.uninstall()
 	b.same(before, "after the second uninstall")
 }
 
@@ -588,13 +581,7 @@ func TestLostCurrentHeals(t *testing.T) {
 	if c := b.prepare(b.spec("v1.37.2", nil)); !c.Plan.Empty() || c.Have == nil || c.Have.Number != 2 {
 		t.Errorf("an install would do %q from %+v", steps(c.Plan), c.Have)
 	}
-	u, err := b.PrepareUninstall(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.apply(context.Background(), u, 0); err != nil {
-		t.Fatal(err)
-	}
+	b.uninstall()
 	b.same(before, "after the uninstall")
 }
 

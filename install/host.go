@@ -74,26 +74,32 @@ func (h *Host) Lock() (release func(), err error) {
 func (h *Host) Store() Store { return Store{h.Tree} }
 
 // Resolve finds the artifact for a spec. An exact version of which a verified binary is on the host costs no request.
-func (h *Host) Resolve(ctx context.Context, s Spec, c *release.Client) (release.Artifact, error) {
+func (h *Host) Resolve(ctx context.Context, s Spec, c *release.Client) (Resolved, error) {
 	request, err := release.ParseRequest(s.Version)
 	if err != nil {
-		return release.Artifact{}, err
+		return Resolved{}, err
 	}
 	given, err := s.digest()
 	if err != nil {
-		return release.Artifact{}, err
+		return Resolved{}, err
 	}
 	version, exact := request.Exact()
 	if !exact {
 		if version, err = c.Resolve(ctx, request); err != nil {
-			return release.Artifact{}, err
+			return Resolved{}, err
 		}
 	}
-	installed, err := h.installed(version, s, given)
-	if err != nil || installed != nil {
-		return fromRecord(installed), err
+	g, err := h.installed(version, s, given)
+	if err != nil {
+		return Resolved{}, err
 	}
-	return c.Artifact(ctx, version, s.arch(), given)
+	if g != nil {
+		// Identified by the digest that was computed when it was downloaded.
+		a := release.Artifact{Version: g.Version, Arch: g.Arch, Digest: g.Digest, Trust: g.Trust, From: g.DigestFrom}
+		return Resolved{Artifact: a, installed: g}, nil
+	}
+	a, err := c.Artifact(ctx, version, s.arch(), given)
+	return Resolved{Artifact: a}, err
 }
 
 // installed finds the newest generation whose binary would do for the spec and is on the host as it was recorded.
@@ -116,14 +122,6 @@ func (h *Host) installed(v release.Version, s Spec, given release.Digest) (*Gene
 		}
 	}
 	return nil, nil
-}
-
-// fromRecord is the artifact that a generation was made from, identified by the digest that was computed then.
-func fromRecord(g *Generation) release.Artifact {
-	if g == nil {
-		return release.Artifact{}
-	}
-	return release.Artifact{Version: g.Version, Arch: g.Arch, Digest: g.Digest, Trust: g.Trust, From: g.DigestFrom}
 }
 
 // Change is a planned change: what is wanted, what it starts from, and the way.
@@ -149,15 +147,6 @@ func (h *Host) Prepare(ctx context.Context, b *Built) (*Change, error) {
 			return nil, err
 		}
 		have = merge(have, all)
-	}
-	// The record of an earlier download of the same binary knows more digests than the release publishes.
-	if g, err := h.installed(b.Version, *b.Spec, b.Digest); err == nil && g != nil {
-		for i, f := range b.Files {
-			if f.Kind == Binary {
-				b.Files[i].SHA256, b.Files[i].SHA512 = g.binary().SHA256, g.binary().SHA512
-				b.URL = g.URL
-			}
-		}
 	}
 	c, err := h.prepare(ctx, b.Generation, have)
 	if err != nil {

@@ -167,6 +167,13 @@ func (s Spec) render(v release.Version, positions config.Positions) (*config.Ren
 	})
 }
 
+// Resolved is the artifact that a spec leads to.
+type Resolved struct {
+	release.Artifact
+	// installed is a generation that has its binary on the host already; nil when it has to be fetched.
+	installed *Generation
+}
+
 // Built is a generation fresh from a spec, with what there is to say about it.
 type Built struct {
 	*Generation
@@ -176,7 +183,7 @@ type Built struct {
 
 // Build renders a generation from a spec and the artifact that it resolved to. It is pure. Number, Created and Verb are
 // left to the caller.
-func Build(s Spec, positions config.Positions, a release.Artifact) (*Built, error) {
+func Build(s Spec, positions config.Positions, a Resolved) (*Built, error) {
 	r, err := s.render(a.Version, positions)
 	if err != nil {
 		return nil, err
@@ -191,6 +198,10 @@ func Build(s Spec, positions config.Positions, a release.Artifact) (*Built, erro
 		binary.SHA256 = a.Digest.Hex
 	case "sha512":
 		binary.SHA512 = a.Digest.Hex
+	}
+	if a.installed != nil { // its record knows more digests than the release publishes
+		recorded := a.installed.binary()
+		binary.SHA256, binary.SHA512, g.URL = recorded.SHA256, recorded.SHA512, a.installed.URL
 	}
 	link := path.Join(s.binDir(), binaryLinkName)
 	unit := systemd.KubeletUnit{Binary: link, Args: r.Args, RuntimeEndpoint: runtimeEndpoint(r)}
@@ -213,7 +224,7 @@ func Build(s Spec, positions config.Positions, a release.Artifact) (*Built, erro
 		g.Units = append(g.Units, Unit{Name: systemd.KubeletPath, Enabled: true, Run: run})
 	}
 	g.Units = append(g.Units, Unit{Name: systemd.KubeletService, Enabled: true, Run: run})
-	return &Built{Generation: g, Rendered: r, Artifact: a}, nil
+	return &Built{Generation: g, Rendered: r, Artifact: a.Artifact}, nil
 }
 
 func binaryName(v release.Version) string { return "kubelet-" + v.String() }

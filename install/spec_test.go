@@ -40,7 +40,7 @@ func TestGoldenInstallations(t *testing.T) {
 				t.Fatal(err)
 			}
 			digest := release.Digest{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}
-			g, err := Build(tt.spec, nil, release.Artifact{Version: v, Arch: "amd64", Digest: digest, Trust: release.Given})
+			g, err := Build(tt.spec, nil, Resolved{Artifact: release.Artifact{Version: v, Arch: "amd64", Digest: digest, Trust: release.Given}})
 			if err != nil {
 				t.Fatal(err)
 			}
