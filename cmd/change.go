@@ -85,6 +85,9 @@ type changeResult struct {
 
 // change shows a plan and, unless it is a dry run, carries it out.
 func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o changeOptions, apply install.ApplyOptions, p *progress) error {
+	if len(c.Plan.Blocked) > 0 { // there is no plan to show
+		return &conflictError{conflicts: c.Plan.Blocked, blocked: true}
+	}
 	doc := changeResult{DryRun: o.dryRun, Version: c.Want.Version.String(), Trust: c.Want.Trust, Digest: c.Want.Digest.String(), Plan: c.Plan}
 	if o.dryRun {
 		doc.Result, doc.Diff = "planned", string(c.Plan.Diff())
@@ -105,9 +108,6 @@ func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o 
 		if a.verbose {
 			fmt.Fprintf(a.err, "%s", c.Plan.Diff())
 		}
-	}
-	if len(c.Plan.Blocked) > 0 {
-		return &conflictError{conflicts: c.Plan.Blocked, blocked: true}
 	}
 	if err := h.Writable(c.Plan.Steps); err != nil {
 		return err
