@@ -96,7 +96,8 @@ func (u KubeletUnit) Path() []byte {
 // specifiers, "$" for variables) are doubled.
 func QuoteArg(arg string) string {
 	escaped := strings.ReplaceAll(escapeSpecifiers(arg), "$", "$$")
-	if arg != "" && !strings.ContainsAny(arg, " \t\n\r\"'\\;") && !hasControl(arg) {
+	// A line that begins with # is a comment, even between two that are continued.
+	if arg != "" && arg[0] != '#' && !strings.ContainsAny(arg, " \t\n\r\"'\\;") && !hasControl(arg) {
 		return escaped
 	}
 	var b strings.Builder
