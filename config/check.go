@@ -56,8 +56,10 @@ func (c *checker) object(path, shown string, value map[string]any) {
 			c.problem(at, suggestField(path, key, c.minor), "unknown field in %s", c.minor)
 		case c.minor < f.Since:
 			c.problem(at, insteadOfField(f.Path, c.minor), "appears in %s, this is %s", f.Since, c.minor)
+			c.problems[len(c.problems)-1].Since = f.Since
 		case !f.AcceptedBy(c.minor):
 			c.problem(at, f.Notes, "removed in %s", f.Removed)
+			c.problems[len(c.problems)-1].Since, c.problems[len(c.problems)-1].Removed = f.Since, f.Removed
 		default:
 			c.value(f, at, value[key])
 		}

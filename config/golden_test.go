@@ -10,35 +10,28 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestRenderGolden holds the defaults of the releases where something changed.
+// TestRenderGolden holds the defaults of every release.
 func TestRenderGolden(t *testing.T) {
-	tests := []struct {
-		name string
-		in   Input
-	}{
-		{"1.13", Input{Minor: 13}},
-		{"1.16", Input{Minor: 16}},
-		{"1.20", Input{Minor: 20}},
-		{"1.24", Input{Minor: 24}},
-		{"1.27", Input{Minor: 27}},
-		{"1.31", Input{Minor: 31}},
-		{"1.35", Input{Minor: 35}},
-		{"1.36", Input{Minor: 36}},
-		{"1.37", Input{Minor: 37}},
-		{"1.13-standalone", Input{Minor: 13, Standalone: true}},
-		{"1.37-standalone", Input{Minor: 37, Standalone: true}},
+	inputs := map[string]Input{
+		"1.13-standalone": {Minor: 13, Standalone: true},
+		"1.37-standalone": {Minor: 37, Standalone: true},
+		"1.13-upstream":   {Minor: 13, Profile: Upstream},
+		"1.37-upstream":   {Minor: 37, Profile: Upstream},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			out, err := Render(tt.in)
+	for m := Oldest; m <= Newest; m++ {
+		inputs[m.String()] = Input{Minor: m}
+	}
+	for name, in := range inputs {
+		t.Run(name, func(t *testing.T) {
+			out, err := Render(in)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if len(out.Notes) > 0 || len(out.Warnings) > 0 {
 				t.Errorf("a default made notes %v or warnings %v", out.Notes, out.Warnings)
 			}
-			golden(t, filepath.Join("testdata", tt.name+".args"), strings.Join(out.Args, "\n")+"\n")
-			golden(t, filepath.Join("testdata", tt.name+".yaml"), string(out.Config))
+			golden(t, filepath.Join("testdata", name+".args"), strings.Join(out.Args, "\n")+"\n")
+			golden(t, filepath.Join("testdata", name+".yaml"), string(out.Config))
 		})
 	}
 }

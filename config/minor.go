@@ -13,6 +13,9 @@ const (
 
 func (m Minor) String() string { return "1." + strconv.Itoa(int(m)) }
 
+// MarshalText makes documents say "1.37"; the tables, which are only read, have the bare number.
+func (m Minor) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
 // span is the range of minors that accept something: from since on, up to but
 // without removed (0: never removed).
 type span struct{ since, removed Minor }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,6 +50,10 @@ type Problem struct {
 	Path    string `json:"path,omitempty"` // what: "flag --cgroup-drivr", "kubeletConfiguration.maxPods"
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"` // what to do
+
+	Since       Minor  `json:"since,omitempty"`       // the first release that has it, or that deprecates it
+	Removed     Minor  `json:"removed,omitempty"`     // the first release that has it no more
+	Replacement string `json:"replacement,omitempty"` // "maxPods", "--container-runtime-endpoint"
 }
 
 func (p Problem) Error() string {
@@ -97,9 +100,5 @@ func (ps Problems) err() error {
 }
 
 func (ps Problems) sort() {
-	slices.SortStableFunc(ps, func(a, b Problem) int {
-		return cmp.Or(
-			cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
-			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
-	})
+	slices.SortStableFunc(ps, compareProblems)
 }

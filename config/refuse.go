@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// refuses knows what a kubelet of this release, or kubeletctl, would not take
-// although name exists and value has the right type. Accepted by the flag
-// parser is not the same as accepted.
+// refuses knows what kubeletctl, or a kubelet of this release, would not take
+// although name exists and value has the right type.
 func (r *renderer) refuses(name, value string, parsed any) error {
 	switch name {
 	case "config":
@@ -21,26 +20,34 @@ func (r *renderer) refuses(name, value string, parsed any) error {
 		if r.in.Standalone {
 			return errors.New("a standalone kubelet has no API server to talk to; drop this or --standalone")
 		}
+	}
+	return kubeletRefuses(r.minor, name, value, parsed)
+}
+
+// kubeletRefuses knows the values that end a kubelet of m at start. Accepted by
+// the flag parser is not the same as accepted.
+func kubeletRefuses(m Minor, name, value string, parsed any) error {
+	switch name {
 	case "config-dir":
-		if r.minor < 30 {
-			return fmt.Errorf("before 1.30 the kubelet ends with it, unless KUBELET_CONFIG_DROPIN_DIR_ALPHA is in its environment; this is %s", r.minor)
+		if m < 30 {
+			return fmt.Errorf("before 1.30 the kubelet ends with it, unless KUBELET_CONFIG_DROPIN_DIR_ALPHA is in its environment; this is %s", m)
 		}
 	case "container-runtime":
-		if r.minor >= 24 && value != "remote" {
+		if m >= 24 && value != "remote" {
 			return fmt.Errorf("%q is gone since 1.24, which speaks only CRI: use containerd or CRI-O and --container-runtime-endpoint", value)
 		}
 	case "container-runtime-endpoint":
-		if r.minor >= 26 && value == "" {
+		if m >= 26 && value == "" {
 			return errors.New("the kubelet ends when it is empty, since 1.26")
 		}
 	case "runonce":
-		if r.minor >= 32 && parsed == true {
+		if m >= 32 && parsed == true {
 			return errors.New("run-once mode is gone since 1.32")
 		}
 	case "node-ip":
-		return refusesNodeIP(r.minor, value)
+		return refusesNodeIP(m, value)
 	case "node-labels":
-		if r.minor >= 16 {
+		if m >= 16 {
 			return refusesLabels(parsed.(map[string]any))
 		}
 	}

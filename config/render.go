@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Input is what the user wants of a kubelet, for one release.
@@ -20,17 +22,21 @@ type Input struct {
 	Config     map[string]any    // KubeletConfiguration fields, nested; a null takes a default back
 	Positions  Positions         // of "flags.NAME" and "kubeletConfiguration.PATH"; may be nil
 	Standalone bool              // no API server
+	Profile    Profile           // of the defaults; "" is Hardened
 	Kubeconfig string            // the default of --kubeconfig; not used when Standalone
 }
 
 // Note is something that Render did with a flag of the user's.
 type Note struct {
-	Item string `json:"item"` // "--network-plugin=cni"
-	What string `json:"what"` // moved, dropped or replaced
-	Why  string `json:"why"`
+	Item string  `json:"item"` // "--network-plugin=cni"
+	What Outcome `json:"what"` // Moved, Dropped or Replaced
+	Why  string  `json:"why"`
+
+	flag string // its name, as the user wrote it
+	by   string // the flag that takes the same value, if that is what replaced it
 }
 
-func (n Note) String() string { return n.Item + " " + n.What + ": " + n.Why }
+func (n Note) String() string { return n.Item + " " + string(n.What) + ": " + n.Why }
 
 // Rendered is what a kubelet of the release gets.
 type Rendered struct {
@@ -39,6 +45,8 @@ type Rendered struct {
 	Fields   map[string]any // the same as data, with apiVersion and kind
 	Notes    []Note
 	Warnings []Problem
+
+	wished map[string]any // the fields without the defaults
 }
 
 // Render decides where each flag and field lands for in.Minor. An error is
@@ -63,6 +71,9 @@ func Render(in Input) (*Rendered, error) {
 		return nil, err
 	}
 
+	wished, _ := tidy(r.fields).(map[string]any) // a copy
+	delete(wished, "apiVersion")
+	delete(wished, "kind")
 	reasons := r.defaultFields()
 	r.defaultFlags()
 	withoutNulls(r.fields)
@@ -74,7 +85,7 @@ func Render(in Input) (*Rendered, error) {
 	}
 	r.fields["apiVersion"], r.fields["kind"] = apiVersion, kind
 
-	out := &Rendered{Config: data, Fields: r.fields, Notes: r.notes, Warnings: r.warnings}
+	out := &Rendered{Config: data, Fields: r.fields, Notes: r.notes, Warnings: r.warnings, wished: wished}
 	for _, name := range slices.Sorted(maps.Keys(r.args)) {
 		out.Args = append(out.Args, "--"+name+"="+r.args[name])
 	}
@@ -152,8 +163,10 @@ func (r *renderer) userFlag(written, name, value string) {
 		r.unknownFlag(written, name)
 	case r.minor < f.Since:
 		r.problem(written, "", "appears in %s, this is %s", f.Since, r.minor)
-	case strings.ContainsAny(value, "\n\r\x00"):
-		r.problem(written, "", "the value holds a line break")
+	case strings.ContainsFunc(value, unicode.IsControl):
+		r.problem(written, "", "the value holds a line break or another control character")
+	case !utf8.ValidString(value):
+		r.problem(written, "", "the value is not UTF-8")
 	case !f.AcceptedBy(r.minor):
 		r.retiredFlag(written, f, value)
 	default:
@@ -166,7 +179,7 @@ func (r *renderer) userFlag(written, name, value string) {
 			r.problem(written, "", "%s", err)
 			return
 		}
-		r.place(written, f, value, parsed, "moved")
+		r.place(written, f, value, parsed, Moved)
 	}
 }
 
@@ -179,7 +192,7 @@ func (r *renderer) unknownFlag(written, name string) {
 }
 
 // place puts a flag that the release accepts where it belongs.
-func (r *renderer) place(written string, f Flag, value string, parsed any, what string) {
+func (r *renderer) place(written string, f Flag, value string, parsed any, what Outcome) {
 	field := f.fieldIn(r.minor)
 	if field == "" {
 		r.keep(written, f, value)
@@ -204,7 +217,7 @@ func (r *renderer) place(written string, f Flag, value string, parsed any, what 
 		return // the checker has reported what stands in the way
 	}
 	r.movers[field] = shown
-	r.note(shown, what, "to "+field+" in the configuration file")
+	r.note(written, shown, what, "to "+field+" in the configuration file")
 }
 
 func (r *renderer) keep(written string, f Flag, value string) {
@@ -223,21 +236,22 @@ func (r *renderer) retiredFlag(written string, f Flag, value string) {
 			r.problem(written, "", "%s", err)
 			return
 		}
-		r.place(written, f, value, parsed, "replaced")
+		r.place(written, f, value, parsed, Replaced)
 		return
 	}
 	switch retire(f, value) {
 	case dropped:
-		r.note(shown, "dropped", because(gone, f.Notes))
+		r.note(written, shown, Dropped, because(gone, f.Notes))
 	case taken:
 		if other, given := r.flag(f.ReplacedBy); given && other != value {
 			r.problem(written, "keep one of them", "%s contradicts --%s=%s", shown, f.ReplacedBy, other)
 			return
 		}
-		r.note(shown, "replaced", gone+": --"+f.ReplacedBy+" takes the same value")
+		r.note(written, shown, Replaced, gone+": --"+f.ReplacedBy+" takes the same value")
+		r.notes[len(r.notes)-1].by = f.ReplacedBy
 		r.userFlag(written, f.ReplacedBy, value)
 	default:
-		if f.Name == "register-schedulable" && r.unschedulable(shown, gone, value) {
+		if f.Name == "register-schedulable" && r.unschedulable(written, shown, gone, value) {
 			return
 		}
 		hint := f.Notes
@@ -250,7 +264,7 @@ func (r *renderer) retiredFlag(written string, f Flag, value string) {
 
 // unschedulable turns --register-schedulable=false into the taint that the API
 // server would give such a node. It leaves a user's own taints alone.
-func (r *renderer) unschedulable(shown, gone, value string) bool {
+func (r *renderer) unschedulable(written, shown, gone, value string) bool {
 	if _, given := r.flag("register-with-taints"); given || !isFalse(value) {
 		return false
 	}
@@ -258,7 +272,7 @@ func (r *renderer) unschedulable(shown, gone, value string) bool {
 		return false
 	}
 	r.fields["registerWithTaints"] = []any{map[string]any{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}}
-	r.note(shown, "replaced", gone+": by the taint node.kubernetes.io/unschedulable in registerWithTaints")
+	r.note(written, shown, Replaced, gone+": by the taint node.kubernetes.io/unschedulable in registerWithTaints")
 	return true
 }
 
@@ -276,7 +290,7 @@ func (r *renderer) flag(name string) (string, bool) {
 // top-level key.
 func (r *renderer) defaultFields() map[string][]string {
 	reasons := map[string][]string{}
-	for _, d := range fieldDefaults(r.in.Standalone) {
+	for _, d := range fieldDefaults(r.in, r.minor) {
 		path, _ := splitPath(d.field)
 		if _, said := get(r.fields, path); said {
 			continue
@@ -317,8 +331,8 @@ func (r *renderer) defaultFlags() {
 	}
 }
 
-func (r *renderer) note(item, what, why string) {
-	r.notes = append(r.notes, Note{Item: item, What: what, Why: why})
+func (r *renderer) note(flag, item string, what Outcome, why string) {
+	r.notes = append(r.notes, Note{Item: item, What: what, Why: why, flag: flag})
 }
 
 func (r *renderer) problem(flag, hint, format string, args ...any) {

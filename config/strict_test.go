@@ -158,7 +158,7 @@ func TestProblem(t *testing.T) {
 		p    Problem
 		want string
 	}{
-		{"all", Problem{Position{"spec.yaml", 7, 3}, "a.b", "unknown", "did you mean c?"}, "spec.yaml:7:3: a.b: unknown; did you mean c?"},
+		{"all", Problem{Position: Position{"spec.yaml", 7, 3}, Path: "a.b", Message: "unknown", Hint: "did you mean c?"}, "spec.yaml:7:3: a.b: unknown; did you mean c?"},
 		{"no column", Problem{Position: Position{"spec.yaml", 7, 0}, Message: "m"}, "spec.yaml:7: m"},
 		{"no line", Problem{Position: Position{File: "spec.yaml"}, Message: "m"}, "spec.yaml: m"},
 		{"no file", Problem{Path: "a", Message: "m"}, "a: m"},

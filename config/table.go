@@ -55,7 +55,26 @@ type Field struct {
 	Deprecated Minor  `json:"deprecated"`
 	Removed    Minor  `json:"removed"`
 	Default    string `json:"default"` // of the newest release, in words; empty when it is none or not documented
-	Notes      string `json:"notes"`
+	// History are the defaults by release, oldest first, where they changed.
+	History []FieldDefault `json:"history"`
+	Notes   string         `json:"notes"`
+}
+
+// FieldDefault is what a field was by default from a release on.
+type FieldDefault struct {
+	Since   Minor  `json:"since"`
+	Default string `json:"default"`
+}
+
+// DefaultIn is the field's default in m, in words; empty when none is documented.
+func (f Field) DefaultIn(m Minor) string {
+	value := f.Default
+	for _, d := range f.History {
+		if d.Since <= m {
+			value = d.Default
+		}
+	}
+	return value
 }
 
 // AcceptedBy tells whether m has the field.

@@ -1,0 +1,102 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Word is one word of a command line and the place where it was written.
+type Word struct {
+	Text string
+	Position
+}
+
+// Arg is a flag with its value, as a command line has it.
+type Arg struct {
+	Name  string // as the table has it: without dashes, "-" for "_"
+	Value string // "true" for a switch that stands alone
+	Position
+}
+
+// String is the flag as a kubelet takes it; values that are secret are hidden.
+func (a Arg) String() string { return show(a.Name, a.Value) }
+
+// shorthands are the one-letter flags of a kubelet.
+var shorthands = map[byte]string{'v': "v", 'h': "help"}
+
+// ParseArgs splits words into flags the way the kubelet's own parser (pflag)
+// does: "--name=value", "--name value", "--switch", "-v 2", "-v=2", "-v2". What
+// is no flag ends a kubelet at start, so it is a problem here.
+func ParseArgs(words []Word) ([]Arg, Problems) {
+	var args []Arg
+	var problems Problems
+	complain := func(w Word, hint, message string) {
+		problems = append(problems, Problem{Position: w.Position, Path: strconv.Quote(w.Text), Message: message, Hint: hint})
+	}
+	for i := 0; i < len(words); i++ {
+		w := words[i]
+		name, value, hasValue := strings.Cut(w.Text, "=")
+		switch {
+		case w.Text == "--":
+			if i+1 < len(words) {
+				complain(words[i+1], "", "an argument that is no flag; the kubelet ends at it")
+			}
+			return args, problems
+		case strings.HasPrefix(name, "--"):
+			name = flagName(name)
+		case len(name) > 1 && name[0] == '-' && shorthands[name[1]] != "":
+			if rest := name[2:]; rest != "" { // -v2
+				value, hasValue = strings.TrimPrefix(w.Text[2:], "="), true
+			}
+			name = shorthands[name[1]]
+		case len(name) > 1 && name[0] == '-':
+			complain(w, "long flags begin with two dashes: -"+w.Text, "unknown shorthand flag")
+			if !hasValue && i+1 < len(words) && !strings.HasPrefix(words[i+1].Text, "-") {
+				i++ // its value, most likely
+			}
+			continue
+		default:
+			complain(w, "", "an argument that is no flag; the kubelet ends at it")
+			continue
+		}
+		if !hasValue {
+			f, known := LookupFlag(name)
+			switch {
+			case isSwitch(f) && known:
+				value = "true"
+			case i+1 < len(words) && (known || !strings.HasPrefix(words[i+1].Text, "-")):
+				i++
+				value = words[i].Text
+			case known:
+				complain(w, "", "needs a value")
+				continue
+			}
+		}
+		args = append(args, Arg{Name: name, Value: value, Position: w.Position})
+	}
+	return args, problems
+}
+
+// isSwitch tells whether a flag may stand alone, without a value.
+func isSwitch(f Flag) bool { return f.Type == "bool" || f.Name == "version" || f.Name == "help" }
+
+// collects tells whether giving a flag again adds to it instead of replacing it.
+func collects(f Flag) bool {
+	return slices.Contains([]string{typeStringList, typeMap, typeEviction, typeGates, typeHeaders, typeTaints}, f.Type)
+}
+
+// FlagMap is what a kubelet makes of args: of a flag that is given twice the
+// last value counts, lists and maps collect. Positions are of "flags.NAME".
+func FlagMap(args []Arg) (map[string]string, Positions) {
+	flags, positions := map[string]string{}, Positions{}
+	for _, a := range args {
+		f, _ := LookupFlag(a.Name)
+		if old, twice := flags[a.Name]; twice && collects(f) && old != "" {
+			a.Value = old + "," + a.Value
+		}
+		flags[a.Name] = a.Value
+		positions[below("flags", a.Name)] = a.Position
+	}
+	return flags, positions
+}

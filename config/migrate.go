@@ -1,0 +1,390 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Outcome says what became of something that a kubelet was run with.
+type Outcome string
+
+const (
+	Kept       Outcome = "kept"
+	Moved      Outcome = "moved"      // from a flag to a field
+	Replaced   Outcome = "replaced"   // by something that does the same
+	Dropped    Outcome = "dropped"    // it had no effect, or none that is left
+	Impossible Outcome = "impossible" // nothing takes its place; a person has to decide
+	Changed    Outcome = "changed"    // nobody asked for it: a default differs
+)
+
+// Item is one line of a migration: a flag or a field and what became of it.
+type Item struct {
+	Position
+	Item    string  `json:"item"`
+	Outcome Outcome `json:"outcome"`
+	Why     string  `json:"why,omitempty"`
+	// For what Changed:
+	Old string `json:"old,omitempty"`
+	New string `json:"new,omitempty"`
+}
+
+// Migration is a setup carried over to another release.
+type Migration struct {
+	Items []Item
+	// Flags and Fields are what is left of the user's own wishes: what a spec
+	// for the new release says.
+	Flags    map[string]string
+	Fields   map[string]any
+	Rendered *Rendered
+}
+
+// Impossible lists what a person has to decide.
+func (m *Migration) Impossible() []Item {
+	var items []Item
+	for _, i := range m.Items {
+		if i.Outcome == Impossible {
+			items = append(items, i)
+		}
+	}
+	return items
+}
+
+// MigrateInput is a setup and where it shall go.
+type MigrateInput struct {
+	Input // Minor and Version are the target; Config and Positions those of the setup
+	Args  []Arg
+	// From is the release that the setup ran; 0 when it is not known.
+	From Minor
+	// NoConfigFile tells that the setup had no --config: such a kubelet has other
+	// defaults.
+	NoConfigFile bool
+}
+
+// Migrate carries what people have over to another release. Nothing of the
+// setup is lost without a word: every flag and field is an Item. What can not be
+// carried over is left out of the result and is an Impossible item. It returns
+// an error only when the target itself can not be rendered.
+func Migrate(in MigrateInput) (*Migration, error) {
+	m := &migrator{target: min(in.Minor, Newest), out: &Migration{}}
+	fields, _ := tidy(in.Config).(map[string]any)
+	if fields == nil {
+		fields = map[string]any{}
+	}
+	flags, positions := FlagMap(in.Args)
+	maps.Copy(positions, in.Positions)
+	m.positions = positions
+
+	if file, given := flags["config"]; given {
+		delete(flags, "config")
+		if own := cmp.Or(in.ConfigPath, defaultConfigPath); file != own {
+			m.item("flags.config", "--config="+file, Replaced, "kubeletctl writes "+own+" with what it said")
+		} else {
+			m.item("flags.config", "--config="+file, Kept, "")
+		}
+	}
+	if version, given := flags["version"]; given && version == "false" {
+		delete(flags, "version")
+	}
+	m.unknownFields("", root, fields)
+	m.flagsWin(flags, fields)
+
+	in.Flags, in.Config, in.Positions = flags, fields, positions
+	rendered, err := m.settle(&in.Input)
+	if err != nil {
+		return nil, err
+	}
+	m.out.Rendered = rendered
+	m.account(in.Input)
+	m.changes(in)
+	slices.SortStableFunc(m.out.Items, func(a, b Item) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Item, b.Item))
+	})
+	return m.out, nil
+}
+
+type migrator struct {
+	target    Minor
+	positions Positions
+	out       *Migration
+}
+
+func (m *migrator) item(path, shown string, outcome Outcome, why string) {
+	m.out.Items = append(m.out.Items, Item{Position: m.positions.of(path), Item: shown, Outcome: outcome, Why: why})
+}
+
+// unknownFields drops what no kubelet ever knew: it had no effect.
+func (m *migrator) unknownFields(path, shown string, level map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(level)) {
+		f, known := LookupField(below(path, key))
+		if !known {
+			why := "no kubelet knows it; it never had an effect"
+			if hint := suggestField(path, key, m.target); hint != "" {
+				why += "; " + hint
+			}
+			m.item(below(shown, key), below(strings.TrimPrefix(strings.TrimPrefix(shown, root), "."), key), Dropped, why)
+			delete(level, key)
+			continue
+		}
+		if deeper, ok := level[key].(map[string]any); ok && f.Type == "object" {
+			m.unknownFields(f.Path, below(shown, key), deeper)
+		}
+	}
+}
+
+// flagsWin removes the fields that a flag of the same setup overrode. Feature
+// gates are merged, as the kubelet does it.
+func (m *migrator) flagsWin(flags map[string]string, fields map[string]any) {
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		f, ok := LookupFlag(name)
+		if !ok || f.Field == "" {
+			continue
+		}
+		path, _ := splitPath(f.Field)
+		old, said := get(fields, path)
+		if !said || old == nil {
+			continue
+		}
+		parsed, err := parseFlag(f, flags[name])
+		if err != nil {
+			continue // a problem that Render tells
+		}
+		gates, ok := old.(map[string]any)
+		if over, isMap := parsed.(map[string]any); ok && isMap && f.Type == typeGates {
+			maps.Copy(gates, over)
+			m.item("flags."+name, show(name, flags[name]), Moved, "to "+f.Field+", together with those of the file")
+			delete(flags, name)
+			continue
+		}
+		if !sameField(f.Field, old, fieldForm(f, parsed, m.target)) {
+			m.item(root+"."+f.Field, f.Field, Dropped, fmt.Sprintf("%s overrode it", show(name, flags[name])))
+			remove(fields, path)
+		}
+	}
+}
+
+// settle renders, and takes out of the input what stands in the way, until
+// nothing does.
+func (m *migrator) settle(in *Input) (*Rendered, error) {
+	for range 1 + len(in.Flags) + countLeaves(in.Config) {
+		out, err := Render(*in)
+		if err == nil {
+			return out, nil
+		}
+		progress := false
+		for _, p := range Unjoin(err) {
+			why := p.Message
+			if p.Hint != "" {
+				why += "; " + p.Hint
+			}
+			if name, ok := strings.CutPrefix(p.Path, "flag --"); ok {
+				value, given := in.Flags[name]
+				if !given {
+					continue
+				}
+				delete(in.Flags, name)
+				m.item(below("flags", name), show(name, value), Impossible, why)
+				progress = true
+				continue
+			}
+			if path, ok := strings.CutPrefix(p.Path, root+"."); ok {
+				if shown, ok := removeAt(in.Config, path); ok {
+					m.item(p.Path, shown, Impossible, why)
+					progress = true
+				}
+			}
+		}
+		if !progress {
+			return nil, err
+		}
+	}
+	return Render(*in)
+}
+
+// account says of everything that is left where it is now.
+func (m *migrator) account(in Input) {
+	m.out.Flags, m.out.Fields = map[string]string{}, map[string]any{}
+	said := map[string]bool{}
+	for _, n := range m.out.Rendered.Notes {
+		said[n.flag] = true
+		m.item(below("flags", n.flag), n.Item, n.What, n.Why)
+		if n.by != "" {
+			m.out.Flags[n.by] = in.Flags[n.flag]
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Flags)) {
+		if !said[name] {
+			m.out.Flags[name] = in.Flags[name]
+			m.item(below("flags", name), show(name, in.Flags[name]), Kept, "")
+		}
+	}
+	m.out.Fields = m.out.Rendered.wished
+	walkLeaves("", in.Config, func(path string, value any) {
+		m.item(root+"."+path, path+": "+compact(value), Kept, "")
+	})
+}
+
+// changes lists what nobody asked for: defaults that differ between the
+// releases, between a kubelet with and one without a configuration file, and
+// between the kubelet and kubeletctl.
+func (m *migrator) changes(in MigrateInput) {
+	from := in.From
+	if from == 0 {
+		from = m.target
+	}
+	before := func(f Field) string {
+		if in.NoConfigFile {
+			if legacy, ok := legacyDefaults[f.Path]; ok {
+				return legacy
+			}
+		}
+		return f.DefaultIn(from)
+	}
+	for _, path := range slices.Sorted(maps.Keys(table().fields)) {
+		f := table().fields[path]
+		parts, _ := splitPath(path)
+		if f.Type == "object" || strings.Contains(path, "[]") || path == "apiVersion" || path == "kind" || !f.AcceptedBy(m.target) {
+			continue
+		}
+		if value, asked := get(m.out.Fields, parts); asked {
+			for _, r := range reread {
+				if r.field == path && r.value == value && from < r.since && r.since <= m.target {
+					m.out.Items = append(m.out.Items, Item{Position: m.positions.of(root + "." + path),
+						Item: path + ": " + compact(value), Outcome: Changed, Old: r.old, New: r.new, Why: "since " + r.since.String()})
+				}
+			}
+			continue
+		}
+		if name := table().flagOfField[path]; name != "" {
+			if _, asked := in.Flags[name]; asked {
+				continue
+			}
+		}
+		now, why := f.DefaultIn(m.target), "the default of "+m.target.String()
+		value, written := get(m.out.Rendered.Fields, parts)
+		if written {
+			now, why = compact(value), "kubeletctl sets it; --profile upstream does not"
+		}
+		old := before(f)
+		if !f.AcceptedBy(from) && !written {
+			if f.Type != "bool" || len(f.History) == 0 {
+				continue // a new field whose default is what was done before
+			}
+			old = f.History[0].Default // it came first with the effect that its absence had
+		}
+		if sameText(f, old, now) {
+			continue
+		}
+		if _, legacy := legacyDefaults[path]; legacy && in.NoConfigFile && !written {
+			why = "the default with a configuration file"
+		}
+		m.out.Items = append(m.out.Items, Item{Item: path, Outcome: Changed, Old: cmp.Or(old, "unset"), New: cmp.Or(now, "unset"), Why: why})
+	}
+	if _, given := FlagValue(in.Args, "container-runtime"); in.From != 0 && in.From < 24 && !given && m.target >= 24 {
+		m.out.Items = append(m.out.Items, Item{Item: "--container-runtime", Outcome: Changed, Old: "docker", New: "remote",
+			Why: "1.24 speaks only CRI: the containers of Docker stay behind; drain the node first"})
+	}
+}
+
+// reread are values that a later release takes for something else.
+var reread = []struct {
+	field    string
+	value    any
+	since    Minor
+	old, new string
+}{
+	{"eventRecordQPS", int64(0), 37, "50, the default", "unlimited"},
+}
+
+// FlagValue is the value of the last arg of that name.
+func FlagValue(args []Arg, name string) (string, bool) {
+	for _, a := range slices.Backward(args) {
+		if a.Name == name {
+			return a.Value, true
+		}
+	}
+	return "", false
+}
+
+// sameText compares two defaults in words.
+func sameText(f Field, a, b string) bool {
+	unset := func(s string) string {
+		switch s {
+		case "nil", "null", "[]", "unset", `""`:
+			return ""
+		}
+		return s
+	}
+	a, b = unset(a), unset(b)
+	return a == b || sameField(f.Type, a, b)
+}
+
+func compact(value any) string {
+	switch v := value.(type) {
+	case []any:
+		parts := make([]string, len(v))
+		for i, item := range v {
+			parts[i] = compact(item)
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case map[string]any:
+		var parts []string
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			parts = append(parts, key+": "+compact(v[key]))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	}
+	return fmt.Sprint(value)
+}
+
+// walkLeaves visits every value that is not a mapping of fields.
+func walkLeaves(path string, level map[string]any, visit func(path string, value any)) {
+	for _, key := range slices.Sorted(maps.Keys(level)) {
+		at := below(path, key)
+		deeper, isMap := level[key].(map[string]any)
+		if f, ok := LookupField(at); isMap && ok && f.Type == "object" {
+			walkLeaves(at, deeper, visit)
+			continue
+		}
+		visit(at, level[key])
+	}
+}
+
+func countLeaves(fields map[string]any) int {
+	n := 0
+	walkLeaves("", fields, func(string, any) { n++ })
+	return n
+}
+
+// remove deletes the value at path, and the mappings that it leaves empty.
+func remove(fields map[string]any, path []string) {
+	if len(path) == 0 {
+		return
+	}
+	if deeper, ok := fields[path[0]].(map[string]any); ok && len(path) > 1 {
+		if remove(deeper, path[1:]); len(deeper) > 0 {
+			return
+		}
+	}
+	delete(fields, path[0])
+}
+
+// removeAt deletes what a problem's path points at, or the nearest thing around
+// it that exists, and returns how to show it.
+func removeAt(fields map[string]any, path string) (string, bool) {
+	for path != "" {
+		if !strings.HasSuffix(path, "]") {
+			if parts, err := splitPath(path); err == nil {
+				if value, ok := get(fields, parts); ok && !reflect.DeepEqual(value, fields) {
+					remove(fields, parts)
+					return path + ": " + compact(value), true
+				}
+			}
+		}
+		path = path[:max(lastSeparator(path), 0)]
+	}
+	return "", false
+}

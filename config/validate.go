@@ -1,0 +1,191 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Severity of a Finding.
+type Severity string
+
+const (
+	// Error: the kubelet does not start with it, or ignores it in silence.
+	Error Severity = "error"
+	// Warning: it works in this release.
+	Warning Severity = "warning"
+)
+
+// Finding is something that validation has to say.
+type Finding struct {
+	Severity Severity `json:"severity"`
+	Problem
+}
+
+func (f Finding) String() string { return string(f.Severity) + ": " + f.Problem.Error() }
+
+// SortFindings sorts by place: file, line, column.
+func SortFindings(findings []Finding) {
+	slices.SortStableFunc(findings, func(a, b Finding) int { return compareProblems(a.Problem, b.Problem) })
+}
+
+// ValidateArgs holds the command line of a kubelet against the table of m.
+func ValidateArgs(m Minor, args []Arg) []Finding {
+	v := validation{minor: min(m, Newest)}
+	last := map[string]Arg{}
+	for _, a := range args {
+		f, known := LookupFlag(a.Name)
+		if first, twice := last[a.Name]; twice && known && !collects(f) && first.Value != a.Value {
+			v.add(Warning, a, Problem{Message: "given twice; the last one counts"})
+		}
+		last[a.Name] = a
+		v.arg(a, f, known)
+	}
+	if m >= 24 { // before, a gate that is off hides both
+		const file, dir = "image-credential-provider-config", "image-credential-provider-bin-dir"
+		for _, pair := range [][2]string{{file, dir}, {dir, file}} {
+			given, has := last[pair[0]]
+			if _, other := last[pair[1]]; has && !other {
+				v.add(Error, given, Problem{Message: "needs --" + pair[1] + " beside it"})
+			}
+		}
+	}
+	if _, given := last["container-runtime-endpoint"]; len(args) > 0 && !given && m >= 24 && m < 27 {
+		v.add(Error, Arg{Name: "container-runtime-endpoint", Position: Position{File: args[0].File}},
+			Problem{Message: "missing: " + m.String() + " has no default for it", Hint: "as in --container-runtime-endpoint=" + defaultEndpoint})
+	}
+	return v.findings
+}
+
+type validation struct {
+	minor    Minor
+	findings []Finding
+}
+
+func (v *validation) add(s Severity, a Arg, p Problem) {
+	p.Position, p.Path = a.Position, "--"+a.Name
+	v.findings = append(v.findings, Finding{s, p})
+}
+
+func (v *validation) arg(a Arg, f Flag, known bool) {
+	if !known {
+		if n, ok := table().never[a.Name]; ok {
+			v.add(Error, a, Problem{Message: fmt.Sprintf("no kubelet from %s on has it: %s", Oldest, n.Status), Hint: n.Notes})
+			return
+		}
+		v.add(Error, a, Problem{Message: "unknown flag in " + v.minor.String(), Hint: suggestFlag(a.Name, v.minor)})
+		return
+	}
+	instead := f.replacement(v.minor)
+	if v.minor < f.Since {
+		v.add(Error, a, Problem{Message: fmt.Sprintf("appears in %s, this is %s", f.Since, v.minor), Since: f.Since})
+		return
+	}
+	if !f.AcceptedBy(v.minor) {
+		v.add(Error, a, Problem{
+			Message: fmt.Sprintf("removed in %s; the kubelet does not start with it", f.Removed), Hint: orNotes(instead, f.Notes),
+			Since: f.Since, Removed: f.Removed, Replacement: instead,
+		})
+		return
+	}
+	parsed, err := parseFlag(f, a.Value)
+	if err == nil {
+		err = kubeletRefuses(v.minor, f.Name, a.Value, parsed)
+	}
+	if err != nil {
+		v.add(Error, a, Problem{Message: err.Error()})
+		return
+	}
+	if f.Deprecated != 0 && (span{f.Deprecated, f.Undeprecated}).holds(v.minor) && !isNodeFlag(f.Name) {
+		message := fmt.Sprintf("deprecated since %s", f.Deprecated)
+		switch {
+		case f.Removed != 0:
+			message += fmt.Sprintf(", removed in %s", f.Removed)
+		case f.Deprecation != "use-config-file":
+			message += ", will be removed"
+		}
+		v.add(Warning, a, Problem{Message: message, Hint: orNotes(instead, f.Notes), Since: f.Deprecated, Removed: f.Removed, Replacement: instead})
+	}
+}
+
+// replacement is what to use in m instead of a flag: a field or another flag.
+func (f Flag) replacement(m Minor) string {
+	if field := f.fieldIn(m); field != "" {
+		return field
+	}
+	if other, ok := LookupFlag(f.ReplacedBy); ok && other.AcceptedBy(m) {
+		return "--" + other.Name
+	}
+	return ""
+}
+
+func orNotes(replacement, notes string) string {
+	if replacement == "" {
+		return notes
+	}
+	if replacement[0] == '-' {
+		return because("see "+replacement, notes)
+	}
+	return "use the field " + replacement
+}
+
+// ValidateConfig holds a KubeletConfiguration, without apiVersion and kind,
+// against the table of m. Positions are those of LoadKubeletConfiguration.
+func ValidateConfig(m Minor, fields map[string]any, positions Positions) []Finding {
+	tidied, _ := tidy(fields).(map[string]any)
+	r := newRenderer(Input{Minor: m, Config: tidied, Positions: positions})
+	r.userConfig()
+	r.warnDeprecatedFields("", r.fields)
+	return findings(r.problems, r.warnings)
+}
+
+// ValidateInput holds what a spec asks for against the table of a release:
+// unlike a command line, a spec may name flags that Render drops or moves.
+func ValidateInput(in Input) []Finding {
+	out, err := Render(in)
+	if err != nil {
+		return findings(Unjoin(err), nil)
+	}
+	warnings := Problems(out.Warnings)
+	for _, n := range out.Notes {
+		warnings = append(warnings, Problem{Position: in.Positions.of(below("flags", n.flag)), Path: n.Item, Message: string(n.What) + ": " + n.Why})
+	}
+	return findings(nil, warnings)
+}
+
+func findings(problems, warnings Problems) []Finding {
+	var all []Finding
+	for _, p := range problems {
+		all = append(all, Finding{Error, p})
+	}
+	for _, p := range warnings {
+		all = append(all, Finding{Warning, p})
+	}
+	SortFindings(all)
+	return all
+}
+
+// Unjoin lists the Problems in err; an error of another kind becomes one.
+func Unjoin(err error) Problems {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case Problems:
+		return e
+	case Problem:
+		return Problems{e}
+	case interface{ Unwrap() []error }:
+		var all Problems
+		for _, inner := range e.Unwrap() {
+			all = append(all, Unjoin(inner)...)
+		}
+		return all
+	}
+	return Problems{{Message: err.Error()}}
+}
+
+func compareProblems(a, b Problem) int {
+	return cmp.Or(
+		cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+		cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+}
