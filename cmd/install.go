@@ -38,7 +38,7 @@ var nodeFlags = []struct{ name, usage string }{
 }
 
 func (a *app) installCommand() *cobra.Command {
-	o := installOptions{nodeFlags: map[string]*string{}}
+	o := newInstallOptions()
 	c := &cobra.Command{
 		Use:   "install [--version VERSION] [-f SPEC]",
 		Short: "Make this host run the kubelet that is asked for",
@@ -52,8 +52,22 @@ Without -f, ` + install.SpecFile + ` is the spec if it exists. Flags win over th
   kubeletctl install -f spec.yaml --dry-run
   kubeletctl install --version stable --root /mnt/image`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.install(c, &o)) },
+		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.install(c, o)) },
 	}
+	o.registerSpec(c)
+	f := c.Flags()
+	f.BoolVar(&o.spec.NoStart, "no-start", false, "enable kubelet for the next boot, but do not start or restart it now")
+	f.DurationVar(&o.change.wait, "wait", time.Minute, "how long to wait for a healthy kubelet before going back (0: do not wait, and do not go back)")
+	f.BoolVar(&o.change.force, "force", false, "overwrite files that somebody else wrote; they are kept for uninstall to put back")
+	f.StringSliceVar(&o.change.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to go on with: "+strings.Join(preflightIDs, ", "))
+	o.change.register(c)
+	return c
+}
+
+func newInstallOptions() *installOptions { return &installOptions{nodeFlags: map[string]*string{}} }
+
+// registerSpec registers the flags that say what is wanted.
+func (o *installOptions) registerSpec(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.spec.Version, "version", "", "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); default stable")
 	f.StringVarP(&o.specFile, "file", "f", "", "`FILE` with the spec; - is standard input")
@@ -69,12 +83,7 @@ Without -f, ` + install.SpecFile + ` is the spec if it exists. Flags win over th
 	f.StringArrayVar(&o.sets, "set", nil, "a KubeletConfiguration field: `FIELD=VALUE`, dotted; a dot inside a key is escaped: \\.")
 	f.StringVar(&o.configFile, "config-file", "", "KubeletConfiguration `FILE` to start from")
 	f.BoolVar(&o.spec.Standalone, "standalone", false, "run without an API server")
-	f.BoolVar(&o.spec.NoStart, "no-start", false, "enable kubelet for the next boot, but do not start or restart it now")
-	f.DurationVar(&o.change.wait, "wait", time.Minute, "how long to wait for a healthy kubelet before going back (0: do not wait, and do not go back)")
-	f.BoolVar(&o.change.force, "force", false, "overwrite files that somebody else wrote; they are kept for uninstall to put back")
-	f.StringSliceVar(&o.change.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to go on with: "+strings.Join(preflightIDs, ", "))
-	o.change.register(c)
-	return c
+	f.StringVar((*string)(&o.spec.Profile), "profile", "", "defaults of the configuration file: `PROFILE` hardened, or upstream for kubelet's own")
 }
 
 // preflightIDs are the problems that may be ignored.
@@ -235,6 +244,9 @@ func (o *installOptions) mergeFlags(c *cobra.Command, spec *install.Spec) error 
 	}
 	if f.Changed("standalone") {
 		spec.Standalone = o.spec.Standalone
+	}
+	if f.Changed("profile") {
+		spec.Profile = o.spec.Profile
 	}
 	if f.Changed("no-start") {
 		spec.NoStart = o.spec.NoStart

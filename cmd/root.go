@@ -100,6 +100,7 @@ that version, starts the service, and says the truth about it afterwards.
 		a.diffCommand(),
 		a.historyCommand(),
 		a.uninstallCommand(),
+		a.configCommand(),
 		a.versionCommand(),
 	)
 	return c

@@ -37,7 +37,9 @@ type Spec struct {
 	Flags map[string]any `json:"flags,omitempty"`
 	// KubeletConfiguration are fields of that API object.
 	KubeletConfiguration map[string]any `json:"kubeletConfiguration,omitempty"`
-	Paths                SpecPaths      `json:"paths"`
+	// Profile chooses the defaults of the fields that are not given: hardened or upstream.
+	Profile config.Profile `json:"profile,omitempty"`
+	Paths   SpecPaths      `json:"paths,omitzero"`
 	// Standalone runs kubelet without an API server.
 	Standalone bool `json:"standalone,omitempty"`
 	// NoStart leaves kubelet stopped, or running as it is; it still starts at the next boot.
@@ -116,6 +118,9 @@ func (s Spec) Check() error {
 	if !slices.Contains(release.Architectures(), s.arch()) {
 		errs = append(errs, fmt.Errorf("unknown architecture %q: kubelets exist for %v", s.arch(), release.Architectures()))
 	}
+	if s.Profile != "" && !slices.Contains(config.Profiles(), s.Profile) {
+		errs = append(errs, fmt.Errorf("unknown profile %q: there are %v", s.Profile, config.Profiles()))
+	}
 	if !path.IsAbs(s.binDir()) {
 		errs = append(errs, fmt.Errorf("the binary directory %q is not an absolute path", s.Paths.BinDir))
 	}
@@ -157,14 +162,20 @@ func (s Spec) flags() (map[string]string, error) {
 }
 
 func (s Spec) render(v release.Version, positions config.Positions) (*config.Rendered, error) {
-	flags, err := s.flags()
+	in, err := s.input(v, positions)
 	if err != nil {
 		return nil, err
 	}
-	return config.Render(config.Input{
-		Minor: config.Minor(v.Minor()), Version: v.String(), ConfigPath: ConfigFile, Flags: flags,
-		Config: s.KubeletConfiguration, Positions: positions, Standalone: s.Standalone, Kubeconfig: Kubeconfig,
-	})
+	return config.Render(in)
+}
+
+// input is the spec as package config wants it.
+func (s Spec) input(v release.Version, positions config.Positions) (config.Input, error) {
+	flags, err := s.flags()
+	return config.Input{
+		Minor: config.Minor(v.Minor()), Version: v.String(), ConfigPath: ConfigFile, Flags: flags, Config: s.KubeletConfiguration,
+		Positions: positions, Standalone: s.Standalone, Kubeconfig: Kubeconfig, Profile: s.Profile,
+	}, err
 }
 
 // Resolved is the artifact that a spec leads to.

@@ -1,0 +1,389 @@
+package cmd
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "config",
+		Short: "Check, carry over and render kubelet configuration, for any release and without a host",
+		Args:  cobra.NoArgs,
+	}
+	c.AddCommand(a.validateCommand(), a.migrateCommand(), a.renderCommand())
+	return c
+}
+
+const sourcesHelp = `A FILE is a KubeletConfiguration, a kubeletctl spec, a systemd unit or drop-in, an environment file such as
+kubeadm-flags.env, or a text with a command line; - is standard input. A command line may also stand behind --.`
+
+func (a *app) validateCommand() *cobra.Command {
+	var version string
+	c := &cobra.Command{
+		Use:   "validate --version VERSION FILE... | -- COMMAND LINE",
+		Short: "Find what a kubelet of that release would refuse, or ignore in silence",
+		Long: `Validate names every unknown, misspelt, duplicate, wrongly typed, deprecated or removed flag and field, with the place
+where it is written. A kubelet ends at an unknown flag, but ignores an unknown field of its configuration file.
+
+` + sourcesHelp + `
+
+It exits with 1 when there are errors; warnings alone are fine.`,
+		Example: `  kubeletctl config validate --version v1.37.2 /var/lib/kubelet/config.yaml
+  kubeletctl config validate --version 1.36 /etc/systemd/system/kubelet.service.d/*.conf
+  kubeletctl config validate --version 1.37 -- kubelet --network-plugin=cni --v=2`,
+		RunE: func(c *cobra.Command, args []string) error {
+			v, err := optionalVersion(version)
+			if err != nil {
+				return &usageError{err}
+			}
+			sources, err := a.sources(c, args)
+			if err != nil {
+				return err
+			}
+			found, err := install.Validate(v, sources)
+			if errors.Is(err, install.ErrNoRelease) {
+				return &usageError{withHint(err, "--version v1.37.2, or --version 1.37")}
+			}
+			if err != nil {
+				return err
+			}
+			return a.printFindings(found)
+		},
+	}
+	c.Flags().StringVar(&version, "version", "", "the `VERSION` to check for: v1.37.2, or 1.37; a spec file names its own")
+	return c
+}
+
+// findingsResult is the document of config validate.
+type findingsResult struct {
+	Errors   int              `json:"errors"`
+	Warnings int              `json:"warnings"`
+	Findings []config.Finding `json:"findings"`
+}
+
+func (a *app) printFindings(found []config.Finding) error {
+	doc := findingsResult{Findings: []config.Finding{}}
+	for _, f := range found {
+		doc.Findings = append(doc.Findings, f)
+		if f.Severity == config.Error {
+			doc.Errors++
+		} else {
+			doc.Warnings++
+		}
+		if !a.output.structured() && (f.Severity == config.Error || !a.quiet) {
+			colour := yellow
+			if f.Severity == config.Error {
+				colour = red
+			}
+			fmt.Fprintf(a.out, "%s: %s\n", paint(a.out, colour, string(f.Severity)), f.Problem.Error())
+		}
+	}
+	if a.output.structured() {
+		a.print(doc)
+	} else if a.talks() {
+		fmt.Fprintf(a.err, "kubeletctl: %s, %s\n", count(doc.Errors, "error"), count(doc.Warnings, "warning"))
+	}
+	if doc.Errors > 0 {
+		return &exitError{exitFailed}
+	}
+	return nil
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// sources reads the files of a config verb, or takes what is behind -- for a command line.
+func (a *app) sources(c *cobra.Command, args []string) ([]install.Source, error) {
+	if dash := c.ArgsLenAtDash(); dash >= 0 {
+		words := make([]string, 0, len(args)-dash)
+		for _, word := range args[dash:] {
+			words = append(words, shellQuote(word))
+		}
+		line := install.Source{Name: "command line", Data: []byte(strings.Join(words, " "))}
+		others, err := a.readSources(c, args[:dash])
+		return append(others, line), err
+	}
+	if len(args) == 0 {
+		return nil, &usageError{withHint(errors.New("no FILE and no command line"), "kubeletctl config "+c.Name()+" --help shows what it takes")}
+	}
+	return a.readSources(c, args)
+}
+
+func (a *app) readSources(c *cobra.Command, names []string) ([]install.Source, error) {
+	var all []install.Source
+	for _, name := range names {
+		data, err := a.read(c.Context(), name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, install.Source{Name: name, Data: data})
+	}
+	return all, nil
+}
+
+// shellQuote writes a word so that a shell reads it back.
+func shellQuote(word string) string {
+	if word != "" && !strings.ContainsAny(word, " \t\n\"'\\#$`") {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+func optionalVersion(s string) (release.Version, error) {
+	if s == "" {
+		return release.Version{}, nil
+	}
+	return install.TargetVersion(s)
+}
+
+type migrateOptions struct {
+	from                 []string
+	to, fromVersion, out string
+	profile              string
+}
+
+func (a *app) migrateCommand() *cobra.Command {
+	var o migrateOptions
+	c := &cobra.Command{
+		Use:   "migrate --to VERSION [--from FILE]... [-- COMMAND LINE]",
+		Short: "Carry a kubelet's setup over to another release, and account for every flag and field",
+		Long: `Migrate takes a setup as it is - a unit, drop-ins, a KubeletConfiguration, a command line as ps shows it - and prints the
+spec, the configuration file and the unit for another release, and what became of each flag and field. What nobody asked
+for but changes all the same, a default, is listed too.
+
+` + sourcesHelp + `
+
+It exits with 1 when something is impossible: a person has to decide about it first.`,
+		Example: `  kubeletctl config migrate --to v1.37.2 --from /etc/systemd/system/kubelet.service
+  kubeletctl config migrate --to 1.37 --from-version 1.23 -- /usr/bin/kubelet --network-plugin=cni --max-pods=50
+  kubeletctl config migrate --to 1.37 --from kubelet.service --out new/`,
+		RunE: func(c *cobra.Command, args []string) error { return a.migrate(c, args, &o) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.to, "to", "", "the `VERSION` to go to: v1.37.2, or 1.37")
+	f.StringArrayVar(&o.from, "from", nil, "a `FILE` of the setup; repeat it for drop-ins and what they name")
+	f.StringVar(&o.fromVersion, "from-version", "", "the `VERSION` that the setup ran, so that changed defaults are known")
+	f.StringVar(&o.profile, "profile", "", "defaults of the configuration file: `PROFILE` hardened or upstream")
+	f.StringVar(&o.out, "out", "", "write the spec and the files below this `DIR` instead of printing them")
+	return c
+}
+
+// migrateResult is the document of config migrate.
+type migrateResult struct {
+	To       string            `json:"to"`
+	Items    []config.Item     `json:"items"`
+	Warnings []config.Problem  `json:"warnings,omitempty"`
+	Missing  []string          `json:"missing,omitempty"`
+	Spec     *install.Spec     `json:"spec"`
+	Files    map[string]string `json:"files"`
+}
+
+func (a *app) migrate(c *cobra.Command, args []string, o *migrateOptions) error {
+	if o.to == "" {
+		return &usageError{withHint(errors.New("--to is missing"), "name the release to go to: --to v1.37.2")}
+	}
+	to, err := install.TargetVersion(o.to)
+	if err != nil {
+		return &usageError{fmt.Errorf("--to: %w", err)}
+	}
+	from, err := optionalVersion(o.fromVersion)
+	if err != nil {
+		return &usageError{fmt.Errorf("--from-version: %w", err)}
+	}
+	sources, err := a.readSources(c, o.from)
+	if err != nil {
+		return err
+	}
+	if len(args) > 0 || len(sources) == 0 {
+		more, err := a.sources(c, args)
+		if err != nil {
+			return err
+		}
+		sources = append(sources, more...)
+	}
+	setup, err := install.ReadSetup(sources, nil)
+	if err != nil {
+		return err
+	}
+	m, err := setup.Migrate(to, from, config.Profile(o.profile))
+	if err != nil {
+		return err
+	}
+	spec, err := specYAML(m.Spec)
+	if err != nil {
+		return err
+	}
+	doc := migrateResult{To: to.String(), Items: m.Items, Warnings: m.Rendered.Warnings, Missing: setup.Missing, Spec: m.Spec, Files: map[string]string{}}
+	for _, f := range m.Files {
+		doc.Files[f.Path] = string(f.Content)
+	}
+	files := append([]install.File{{Path: install.SpecFile, Content: spec, Mode: 0o600}}, m.Files...)
+	switch {
+	case o.out != "":
+		err = a.writeFiles(o.out, files)
+	case !a.output.structured():
+		printFiles(a.out, files)
+	}
+	if err != nil {
+		return err
+	}
+	if a.output.structured() {
+		a.print(doc)
+	} else if !a.quiet {
+		a.printMigration(a.err, doc)
+	}
+	if len(m.Impossible()) > 0 {
+		return &exitError{exitFailed}
+	}
+	return nil
+}
+
+func specYAML(s *install.Spec) ([]byte, error) {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	return yaml.JSONToYAML(data)
+}
+
+// printMigration tells what became of each item, and what changes although nobody asked for it.
+func (a *app) printMigration(w io.Writer, doc migrateResult) {
+	var rows, changed [][]string
+	for _, i := range doc.Items {
+		if i.Outcome == config.Changed {
+			changed = append(changed, []string{"  " + i.Item, shortened(i.Old) + " -> " + shortened(i.New), i.Why})
+			continue
+		}
+		rows = append(rows, []string{"  " + string(i.Outcome), i.Item, i.Why})
+	}
+	fmt.Fprintf(w, "For %s:\n", doc.To)
+	table(w, rows)
+	if len(changed) > 0 {
+		fmt.Fprintln(w, "Changes that nobody asked for:")
+		table(w, changed)
+	}
+	for _, p := range doc.Warnings {
+		a.note("warning: " + p.Error())
+	}
+	for _, name := range doc.Missing {
+		a.note("the setup names " + name + ", which is not here; add --from " + name)
+	}
+}
+
+// shortened keeps a table readable; -o json has the whole value.
+func shortened(s string) string {
+	const most = 40
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "..."
+}
+
+func (a *app) renderCommand() *cobra.Command {
+	var out, only string
+	o := newInstallOptions()
+	c := &cobra.Command{
+		Use:   "render [--version VERSION] [-f SPEC] [flags of install]",
+		Short: "Print what install would write, on any machine",
+		Long: `Render prints the configuration file and the units that install would write for these flags and this spec, and touches
+nothing. The flags are those of install.`,
+		Example: `  kubeletctl config render --version v1.37.2 --set maxPods=50
+  kubeletctl config render -f spec.yaml --out image/
+  kubeletctl config render --version 1.36 --only kubelet.service`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			spec, positions, err := a.readSpec(c, o)
+			if err != nil {
+				return &usageError{err}
+			}
+			v, err := install.TargetVersion(spec.Version)
+			if err != nil {
+				return &usageError{withHint(fmt.Errorf("--version: %w", err), "channels such as stable need a request to a server, which render does not make")}
+			}
+			files, err := install.RenderFiles(spec, v, positions)
+			if err != nil {
+				return &usageError{err}
+			}
+			if only != "" {
+				for _, f := range files {
+					if path.Base(f.Path) == only || f.Path == only {
+						_, err := a.out.Write(f.Content)
+						return err
+					}
+				}
+				return &usageError{fmt.Errorf("--only %s: no such file is rendered", only)}
+			}
+			if out != "" {
+				return a.writeFiles(out, files)
+			}
+			if a.output.structured() {
+				doc := map[string]string{}
+				for _, f := range files {
+					doc[f.Path] = string(f.Content)
+				}
+				a.print(doc)
+				return nil
+			}
+			printFiles(a.out, files)
+			return nil
+		},
+	}
+	o.registerSpec(c)
+	c.Flags().StringVar(&out, "out", "", "write the files below this `DIR`")
+	c.Flags().StringVar(&only, "only", "", "print just this `FILE`: kubelet-config.yaml, kubelet.service or kubelet.path")
+	return c
+}
+
+func printFiles(w io.Writer, files []install.File) {
+	for i, f := range files {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "==> %s (%04o) <==\n%s", f.Path, f.Mode.Perm(), f.Content)
+	}
+}
+
+// writeFiles writes the files below dir, and never over another one.
+func (a *app) writeFiles(dir string, files []install.File) error {
+	var there []error
+	for _, f := range files {
+		name := filepath.Join(dir, f.Path)
+		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			there = append(there, cmp.Or(err, fmt.Errorf("%s: %w", name, fs.ErrExist)))
+		}
+	}
+	if len(there) > 0 {
+		return withHint(errors.Join(there...), "nothing was written; name an empty directory")
+	}
+	for _, f := range files {
+		name := filepath.Join(dir, f.Path)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(name, f.Content, f.Mode); err != nil {
+			return err
+		}
+		a.note("wrote " + name)
+	}
+	return nil
+}

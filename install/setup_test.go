@@ -1,0 +1,182 @@
+package install
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+func version(t testing.TB, s string) release.Version {
+	t.Helper()
+	v, err := TargetVersion(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestMigrateGolden carries setups as they are found in the world over to three newer releases. What migrates must stay
+// what it is when it is migrated again.
+func TestMigrateGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/migrate/*.txtar")
+	if err != nil || len(files) < 12 {
+		t.Fatalf("%d setups, %v", len(files), err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		t.Run(name, func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			from := version(t, strings.TrimSpace(string(archive.Comment)))
+			var sources []Source
+			for _, f := range archive.Files {
+				sources = append(sources, Source{f.Name, f.Data})
+			}
+			var out bytes.Buffer
+			for _, target := range []string{"1.24", "1.31", "1.37"} {
+				to := version(t, target)
+				if to.Minor() < from.Minor() {
+					continue
+				}
+				setup, err := ReadSetup(sources, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				m, err := setup.Migrate(to, from, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(&out, "=== %s -> %s, binary %q, missing %v\n", from, to, setup.Binary, setup.Missing)
+				for _, i := range m.Items {
+					fmt.Fprintf(&out, "%s: %s: %s", i.Position, i.Outcome, i.Item)
+					if i.Outcome == config.Changed {
+						fmt.Fprintf(&out, ": %s -> %s", i.Old, i.New)
+					}
+					fmt.Fprintf(&out, "; %s\n", i.Why)
+				}
+				for _, w := range m.Rendered.Warnings {
+					fmt.Fprintf(&out, "warning: %s\n", w.Error())
+				}
+				spec, err := yaml.Marshal(m.Spec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(&out, "%s", spec)
+				for _, arg := range m.Rendered.Args {
+					fmt.Fprintln(&out, arg)
+				}
+				fmt.Fprintf(&out, "%s", m.Rendered.Config)
+				migratesToItself(t, spec, to, m)
+			}
+			if strings.Contains(out.String(), "=secret") {
+				t.Error("a password is shown")
+			}
+			golden(t, strings.TrimSuffix(file, ".txtar")+".golden", out.Bytes())
+		})
+	}
+}
+
+func migratesToItself(t *testing.T, spec []byte, to release.Version, first *Migrated) {
+	t.Helper()
+	again, err := ReadSetup([]Source{{"spec.yaml", spec}}, nil)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, spec)
+	}
+	m, err := again.Migrate(to, to, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(m.Rendered.Args, first.Rendered.Args) || !bytes.Equal(m.Rendered.Config, first.Rendered.Config) {
+		t.Errorf("migrated again to %s: got\n%s%s\nwant\n%s%s", to, m.Rendered.Args, m.Rendered.Config, first.Rendered.Args, first.Rendered.Config)
+	}
+	for _, i := range m.Items {
+		if i.Outcome != config.Kept && i.Outcome != config.Changed {
+			t.Errorf("migrated again to %s: %s %s: %s", to, i.Item, i.Outcome, i.Why)
+		}
+	}
+}
+
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s: got\n%s", file, got)
+	}
+}
+
+func TestSourceKinds(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		want       SourceKind
+	}{
+		{"x", "# c\n[Service]\nExecStart=/k\n", UnitSource},
+		{"x.yaml", "a: b\n", ConfigSource},
+		{"-", "kind: KubeletConfiguration\n", ConfigSource},
+		{"-", "{\"kind\": \"KubeletConfiguration\"}", ConfigSource},
+		{"-", "apiVersion: x\nkind: KubeletInstallation\n", SpecSource},
+		{"kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\"--a\"\n", EnvironmentSource},
+		{"-", "kubelet --config=/x\n", CommandSource},
+		{"-", "--v=2", CommandSource},
+		{"-", "", CommandSource},
+	} {
+		if got := (Source{tt.name, []byte(tt.text)}).Kind(); got != tt.want {
+			t.Errorf("%s %q: got %s, want %s", tt.name, tt.text, got, tt.want)
+		}
+	}
+}
+
+// FuzzMigrate: whatever a source holds, reading, checking and migrating it ends without a panic, and what comes out
+// migrates to itself.
+func FuzzMigrate(f *testing.F) {
+	files, _ := filepath.Glob("testdata/migrate/*.txtar")
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, part := range archive.Files {
+			f.Add(part.Name, part.Data, 37)
+			f.Add("x", part.Data, 20)
+		}
+	}
+	f.Fuzz(func(t *testing.T, name string, data []byte, minor int) {
+		to := version(t, fmt.Sprintf("1.%d", 13+max(0, minor)%26))
+		sources := []Source{{name, data}}
+		if _, err := Validate(to, sources); err != nil {
+			t.Skip(err)
+		}
+		setup, err := ReadSetup(sources, nil)
+		if err != nil {
+			return
+		}
+		m, err := setup.Migrate(to, release.Version{}, "")
+		if err != nil {
+			return
+		}
+		spec, err := yaml.Marshal(m.Spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		migratesToItself(t, spec, to, m)
+	})
+}
