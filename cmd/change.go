@@ -222,7 +222,7 @@ func (e *conflictError) Error() string {
 	if e.blocked {
 		return "not replaced, since it could not be put back: " + strings.Join(lines, "; ")
 	}
-	return "not overwritten without --force: " + strings.Join(lines, "; ")
+	return "not overwritten without --force or --yes: " + strings.Join(lines, "; ")
 }
 
 // Hint says what to do about it.

@@ -268,25 +268,29 @@ func specYAML(s *install.Spec) ([]byte, error) {
 
 // printMigration tells what became of each item, and what changes although nobody asked for it.
 func (a *app) printMigration(w io.Writer, doc migrateResult) {
+	printItems(w, doc.To, doc.Items)
+	for _, p := range doc.Warnings {
+		a.note("warning: " + p.Error())
+	}
+	for _, name := range doc.Missing {
+		a.note("the setup names " + name + ", which is not here; add --from " + name)
+	}
+}
+
+func printItems(w io.Writer, to string, items []config.Item) {
 	var rows, changed [][]string
-	for _, i := range doc.Items {
+	for _, i := range items {
 		if i.Outcome == config.Changed {
 			changed = append(changed, []string{"  " + i.Item, shortened(i.Old) + " -> " + shortened(i.New), i.Why})
 			continue
 		}
 		rows = append(rows, []string{"  " + string(i.Outcome), i.Item, i.Why})
 	}
-	fmt.Fprintf(w, "For %s:\n", doc.To)
+	fmt.Fprintf(w, "For %s:\n", to)
 	table(w, rows)
 	if len(changed) > 0 {
 		fmt.Fprintln(w, "Changes that nobody asked for:")
 		table(w, changed)
-	}
-	for _, p := range doc.Warnings {
-		a.note("warning: " + p.Error())
-	}
-	for _, name := range doc.Missing {
-		a.note("the setup names " + name + ", which is not here; add --from " + name)
 	}
 }
 
@@ -312,7 +316,7 @@ nothing. The flags are those of install.`,
   kubeletctl config render --version 1.36 --only kubelet.service`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			spec, positions, err := a.readSpec(c, o)
+			spec, positions, err := a.readSpec(c, o, nil)
 			if err != nil {
 				return &usageError{err}
 			}

@@ -24,6 +24,7 @@ type installOptions struct {
 	kubeletFlags, sets   []string
 	nodeFlags            map[string]*string
 	change               changeOptions
+	adopt                bool
 }
 
 // nodeFlags are the kubelet flags that describe this node; each is a flag of install, too.
@@ -58,6 +59,7 @@ Without -f, ` + install.SpecFile + ` is the spec if it exists. Flags win over th
 	f := c.Flags()
 	f.BoolVar(&o.spec.NoStart, "no-start", false, "enable kubelet for the next boot, but do not start or restart it now")
 	f.DurationVar(&o.change.wait, "wait", time.Minute, "how long to wait for a healthy kubelet before going back (0: do not wait, and do not go back)")
+	f.BoolVar(&o.adopt, "adopt", false, "take over the kubelet that runs here and that kubeletctl did not install: its flags and configuration are carried over")
 	f.BoolVar(&o.change.force, "force", false, "overwrite files that somebody else wrote; they are kept for uninstall to put back")
 	f.StringSliceVar(&o.change.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to go on with: "+strings.Join(preflightIDs, ", "))
 	o.change.register(c)
@@ -91,15 +93,31 @@ var preflightIDs = []string{"cgroup-v1", "health-port", "runtime", "swap"}
 
 func (a *app) install(c *cobra.Command, o *installOptions) error {
 	ctx := c.Context()
-	spec, positions, err := a.readSpec(c, o)
+	var h *install.Host
+	var adoption adoption
+	if o.adopt { // the host itself is a part of what is asked for
+		host, done, err := a.host()
+		if err != nil {
+			return err
+		}
+		defer done()
+		h = host
+		if adoption, err = a.findToAdopt(ctx, h, o); err != nil {
+			return err
+		}
+	}
+	spec, positions, err := a.readSpec(c, o, adoption.spec)
 	if err != nil {
 		return &usageError{err}
 	}
-	h, done, err := a.host()
-	if err != nil {
-		return err
+	if h == nil {
+		host, done, err := a.host()
+		if err != nil {
+			return err
+		}
+		defer done()
+		h = host
 	}
-	defer done()
 	p := a.newProgress()
 	client := &release.Client{Sources: spec.Sources, Note: a.note}
 	if p != nil {
@@ -122,10 +140,14 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 	for _, line := range built.Notes() {
 		a.note(line)
 	}
+	if adoption.found != nil {
+		built.Mask(adoption.found.Masks)
+	}
 	change, err := h.Prepare(ctx, built)
 	if err != nil {
 		return err
 	}
+	adoption.confirm(change.Plan)
 	if err := a.preflight(h.Preflight(built, change.Seen, h.Units.Booting(ctx)), change.Plan, o.change.ignore); err != nil {
 		return err
 	}
@@ -134,8 +156,13 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 
 // readSpec puts the spec together from the file and the flags, and finds all that is wrong with it before anything is
 // asked or touched.
-func (a *app) readSpec(c *cobra.Command, o *installOptions) (install.Spec, config.Positions, error) {
+//
+// base is the spec to begin with when there is no file; nil for an empty one.
+func (a *app) readSpec(c *cobra.Command, o *installOptions, base *install.Spec) (install.Spec, config.Positions, error) {
 	var spec install.Spec
+	if base != nil {
+		spec = *base
+	}
 	positions := config.Positions{}
 	var errs []error
 	add := func(err error) {

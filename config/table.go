@@ -173,6 +173,16 @@ func LookupField(path string) (Field, bool) {
 	return f, ok
 }
 
+// AllFlags lists the flags of every release, sorted by name.
+func AllFlags() []Flag {
+	t := table()
+	all := make([]Flag, len(t.flagNames))
+	for i, name := range t.flagNames {
+		all[i] = t.flags[name]
+	}
+	return all
+}
+
 // FlagsOf lists the flags that a kubelet of m accepts, sorted by name.
 func FlagsOf(m Minor) []Flag {
 	t := table()

@@ -148,6 +148,11 @@ func (h *Host) Prepare(ctx context.Context, b *Built) (*Change, error) {
 		}
 		have = merge(have, all)
 	}
+	for _, name := range have.masks() { // once adopted, a kubelet is not given back before it is uninstalled
+		if b.file(path.Join(dropInDir, name)).Kind == Absent {
+			b.Mask([]string{name})
+		}
+	}
 	c, err := h.prepare(ctx, b.Generation, have)
 	if err != nil {
 		return nil, err

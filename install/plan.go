@@ -254,7 +254,7 @@ func (p *Plan) cleanUp(want, have *Generation, seen *Seen) {
 	if have == nil {
 		return
 	}
-	first, unitsRemoved := len(p.Steps), false
+	first, unitsRemoved, serviceRemoved := len(p.Steps), false, false
 	for _, f := range have.Files {
 		found := seen.Files[f.Path]
 		switch {
@@ -265,11 +265,22 @@ func (p *Plan) cleanUp(want, have *Generation, seen *Seen) {
 		default:
 			p.add(Remove, f.Path, "it is no longer wanted", f)
 			unitsRemoved = unitsRemoved || isUnitFile(f.Path)
+			serviceRemoved = serviceRemoved || isUnitFile(f.Path) && path.Base(f.Path) != systemd.KubeletPath
 			p.diff(f.Path, found, File{})
 		}
 	}
 	if unitsRemoved && seen.Live {
 		p.add(Reload, "systemd", "unit files are gone", File{})
+	}
+	if service, known := want.unit(systemd.KubeletService); known && service.Run == Running && serviceRemoved && seen.Live {
+		// Behind our unit, or a masked drop-in, the host has another one. Only now is it in force, so a start before
+		// would have been of ours.
+		all := len(p.Steps)
+		p.Steps = slices.DeleteFunc(p.Steps, func(s Step) bool {
+			return s.Target == systemd.KubeletService && (s.Action == Start || s.Action == Restart)
+		})
+		first -= all - len(p.Steps)
+		p.add(Restart, systemd.KubeletService, "another unit file is in force", File{})
 	}
 	for _, dir := range slices.Backward(have.Dirs) {
 		if want.Snapshot && !slices.Contains(seen.MissingDirs, dir) {
@@ -308,7 +319,7 @@ func (f File) text() []byte {
 }
 
 func isUnitFile(p string) bool {
-	return path.Dir(p) == UnitDir && (strings.HasSuffix(p, ".service") || strings.HasSuffix(p, ".path"))
+	return path.Dir(p) == dropInDir || path.Dir(p) == UnitDir && (strings.HasSuffix(p, ".service") || strings.HasSuffix(p, ".path"))
 }
 
 // foreign names what was found at a path.

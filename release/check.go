@@ -136,6 +136,21 @@ func runVersion(ctx context.Context, path string) (string, error) {
 	}
 }
 
+// VersionOf asks a kubelet that is on this machine for its version. What a
+// vendor appends to it ("v1.36.3+k3s1") does not count.
+func VersionOf(ctx context.Context, path string) (Version, error) {
+	said, err := runVersion(ctx, path)
+	if err != nil {
+		return Version{}, err
+	}
+	text, found := strings.CutPrefix(strings.TrimSpace(said), "Kubernetes ")
+	if !found {
+		return Version{}, &VerifyError{Name: path, Problem: fmt.Sprintf("it says %q, which no kubelet does", strings.TrimSpace(said))}
+	}
+	text, _, _ = strings.Cut(text, "+")
+	return ParseVersion(text)
+}
+
 // first4k keeps the beginning of what is written to it.
 type first4k []byte
 
