@@ -62,6 +62,7 @@ func exitCode(err error) int {
 		verify     *release.VerifyError
 		preflight  *install.PreflightError
 		conflict   *conflictError
+		oracle     *install.OracleError
 		usage      *usageError
 		problems   config.Problems
 	)
@@ -76,7 +77,7 @@ func exitCode(err error) int {
 		return exitLocked
 	case errors.As(err, &verify):
 		return exitUnverified
-	case errors.As(err, &preflight), errors.As(err, &conflict):
+	case errors.As(err, &preflight), errors.As(err, &conflict), errors.As(err, &oracle):
 		return exitRefused
 	case errors.As(err, &usage), errors.As(err, &problems):
 		return exitUsage

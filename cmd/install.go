@@ -133,6 +133,11 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 	if err != nil {
 		return err
 	}
+	if !o.change.dryRun {
+		if err := h.Ask(ctx, spec, &artifact, client); err != nil {
+			return err
+		}
+	}
 	built, err := install.Build(spec, positions, artifact)
 	if err != nil {
 		return err

@@ -24,6 +24,9 @@ type Input struct {
 	Standalone bool              // no API server
 	Profile    Profile           // of the defaults; "" is Hardened
 	Kubeconfig string            // the default of --kubeconfig; not used when Standalone
+	// Accepted are the flags that the binary itself lists, when it was asked: they
+	// count more than the tables for a release that is newer than those.
+	Accepted map[string]bool
 }
 
 // Note is something that Render did with a flag of the user's.
@@ -159,6 +162,8 @@ func (r *renderer) userFlags() {
 func (r *renderer) userFlag(written, name, value string) {
 	f, known := LookupFlag(name)
 	switch {
+	case !known && r.in.Accepted[name]:
+		r.args[name] = value // newer than the tables
 	case !known:
 		r.unknownFlag(written, name)
 	case r.minor < f.Since:
@@ -167,7 +172,7 @@ func (r *renderer) userFlag(written, name, value string) {
 		r.problem(written, "", "the value holds a line break or another control character")
 	case !utf8.ValidString(value):
 		r.problem(written, "", "the value is not UTF-8")
-	case !f.AcceptedBy(r.minor):
+	case !r.accepts(f):
 		r.retiredFlag(written, f, value)
 	default:
 		parsed, err := parseFlag(f, value)
@@ -209,7 +214,7 @@ func (r *renderer) place(written string, f Flag, value string, parsed any, what 
 		r.problem(written, "keep one of them", "%s contradicts %s, which is %s", shown, other, describe(old))
 		return
 	}
-	if isNodeFlag(f.Name) {
+	if isNodeFlag(f.Name) && r.accepts(f) {
 		r.keep(written, f, value)
 		return
 	}
@@ -230,6 +235,9 @@ func (r *renderer) keep(written string, f Flag, value string) {
 // retiredFlag deals with a flag that this release has no more.
 func (r *renderer) retiredFlag(written string, f Flag, value string) {
 	shown, gone := show(f.Name, value), "removed in "+f.Removed.String()
+	if f.AcceptedBy(r.minor) {
+		gone = "not a flag of " + cmp.Or(r.in.Version, r.in.Minor.String()) + " any more"
+	}
 	if f.fieldIn(r.minor) != "" {
 		parsed, err := parseFlag(f, value)
 		if err != nil {
@@ -260,6 +268,12 @@ func (r *renderer) retiredFlag(written string, f Flag, value string) {
 		}
 		r.problem(written, hint, "%s, and %s changed what the kubelet does", gone, shown)
 	}
+}
+
+// accepts tells whether the target takes the flag: by the tables, and for a
+// release that is newer than those by what the binary says.
+func (r *renderer) accepts(f Flag) bool {
+	return f.AcceptedBy(r.minor) && (r.in.Accepted == nil || r.in.Accepted[f.Name])
 }
 
 // unschedulable turns --register-schedulable=false into the taint that the API
@@ -301,7 +315,7 @@ func (r *renderer) defaultFields() map[string][]string {
 			}
 			continue
 		}
-		if f, ok := LookupFlag(table().flagOfField[d.field]); ok && f.AcceptedBy(r.minor) {
+		if f, ok := LookupFlag(table().flagOfField[d.field]); ok && r.accepts(f) {
 			if _, said := r.args[f.Name]; !said {
 				r.args[f.Name] = fmt.Sprint(d.value)
 			}
@@ -315,7 +329,7 @@ func (r *renderer) defaultFields() map[string][]string {
 func (r *renderer) defaultFlags() {
 	for name, value := range flagDefaults(r.in) {
 		f, ok := LookupFlag(name)
-		if !ok || !f.AcceptedBy(r.minor) {
+		if !ok || !r.accepts(f) {
 			continue
 		}
 		if _, said := r.args[name]; said {

@@ -302,7 +302,7 @@ func (s *shape) keys(path string, value map[string]any, t reflect.Type) {
 			s.check(below(path, key), value[key], fieldType)
 			continue
 		}
-		s.problem(below(path, key), didYouMean(key, names), "unknown key")
+		s.problem(below(path, key), DidYouMean(key, names), "unknown key")
 	}
 }
 

@@ -30,7 +30,9 @@ func otherCase(name string, candidates []string) string {
 	return ""
 }
 
-func didYouMean(name string, candidates []string) string {
+// DidYouMean is a question about the candidate that name was probably meant to
+// be, or "".
+func DidYouMean(name string, candidates []string) string {
 	if c := otherCase(name, candidates); c != "" {
 		return fmt.Sprintf("did you mean %s? (case)", c)
 	}
@@ -43,7 +45,7 @@ func didYouMean(name string, candidates []string) string {
 // suggestField says what an unknown key under parent was probably meant to be:
 // a sibling, a flag's name, or a field of the same name elsewhere.
 func suggestField(parent, name string, m Minor) string {
-	if hint := didYouMean(name, fieldsOf(parent, m)); hint != "" {
+	if hint := DidYouMean(name, fieldsOf(parent, m)); hint != "" {
 		return hint
 	}
 	if f, ok := LookupFlag(name); ok {

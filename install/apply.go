@@ -125,7 +125,7 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		}
 		return nil
 	}
-	deadline := time.Now().Add(o.Wait)
+	deadline, consulted := time.Now().Add(o.Wait), false
 	for _, s := range c.Plan.Steps {
 		if s.Cleanup {
 			break
@@ -135,6 +135,12 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		}
 		if ctx.Err() != nil {
 			return switched, fmt.Errorf("before %s %s", s.Action, s.Target)
+		}
+		if !consulted && s.Action != MakeDir && s.Action != Stage {
+			if err := h.consult(ctx, c); err != nil {
+				return switched, err
+			}
+			consulted = true
 		}
 		if !switched && (s.Action != MakeDir && s.Action != Stage || s.replaces) {
 			if err := record(); err != nil {
@@ -404,7 +410,7 @@ func (h *Host) stage(ctx context.Context, want File, name string, c *Change, o A
 		fresh.Trust, fresh.From = a.Trust, a.From // the digest was proved before; it only has to be fetched again
 		a = fresh
 	}
-	partial := filepath.Join(filepath.Dir(name), partialPrefix+path.Base(want.Path)+"-"+a.Digest.Hex[:16])
+	partial := partialName(name, a)
 	fetched, err := o.Release.Fetch(ctx, a, partial)
 	if err != nil {
 		return err
@@ -422,6 +428,10 @@ func (h *Host) stage(ctx context.Context, want File, name string, c *Change, o A
 	}
 	c.Want.URL = fetched.URL
 	return syncDir(filepath.Dir(name))
+}
+
+func partialName(name string, a release.Artifact) string {
+	return filepath.Join(filepath.Dir(name), partialPrefix+filepath.Base(name)+"-"+a.Digest.Hex[:16])
 }
 
 func (h *Host) prove(ctx context.Context, partial string, want File, a release.Artifact) error {

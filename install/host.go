@@ -133,6 +133,8 @@ type Change struct {
 	Plan *Plan
 	// Artifact is where a binary that has to be staged comes from.
 	Artifact release.Artifact
+	// Rendered is what the binary must know; nil for what was installed before.
+	Rendered *config.Rendered
 }
 
 // Prepare plans the way to a generation that was built. It changes nothing.
@@ -157,7 +159,7 @@ func (h *Host) Prepare(ctx context.Context, b *Built) (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Artifact = b.Artifact
+	c.Artifact, c.Rendered = b.Artifact, b.Rendered
 	return c, nil
 }
 

@@ -138,6 +138,9 @@ func (s Spec) CheckFor(v release.Version, positions config.Positions) error {
 	if _, err := s.flags(); err != nil {
 		return nil // which Check tells already
 	}
+	if config.Minor(v.Minor()) > config.Newest {
+		return nil // its binary has to be asked first
+	}
 	_, err := s.render(v, positions)
 	return err
 }
@@ -183,6 +186,8 @@ type Resolved struct {
 	release.Artifact
 	// installed is a generation that has its binary on the host already; nil when it has to be fetched.
 	installed *Generation
+	// accepted are the flags that the binary lists; see Ask.
+	accepted map[string]bool
 }
 
 // Built is a generation fresh from a spec, with what there is to say about it.
@@ -195,7 +200,12 @@ type Built struct {
 // Build renders a generation from a spec and the artifact that it resolved to. It is pure. Number, Created and Verb are
 // left to the caller.
 func Build(s Spec, positions config.Positions, a Resolved) (*Built, error) {
-	r, err := s.render(a.Version, positions)
+	in, err := s.input(a.Version, positions)
+	if err != nil {
+		return nil, err
+	}
+	in.Accepted = a.accepted
+	r, err := config.Render(in)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,9 @@
 //	v1.37.2 hang             never says that it is ready
 //	v1.37.2 sick             is ready, but /healthz answers 500
 //	v1.37.2 sick-after 1s    is healthy at first
+//
+// Two versions are not as the tables of package config have them: v1.37.9 has lost --node-ip, and v1.38.0, which is newer
+// than they are, has no --register-node but a --brand-new.
 package main
 
 import (
@@ -41,6 +44,10 @@ func main() {
 	if err != nil {
 		fail("command failed", err)
 	}
+	if _, asked := flags["help"]; asked {
+		printHelp()
+		return
+	}
 	if _, asked := flags["version"]; asked {
 		fmt.Println("Kubernetes " + version)
 		return
@@ -56,18 +63,49 @@ func fail(what string, err error) {
 	os.Exit(1)
 }
 
+// odd are the differences from the tables.
+var odd = map[string]struct{ lost, got string }{
+	"v1.37.9": {lost: "node-ip"},
+	"v1.38.0": {lost: "register-node", got: "brand-new"},
+}
+
+func minor() config.Minor {
+	parts := strings.Split(strings.TrimPrefix(version, "v"), ".")
+	n, err := strconv.Atoi(parts[1])
+	if err != nil {
+		fail("bad version "+version, err)
+	}
+	return min(config.Minor(n), config.Newest)
+}
+
+func accepts(name string) bool {
+	flag, known := config.LookupFlag(name)
+	return name == odd[version].got || known && flag.AcceptedBy(minor()) && name != odd[version].lost
+}
+
+// printHelp prints the flags in the form that kubelets use.
+func printHelp() {
+	fmt.Print("A stand-in.\n\nUsage:\n  kubelet [flags]\n\nFlags:\n")
+	for _, f := range config.FlagsOf(minor()) {
+		if !accepts(f.Name) {
+			continue
+		}
+		fmt.Printf("      --%s string   of the table\n", f.Name)
+		if f.Name == "feature-gates" {
+			fmt.Print("                AllAlpha=true|false (ALPHA - default=false)\n                Standing=true|false (BETA - default=true)\n")
+		}
+	}
+	if got := odd[version].got; got != "" {
+		fmt.Printf("      --%s string   of this release\n", got)
+	}
+}
+
 // parse accepts what a kubelet of this version does. A flag without a value is only known to be right for a bool.
 func parse(args []string) (map[string]string, error) {
-	parts := strings.Split(strings.TrimPrefix(version, "v"), ".")
-	minor, err := strconv.Atoi(parts[1])
-	if err != nil {
-		return nil, err
-	}
 	flags := map[string]string{}
 	for _, arg := range args {
 		name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-		flag, known := config.LookupFlag(name)
-		if !known || !flag.AcceptedBy(config.Minor(minor)) {
+		if !accepts(name) {
 			return nil, fmt.Errorf("failed to parse kubelet flag: unknown flag: --%s", name)
 		}
 		flags[name] = value
