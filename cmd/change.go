@@ -60,6 +60,10 @@ func (a *app) preflight(problems []install.Problem, plan *install.Plan, ignore [
 		case p.Severity == install.Failure && !slices.Contains(ignore, p.ID) && !plan.Empty():
 			p.Hint += "; or go on all the same: --ignore-preflight " + p.ID
 			refused = append(refused, p)
+		case p.Severity == install.Info:
+			if !plan.Empty() && !slices.Contains(ignore, p.ID) {
+				a.note(fmt.Sprintf("%s: %s; to change that: %s", p.ID, p.Message, p.Hint))
+			}
 		default:
 			a.note(fmt.Sprintf("%s: %s", p.ID, p.Message))
 		}

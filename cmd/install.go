@@ -89,7 +89,7 @@ func (o *installOptions) registerSpec(c *cobra.Command) {
 }
 
 // preflightIDs are the problems that may be ignored.
-var preflightIDs = []string{"cgroup-v1", "health-port", "runtime", "swap"}
+var preflightIDs = []string{"cgroup-v1", "client-ca", "health-port", "kernel-defaults", "runtime", "serving-cert", "swap"}
 
 func (a *app) install(c *cobra.Command, o *installOptions) error {
 	ctx := c.Context()

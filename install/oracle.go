@@ -18,7 +18,7 @@ import (
 // OracleError tells that the binary does not know what was rendered for it, whatever the tables say. Nothing was changed.
 type OracleError struct {
 	Version release.Version
-	Unknown []string // "flag --node-ip", "feature gate NoSuchGate"
+	Unknown []string // "flag --node-ip"
 }
 
 func (e *OracleError) Error() string {
@@ -54,13 +54,15 @@ func (h *Host) consult(ctx context.Context, c *Change) error {
 	}
 	gates, _ := c.Rendered.Fields["featureGates"].(map[string]any)
 	for _, gate := range slices.Sorted(maps.Keys(gates)) {
-		if _, known := help.Gates[gate]; !known && len(help.Gates) > 0 {
-			text := "feature gate " + gate
-			if hint := config.DidYouMean(gate, slices.Sorted(maps.Keys(help.Gates))); hint != "" {
-				text += " (" + hint + ")"
-			}
-			unknown = append(unknown, text)
+		if _, known := help.Gates[gate]; known || len(help.Gates) == 0 {
+			continue
 		}
+		// The list leaves out what is generally available or deprecated, so this is no reason to refuse.
+		text := fmt.Sprintf("kubelet %s does not list the feature gate %s; it does not start if it knows none of that name", c.Want.Version, gate)
+		if hint := config.DidYouMean(gate, slices.Sorted(maps.Keys(help.Gates))); hint != "" {
+			text += "; " + hint
+		}
+		h.note("%s", text)
 	}
 	if len(unknown) > 0 {
 		return &OracleError{c.Want.Version, unknown}

@@ -67,7 +67,46 @@ func (h *Host) Preflight(b *Built, seen *Seen, booting bool) []Problem {
 				"another program already listens on %s, where kubelet answers for its health", address)
 		}
 	}
+	if b.Spec.Profile != config.Upstream {
+		hardening(fields, b.Spec.Standalone, add)
+	}
 	return problems
+}
+
+// hardening speaks of what the hardened defaults leave off because something else has to come first.
+func hardening(fields map[string]any, standalone bool, add func(id string, s Severity, hint, format string, args ...any)) {
+	if fields["protectKernelDefaults"] != true {
+		var differ []string
+		for _, s := range kernelDefaults {
+			data, err := os.ReadFile("/proc/sys/" + s.name)
+			if err == nil && strings.TrimSpace(string(data)) != s.value {
+				differ = append(differ, strings.ReplaceAll(s.name, "/", ".")+"="+s.value)
+			}
+		}
+		hint := "--set protectKernelDefaults=true"
+		if len(differ) > 0 {
+			hint = "set " + strings.Join(differ, ", ") + " in /etc/sysctl.d, then " + hint
+		}
+		add("kernel-defaults", Info, hint, "kubelet changes kernel settings where they are not as it wants them")
+	}
+	if standalone {
+		return
+	}
+	authentication, _ := fields["authentication"].(map[string]any)
+	if x509, _ := authentication["x509"].(map[string]any); x509["clientCAFile"] == nil {
+		add("client-ca", Info, "--set authentication.x509.clientCAFile=/etc/kubernetes/pki/ca.crt, or where the cluster's CA is",
+			"no client certificate is accepted, and most API servers come with one for logs, exec and port-forward")
+	}
+	if fields["tlsCertFile"] == nil && fields["serverTLSBootstrap"] != true {
+		add("serving-cert", Info, "--set serverTLSBootstrap=true, once something approves kubelet-serving requests; or tlsCertFile and tlsPrivateKeyFile",
+			"kubelet signs its own serving certificate, which nobody can verify")
+	}
+}
+
+// kernelDefaults are the settings that kubelet wants (and sets by itself without protectKernelDefaults).
+var kernelDefaults = []struct{ name, value string }{
+	{"vm/overcommit_memory", "1"}, {"vm/panic_on_oom", "0"}, {"kernel/panic", "10"}, {"kernel/panic_on_oops", "1"},
+	{"kernel/keys/root_maxkeys", "1000000"}, {"kernel/keys/root_maxbytes", "25000000"},
 }
 
 // cgroupV1 tells whether the kernel's controllers are in the first hierarchy's layout.

@@ -14,7 +14,8 @@ import (
 // without the hidden ones, and the feature gates that it knows.
 type Help struct {
 	Flags map[string]bool
-	// Gates tells each gate's default.
+	// Gates tells each gate's default. Those that are generally available or
+	// deprecated are not in the list, although the kubelet takes them.
 	Gates map[string]bool
 }
 
