@@ -24,6 +24,10 @@
 //     takes the same value, and a problem otherwise; see retired.go.
 //   - Problem: something that the user has to change, with the place where it
 //     was written and a hint. All problems are reported at once.
+//   - Finding: an error or a warning of validation; see validate.go.
+//   - Migration: a setup carried over to another release, with an Item for each
+//     flag and field that it had and each default that changes; see migrate.go.
+//   - Profile: hardened or upstream, which defaults are written.
 //   - Note: something that Render did with a user's flag, and why.
 //
 // # The way through
@@ -46,8 +50,12 @@
 //     field: "field" and "fieldSince".
 //  3. A removed flag that was harmless with some or all values: a line in
 //     retired.go. Without one it is a problem for who still uses it.
-//  4. Raise Newest in minor.go; go test ./config -update; read the diff of
+//  4. A default that changed: "history" of its field; a value that means something
+//     else now: reread in migrate.go.
+//  5. Raise Newest in minor.go; go test ./config -update; read the diff of
 //     testdata.
+//  6. scripts/kubelet/pin v1.38.0, and add it to realKubelets in scripts/hosttest:
+//     its binary then tells which flags the table has wrong.
 //
 // data/compact makes both files anew from the full research tables.
 package config
