@@ -46,8 +46,7 @@ type Environment struct {
 	Specifier func(c byte) (string, bool)
 }
 
-// specifiers are those of systemd.unit(5) up to systemd 257. To systemd, a percent sign before any other character is a
-// percent sign, as in --eviction-hard=nodefs.available<10%,imagefs.available<10%.
+// specifiers are those of systemd.unit(5) up to systemd 257, and three that old releases have.
 var specifiers = map[byte]string{
 	'a': "architecture", 'A': "operating system image version", 'b': "boot ID", 'B': "operating system build ID",
 	'C': "cache directory root", 'd': "credentials directory", 'D': "shared data directory",
@@ -61,6 +60,7 @@ var specifiers = map[byte]string{
 	'v': "kernel release", 'V': "directory for larger and persistent temporary files",
 	'w': "operating system version ID", 'W': "operating system variant ID", 'y': "path to the fragment",
 	'Y': "directory of the fragment",
+	'c': "control group of the unit", 'r': "control group of all units", 'R': "root of the control groups",
 }
 
 // ExecStart resolves the command that the unit starts, as systemd does: words, quotes and escapes, then specifiers, then
@@ -70,7 +70,9 @@ var specifiers = map[byte]string{
 // An EnvironmentFile= with a leading "-" may be missing; being unreadable is an error all the same, since what a user
 // can't read systemd may.
 //
-// It is an error of a [SyntaxError] for each problem, or [ErrNoCommand]. The command is then what could be resolved.
+// The error joins a [SyntaxError] for each problem, and [ErrNoCommand]; the command is then what could be resolved.
+// Stricter than systemd: a bad command is an error even where systemd goes on without it, as behind a semicolon or with
+// the prefix "-". More lenient: a bad command that an empty ExecStart= takes back does not count.
 func (u *UnitFile) ExecStart(env Environment) (Command, error) {
 	r := &resolver{env: env}
 	var commands []execCommand
@@ -90,6 +92,9 @@ func (u *UnitFile) ExecStart(env Environment) (Command, error) {
 	variables := r.variables(u)
 	if !c.literal {
 		argv = r.expand(argv, variables)
+	}
+	if len(argv) == 0 {
+		r.fail(c.argv[0].position(), "the name for the program expands to nothing")
 	}
 	cmd := Command{Path: simplifyPath(c.path.String()), Position: c.path.position()}
 	for i, w := range argv {
@@ -176,7 +181,7 @@ func (r *resolver) commands(value text) []execCommand {
 			w.text = r.specify(w.text)
 			c.argv = append(c.argv, w)
 		}
-		if len(c.argv) == 0 || len(c.argv[0].text) == 0 {
+		if len(c.argv) == 0 {
 			r.fail(c.path.position(), "the prefix @ needs a name for the program after its path")
 			return commands
 		}
@@ -238,20 +243,27 @@ func simplifyPath(p string) string {
 	return "/" + strings.Join(parts, "/")
 }
 
-// specify expands specifiers. An unknown one is an error and stays as it is.
+// specify expands the specifiers of a command, where each that can't be is an error.
 func (r *resolver) specify(t text) text {
-	out, err := r.specified(t)
-	if err != nil {
-		r.errs = append(r.errs, err)
-	}
+	out, unresolved, invalid := r.specified(t)
+	r.errs = append(append(r.errs, unresolved...), invalid...)
 	return out
 }
 
-func (r *resolver) specified(t text) (text, error) {
-	var out text
-	var errs []error
+// specifyOrIgnore expands the specifiers of a setting that systemd ignores when it has an invalid one: then false.
+func (r *resolver) specifyOrIgnore(t text) (out text, unresolved error, ok bool) {
+	out, errs, invalid := r.specified(t)
+	if len(invalid) > 0 {
+		r.warn(t[0].at, "systemd ignores %q: %s", t, invalid[0].(*SyntaxError).Text)
+	}
+	return out, errors.Join(errs...), len(invalid) == 0
+}
+
+// specified expands specifiers. Those that only this program can't resolve are told from those that systemd can't; both
+// stay as they are. The errors are of type [SyntaxError].
+func (r *resolver) specified(t text) (out text, unresolved, invalid []error) {
 	for i := 0; i < len(t); i++ {
-		if t[i].b != '%' || i+1 == len(t) {
+		if t[i].b != '%' || i+1 == len(t) || !isSpecifier(t[i+1].b) {
 			out = append(out, t[i])
 			continue
 		}
@@ -261,21 +273,27 @@ func (r *resolver) specified(t text) (text, error) {
 			out = append(out, percent)
 			continue
 		}
-		meaning, known := specifiers[c]
-		if known && r.env.Specifier != nil {
+		if r.env.Specifier != nil {
 			if s, ok := r.env.Specifier(c); ok {
 				out = append(out, repeatAt(s, percent.at)...)
 				continue
 			}
 		}
-		if known {
-			errs = append(errs, &SyntaxError{percent.at,
-				fmt.Sprintf("the specifier %%%c (%s, see systemd.unit(5)) can not be resolved here", c, meaning)})
-		}
 		out = append(out, percent, t[i])
+		if meaning := specifiers[c]; meaning != "" {
+			unresolved = append(unresolved, &SyntaxError{percent.at,
+				fmt.Sprintf("the specifier %%%c (%s, see systemd.unit(5)) can not be resolved here", c, meaning)})
+			continue
+		}
+		invalid = append(invalid, &SyntaxError{percent.at,
+			fmt.Sprintf("systemd.unit(5) has no specifier %%%c: a percent sign is written %%%%", c)})
 	}
-	return out, errors.Join(errs...)
+	return out, unresolved, invalid
 }
+
+// isSpecifier tells whether a percent sign before c means something. Before all else it is text, as in
+// --eviction-hard=nodefs.available<10%,imagefs.available<10%.
+func isSpecifier(c byte) bool { return c == '%' || c != '_' && isNameByte(c) }
 
 // variable is a variable of the unit. Its problem counts only when the command uses it.
 type variable struct {
@@ -288,7 +306,10 @@ func (r *resolver) variables(u *UnitFile) map[string]variable {
 	vars := map[string]variable{}
 	for _, a := range u.Values("Service", "Environment") {
 		for _, w := range r.environmentWords(a) {
-			t, err := r.specified(w.text)
+			t, err, ok := r.specifyOrIgnore(w.text)
+			if !ok {
+				continue
+			}
 			equals := t.index('=')
 			if equals < 0 || !isVariableName(t[:equals].String()) || !validUTF8(t.String()) {
 				r.warn(w.position(), "%q does not assign to a variable: systemd ignores it", w.String())
@@ -304,7 +325,14 @@ func (r *resolver) variables(u *UnitFile) map[string]variable {
 	}
 	for _, a := range u.Values("Service", "UnsetEnvironment") {
 		for _, w := range r.environmentWords(a) {
-			name, value, exact := strings.Cut(r.specify(w.text).String(), "=")
+			t, err, ok := r.specifyOrIgnore(w.text)
+			if err != nil {
+				r.errs = append(r.errs, err)
+			}
+			if !ok {
+				continue
+			}
+			name, value, exact := strings.Cut(t.String(), "=")
 			if v, ok := vars[name]; ok && (!exact || v.value.String() == value) {
 				delete(vars, name)
 			}
@@ -331,7 +359,14 @@ func (r *resolver) environmentWords(a Assignment) []span {
 
 func (r *resolver) environmentFile(a Assignment) []Variable {
 	at := a.value[0].at
-	path, optional := strings.CutPrefix(r.specify(a.value).String(), "-")
+	t, err, ok := r.specifyOrIgnore(a.value)
+	if err != nil {
+		r.errs = append(r.errs, err)
+	}
+	if err != nil || !ok {
+		return nil
+	}
+	path, optional := strings.CutPrefix(t.String(), "-")
 	if !strings.HasPrefix(path, "/") {
 		r.warn(at, "%q is not an absolute path: systemd ignores this EnvironmentFile=", path)
 		return nil
@@ -342,7 +377,6 @@ func (r *resolver) environmentFile(a Assignment) []Variable {
 			r.fail(at, "an EnvironmentFile= with wildcards can not be resolved here: %s", path)
 			return nil
 		}
-		var err error
 		if paths, err = r.env.Glob(path); err == nil && len(paths) == 0 {
 			err = fs.ErrNotExist
 		}
@@ -427,10 +461,14 @@ func (r *resolver) substitute(t text, vars map[string]variable) text {
 		case next == '{':
 			length := slices.IndexFunc(t[i+2:], func(c char) bool { return c.b == '}' || c.b == ':' })
 			if length < 0 || t[i+2+length].b == ':' {
-				// Neither the end of the word nor the ${NAME:-default} of shells is an expansion.
+				// Neither the end of the word nor the ${NAME:-default} of shells ends a name. Then even "$$" on the way
+				// stays as it is.
 				r.warn(t[i].at, "systemd knows only ${NAME}: this is passed on as it is")
-				out = append(out, t[i], t[i+1])
-				i++
+				if length < 0 {
+					return append(out, t[i:]...)
+				}
+				out = append(out, t[i:i+3+length]...)
+				i += 2 + length
 				continue
 			}
 			out = append(out, r.lookUp(t[i+2:i+2+length], t[i].at, vars)...)

@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"reflect"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -84,12 +85,15 @@ var realCases = []struct {
 	{"CR", "[Service]\rExecStart=/usr/local/bin/kubelet a \\\r  b\r", nil, []string{"a", "b"}},
 	{"LFCR", "[Service]\n\rExecStart=/usr/local/bin/kubelet a \\\n\r  b\n\r", nil, []string{"a", "b"}},
 	{"NUL ends a line", "[Service]\x00ExecStart=/usr/local/bin/kubelet a\x00Restart=no\n", nil, []string{"a"}},
+	{"NUL before a newline", "[Service]\nExecStart=/usr/local/bin/kubelet a \\\x00\nb\n", nil, []string{"a"}},
+	{"newline before a NUL", "[Service]\nExecStart=/usr/local/bin/kubelet a \\\n\x00b\n", nil, []string{"a", "b"}},
 	{"byte order mark", "\ufeff[Service]\nExecStart=/usr/local/bin/kubelet a\n", nil, []string{"a"}},
 	{"byte order mark before a comment", "\ufeff# c\n[Service]\nExecStart=/usr/local/bin/kubelet a\n", nil, []string{"a"}},
 	{"byte order mark later", "[Service]\n\ufeffExecStart=/usr/local/bin/kubelet a\n", nil, []string{"a"}},
 	{"two byte order marks", "\ufeff[Service]\nExecStart=/usr/local/bin/kubelet a\n\ufeffExecStart=\n", nil, []string{"a"}},
-	{"a line that is not UTF-8", line("a") + "ExecStart=\xff\n", nil, []string{"a"}},
-	{"a line with a noncharacter", line("a") + "ExecStart=\uffff\n", nil, []string{"a"}},
+	{"a line that is not UTF-8", line("a") + "ExecStart=\xff\n", nil, nil},
+	{"a line with a noncharacter", line("a") + "ExecStart=\uffff\n", nil, nil},
+	{"a line with another noncharacter", line("a") + "X=\ufdd0\n", nil, nil},
 	{"escaped at the end of quotes", line(`"a\\" b`), nil, []string{`a\`, "b"}},
 	{"no section", "ExecStart=/usr/local/bin/kubelet a\n" + line("b"), nil, []string{"b"}},
 	{"no equals sign", "[Service]\nExecStart\n" + line("b"), nil, []string{"b"}},
@@ -108,12 +112,15 @@ var realCases = []struct {
 	{"two exclamation marks", "[Service]\nExecStart=!!/usr/local/bin/kubelet a\n", nil, []string{"a"}},
 	{"three exclamation marks", "[Service]\nExecStart=!!!/usr/local/bin/kubelet a\n", nil, nil},
 	{"plus and exclamation mark", "[Service]\nExecStart=+!/usr/local/bin/kubelet a\n", nil, nil},
+	{"exclamation mark and plus", "[Service]\nExecStart=!+/usr/local/bin/kubelet a\n", nil, nil},
+	{"plus twice", "[Service]\nExecStart=++/usr/local/bin/kubelet a\n", nil, nil},
 	{"minus twice", "[Service]\nExecStart=--/usr/local/bin/kubelet a\n", nil, nil},
 	{"another name", "[Service]\nExecStart=@/usr/local/bin/kubelet name a\n", nil, []string{"a"}},
 	{"another name is missing", "[Service]\nExecStart=@/usr/local/bin/kubelet\n", nil, nil},
-	{"another name is empty", "[Service]\nExecStart=@/usr/local/bin/kubelet \"\" a\n", nil, nil},
+	{"another name is empty", "[Service]\nExecStart=@/usr/local/bin/kubelet \"\" a\n", nil, []string{"a"}},
 	{"another name of many words", someVariables + "ExecStart=@/usr/local/bin/kubelet $LIST x\n", nil, []string{"b c", "d", "x"}},
 	{"another name of no words", someVariables + "ExecStart=@/usr/local/bin/kubelet $UNSET x y\n", nil, []string{"y"}},
+	{"another name is not set, and no more words", someVariables + "ExecStart=@/usr/local/bin/kubelet $UNSET\n", nil, nil},
 	{"all prefixes", someVariables + "ExecStart=-:@/usr/local/bin/kubelet name $FOO\n", nil, []string{"$FOO"}},
 	{"quoted", "[Service]\nExecStart=\"/usr/local/bin/kubelet\" a\n", nil, []string{"a"}},
 	{"quoted with the prefix", "[Service]\nExecStart=\"-/usr/local/bin/ku be\" a\n", nil, []string{"a"}},
@@ -133,13 +140,16 @@ var realCases = []struct {
 	{"two commands on a line", line("a ; /usr/local/bin/kubelet b"), nil, nil},
 	{"taken back", line("a") + "ExecStart=\n" + line("b"), nil, []string{"b"}},
 	{"taken back altogether", line("a") + "ExecStart=\n", nil, nil},
-	{"shell", "[Service]\nExecStart=/bin/sh -c \"exec /usr/local/bin/kubelet 'a b'\"\n", nil, []string{"a b"}},
 
 	// Specifiers
 	{"percent", line(`100%% %%H "%%"`), nil, []string{"100%", "%H", "%"}},
 	{"host name", line(`--hostname-override=%H "%H x" %%%H`), nil, []string{"--hostname-override=sysparse", "sysparse x", "%sysparse"}},
 	{"directories", line(`%t %S/kubelet %E %L %C`), nil, []string{"/run", "/var/lib/kubelet", "/etc", "/var/log", "/var/cache"}},
-	{"percent before what is no specifier", line(`a<10%,b %1 %z %_ %{x} "% x"`), nil, []string{"a<10%,b", "%1", "%z", "%_", "%{x}", "% x"}},
+	{"percent before what is no specifier", line(`a<10%,b %_ %{x} "% x" %-`), nil, []string{"a<10%,b", "%_", "%{x}", "% x", "%-"}},
+	{"percent before what may not be ASCII", line(`%ü`), nil, []string{"%ü"}},
+	{"unknown specifier", line(`%z`), nil, nil},
+	{"number as a specifier", line(`%1`), nil, nil},
+	{"percent of a percent", line(`%%z`), nil, []string{"%z"}},
 	{"percent at the end", line(`10% "20%" %`), nil, []string{"10%", "20%", "%"}},
 	{"percent as hexadecimal", line(`\x25t \x25%t`), nil, []string{"/run", "%t"}},
 	{"percent sets no dollar", line(`%%$$ $$%%`), nil, []string{"%$", "$%"}},
@@ -161,6 +171,8 @@ var realCases = []struct {
 	{"nothing in braces", someVariables + line(`${} a${}b`), nil, []string{"", "ab"}},
 	{"braces that stay open", someVariables + line(`${FOO x ${ a${FOO`), nil, []string{"${FOO", "x", "${", "a${FOO"}},
 	{"defaults of shells", someVariables + line(`${FOO:-x} ${NOPE:-y} ${FOO:+${FOO}}`), nil, []string{"${FOO:-x}", "${NOPE:-y}", "${FOO:+foo}"}},
+	{"dollars behind braces that stay open", someVariables + line(`${FOO$$x$$ $$ ${$FOO$$:$$`), nil, []string{"${FOO$$x$$", "$", "${$FOO$$:$"}},
+	{"colon in braces", someVariables + line(`${A$$:$$${FOO}} ${:${FOO}`), nil, []string{"${A$$:$foo}", "${:foo"}},
 	{"open braces around others", someVariables + line(`${${FOO}} ${FOO$FOO}`), nil, []string{"}", ""}},
 	{"name with an underscore", someVariables + line(`$_1 ${_1}`), nil, []string{"under", "under"}},
 	{"dollar as hexadecimal", someVariables + line(`\x24FOO a\x24{FOO}`), nil, []string{"foo", "afoo"}},
@@ -176,7 +188,7 @@ var realCases = []struct {
 	// Environment=
 	{"several on a line", "[Service]\nEnvironment=A=1 \"B=2 3\" 'C=4' D=\"5 6\"\n" + line(`${A} ${B} ${C} ${D}`), nil, []string{"1", "2 3", "4", "5 6"}},
 	{"the last one wins", "[Service]\nEnvironment=A=1 A=2\nEnvironment=A=3\n" + line(`$A`), nil, []string{"3"}},
-	{"specifiers in it", "[Service]\nEnvironment=A=%H B=100%% %p%i=x C=%z\n" + line(`$A $B $C`), nil, []string{"sysparse", "100%", "%z"}},
+	{"specifiers in it", "[Service]\nEnvironment=A=%H B=100%% %p%i=x C=%z D=10%,x\n" + line(`$A $B ${C} $D`), nil, []string{"sysparse", "100%", "", "10%,x"}},
 	{"specifier of blanks is no separator", "[Service]\nEnvironment=\"A=%t %t\"\n" + line(`$A`), nil, []string{"/run", "/run"}},
 	{"reset", "[Service]\nEnvironment=A=1\nEnvironment=\nEnvironment=B=2\n" + line(`${A} ${B}`), nil, []string{"", "2"}},
 	{"not an assignment", "[Service]\nEnvironment=A B=2 1C=3 D-E=4 =5 F=6\n" + line(`${A} ${B} ${1C} ${D-E} ${F}`), nil, []string{"", "2", "", "", "6"}},
@@ -227,6 +239,7 @@ var realCases = []struct {
 	{"specifier in the file's path", "[Service]\nEnvironmentFile=/env/%H%%\n" + line(`$A`), map[string]string{"/env/sysparse%": "A=1\n"}, []string{"1"}},
 	{"file's path is not quoted", "[Service]\nEnvironmentFile=\"/env/plain\"\n" + line(`x${A}`), nil, []string{"x"}},
 	{"file's path with blanks", "[Service]\nEnvironmentFile=/env/a b\n" + line(`${A}`), map[string]string{"/env/a b": "A=1\n"}, []string{"1"}},
+	{"unknown specifier in the file's path", "[Service]\nEnvironmentFile=/env/%z\n" + line(`x`), nil, []string{"x"}},
 	{"relative path of a file", "[Service]\nEnvironmentFile=env/plain\n" + line(`x${A}`), nil, []string{"x"}},
 
 	// As written by kubeadm and by packages
@@ -240,4 +253,306 @@ var realCases = []struct {
 
 func file(name string) string { return "[Service]\nEnvironmentFile=/env/" + name + "\n" }
 
-var _ = []any{errors.New, fmt.Sprint, fs.ErrNotExist, reflect.DeepEqual, slices.Contains[[]int], strings.Cut}
+// realEnvironment is what the cases find around them.
+func realEnvironment(files map[string]string) Environment {
+	specifiers := map[byte]string{'H': "sysparse", 't': "/run", 'S': "/var/lib", 'E': "/etc", 'L': "/var/log", 'C': "/var/cache", 'p': "case-1", 'i': ""}
+	return Environment{
+		ReadFile: func(name string) ([]byte, error) {
+			if s, ok := files[name]; ok {
+				return []byte(s), nil
+			}
+			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		},
+		Glob: func(pattern string) (names []string, err error) {
+			for name := range files {
+				if ok, err := path.Match(pattern, name); err != nil {
+					return nil, err
+				} else if ok {
+					names = append(names, name)
+				}
+			}
+			slices.Sort(names)
+			return names, nil
+		},
+		Specifier: func(c byte) (string, bool) {
+			s, ok := specifiers[c]
+			return s, ok
+		},
+	}
+}
+
+func texts(words []Word) []string {
+	all := []string{}
+	for _, w := range words {
+		all = append(all, w.Text)
+	}
+	return all
+}
+
+func TestExecStartIsThatOfSystemd(t *testing.T) {
+	for _, tt := range realCases {
+		t.Run(tt.name, func(t *testing.T) {
+			u, err := ParseUnit("kubelet.service", []byte(tt.unit))
+			c, execErr := u.ExecStart(realEnvironment(tt.files))
+			got, err := texts(c.Args), errors.Join(err, execErr)
+			switch {
+			case tt.want == nil && err == nil:
+				t.Errorf("got %q, but systemd refuses this", got)
+			case tt.want != nil && (err != nil || !slices.Equal(got, tt.want)):
+				t.Errorf("got %q, %v; systemd has %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestExecStartPath(t *testing.T) {
+	tests := []struct{ name, line, want string }{
+		{"plain", `/usr/bin/kubelet a`, "/usr/bin/kubelet kubelet.service:2:11"},
+		{"prefixes", `-:@!!/usr/bin/kubelet k a`, "/usr/bin/kubelet kubelet.service:2:16"},
+		{"quoted", `"/usr/bin/kubelet" a`, "/usr/bin/kubelet kubelet.service:2:12"},
+		{"superfluous slashes", `//usr/./bin//kubelet a`, "/usr/bin/kubelet kubelet.service:2:11"},
+		{"plain name", `kubelet a`, "kubelet kubelet.service:2:11"},
+		{"specifier", `%t/kubelet a`, "/run/kubelet kubelet.service:2:11"},
+		{"shell", `/bin/sh -c "exec kubelet"`, "/bin/sh kubelet.service:2:11"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			u, err := ParseUnit("kubelet.service", []byte("[Service]\nExecStart="+tt.line+"\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := u.ExecStart(realEnvironment(nil))
+			if got := fmt.Sprintf("%s %s:%d:%d", c.Path, c.File, c.Line, c.Column); err != nil || got != tt.want {
+				t.Errorf("got %s, %v; want %s", got, err, tt.want)
+			}
+		})
+	}
+}
+
+// Every word tells where its first character was written, whatever way it came.
+func TestPositionsOfWords(t *testing.T) {
+	unit, err := ParseUnit("kubelet.service", []byte(`[Service]
+Environment="A=--a 'b c'" \
+ # a comment
+   B=--b C=%H
+EnvironmentFile=/env
+ExecStart=/usr/bin/kubelet --first "quoted" \
+    --second=x${B} ${B}x $C $A $FROM_FILE \
+  # another comment
+	%H \x41 "" '${UNSET}'end ${UNSET} \; a"b"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := "# ü\r\nFROM_FILE=\"--c\r\n  --d \\\n--e\" \\\n  'f'\n"
+	c, err := unit.ExecStart(realEnvironment(map[string]string{"/env": file}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(file string) func(text string, line, column int) Word {
+		return func(text string, line, column int) Word { return Word{text, Position{file, line, column}} }
+	}
+	k, e := in("kubelet.service"), in("/env")
+	want := []Word{
+		k("--first", 6, 28), k("quoted", 6, 37),
+		k("--second=x--b", 7, 5), k("--bx", 4, 6), k("sysparse", 4, 12), k("--a", 2, 16), k("b c", 2, 21),
+		e("--c", 2, 12), e("--d", 3, 3), e("--e", 4, 1), e("f", 5, 4),
+		k("sysparse", 9, 2), k("A", 9, 5), k("", 9, 10), k("end", 9, 23), k("", 9, 27), k(";", 9, 36), k("ab", 9, 39),
+	}
+	if !slices.Equal(c.Args, want) {
+		for i := range max(len(want), len(c.Args)) {
+			g, w := Word{}, Word{}
+			if i < len(c.Args) {
+				g = c.Args[i]
+			}
+			if i < len(want) {
+				w = want[i]
+			}
+			if g != w {
+				t.Errorf("word %d: got %+v, want %+v", i, g, w)
+			}
+		}
+	}
+}
+
+func TestExecStartErrors(t *testing.T) {
+	tests := []struct{ name, unit, want string }{
+		{"no command", "[Service]\n", "no ExecStart= command"},
+		{"taken back", "[Service]\nExecStart=/a\nExecStart=\n", "no ExecStart= command"},
+		{"in another section", "[Unit]\nExecStart=/a\n", "no ExecStart= command"},
+		{"second command", "[Service]\nExecStart=/a\nType=oneshot\nExecStart=/b\n",
+			"k:4:11: a second ExecStart= command, after the one at k:2:11: only a Type=oneshot service may have more than one, and a kubelet is none"},
+		{"second command on the line", "[Service]\nExecStart=/a b ; /b\n",
+			"k:2:18: a second ExecStart= command, after the one at k:2:11: only a Type=oneshot service may have more than one, and a kubelet is none"},
+		{"open quote", "[Service]\nExecStart=/a b 'c \\\n d\n", "k:2:16: this quote is never closed\nno ExecStart= command"},
+		{"open quote, and a good one", "[Service]\nExecStart=/a 'b\nExecStart=/a c\n", "k:2:14: this quote is never closed"},
+		{"program", "[Service]\nExecStart=${BIN}/kubelet\n",
+			`k:2:11: the program "${BIN}/kubelet" is neither an absolute path nor a plain name (variables are not expanded here)` + "\nno ExecStart= command"},
+		{"specifiers", "[Service]\nExecStart=/a %m \\\n  --x=%a%z\n",
+			"k:2:14: the specifier %m (machine ID, see systemd.unit(5)) can not be resolved here\n" +
+				"k:3:7: the specifier %a (architecture, see systemd.unit(5)) can not be resolved here\n" +
+				"k:3:9: systemd.unit(5) has no specifier %z: a percent sign is written %%"},
+		{"specifier in a variable", "[Service]\nEnvironment=A=%m B=%b\nExecStart=/a ${A}\n",
+			"k:2:15: the specifier %m (machine ID, see systemd.unit(5)) can not be resolved here"},
+		{"specifier in a path", "[Service]\nEnvironmentFile=-/%m\nExecStart=/a\n",
+			"k:2:19: the specifier %m (machine ID, see systemd.unit(5)) can not be resolved here"},
+		{"specifier in what gets unset", "[Service]\nUnsetEnvironment=%m\nExecStart=/a\n",
+			"k:2:18: the specifier %m (machine ID, see systemd.unit(5)) can not be resolved here"},
+		{"no file", "[Service]\nEnvironmentFile=/none\nExecStart=/a\n", "k:2:17: EnvironmentFile=/none: file does not exist"},
+		{"unreadable file", "[Service]\nEnvironmentFile=-/secret\nExecStart=/a\n", "k:2:17: EnvironmentFile=/secret: permission denied"},
+		{"wildcards", "[Service]\nEnvironmentFile=-/*\nExecStart=/a\n", "k:2:17: an EnvironmentFile= with wildcards can not be resolved here: /*"},
+		{"bad file", "[Service]\nEnvironmentFile=/bad\nExecStart=/a\n", "/bad:2:1: not valid UTF-8: systemd refuses the file"},
+	}
+	env := Environment{ReadFile: func(name string) ([]byte, error) {
+		switch name {
+		case "/bad":
+			return []byte("A=1\nB=\xff\n"), nil
+		case "/secret":
+			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+		}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			u, err := ParseUnit("k", []byte(tt.unit))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = u.ExecStart(env)
+			if err == nil || err.Error() != tt.want {
+				t.Fatalf("got %v\nwant %s", err, tt.want)
+			}
+			var syntax *SyntaxError
+			if !errors.As(err, &syntax) && !errors.Is(err, ErrNoCommand) {
+				t.Errorf("%v has no type", err)
+			}
+			if missing := strings.Contains(tt.want, ErrNoCommand.Error()); errors.Is(err, ErrNoCommand) != missing {
+				t.Errorf("%v is ErrNoCommand: %v", err, !missing)
+			}
+		})
+	}
+}
+
+// What a user may not list, systemd may.
+func TestOptionalFilesThatCanNotBeListed(t *testing.T) {
+	u := parsed(t, "k", "[Service]\nEnvironmentFile=-/*\nExecStart=/a\n")
+	_, err := u.ExecStart(Environment{Glob: func(string) ([]string, error) { return nil, fs.ErrPermission }})
+	if want := "k:2:17: EnvironmentFile=/*: permission denied"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestExecStartWarnings(t *testing.T) {
+	u, err := ParseUnit("k", []byte(`[Service]
+Environment=1A=x OK=%z B=\q C=1
+EnvironmentFile="/x"
+EnvironmentFile=-/bad
+EnvironmentFile=-/loose
+ExecStart=/k a\qb --x=$C $C$D ${NOT} $NOT ${C:-1} ${D
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := u.ExecStart(realEnvironment(map[string]string{"/bad": "A=\xff\n", "/loose": "export A=1\nB\n"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range c.Warnings {
+		got = append(got, w.Error())
+	}
+	want := []string{
+		`k:6:15: \q is no escape sequence: the backslash is passed on`,
+		`k:2:26: unknown escape sequence: systemd ignores the rest of this Environment=`,
+		`k:2:13: "1A=x" does not assign to a variable: systemd ignores it`,
+		`k:2:18: systemd ignores "OK=%z": systemd.unit(5) has no specifier %z: a percent sign is written %%`,
+		`k:3:17: "\"/x\"" is not an absolute path: systemd ignores this EnvironmentFile=`,
+		`k:4:17: systemd ignores /bad: /bad:1:1: not valid UTF-8: systemd refuses the file`,
+		`/loose:1:1: "export A" is not the name of a variable: systemd ignores this line`,
+		`/loose:2:1: no equals sign: systemd ignores this line`,
+		`k:6:23: systemd expands only ${NAME} inside of a word: this is passed on as it is`,
+		`k:6:26: "C$D" is not the name of a variable: it expands to nothing`,
+		`k:6:31: the variable NOT is not set by this unit: it expands to nothing`,
+		`k:6:38: the variable NOT is not set by this unit: it expands to nothing`,
+		`k:6:43: systemd knows only ${NAME}: this is passed on as it is`,
+		`k:6:51: systemd knows only ${NAME}: this is passed on as it is`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// FuzzRenderedArguments: what KubeletUnit writes is read back as the same words.
+func FuzzRenderedArguments(f *testing.F) {
+	for _, seed := range []string{
+		"", "--a=b", "a b\nc", "\x00", "#\x00;\x00%\x00$", "$FOO\x00${FOO}\x00$$\x00a$", `\` + "\x00" + `"\x00'\x00\x41`, "%H\x00%%\x0010%",
+		"\u0085\x00\u00a0\x00\ufeff\x00ü", "\r\n\t\v\f\x7f\x01", "--a=[x]\x00@-:+!x", "\ufffe\x00\ufdd0",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, joined string) {
+		args := strings.Split(joined, "\x00")
+		if !validUTF8(joined) {
+			t.Skip("systemd refuses such a unit, and QuoteArg has no escapes for it")
+		}
+		unit := KubeletUnit{Binary: "/usr/local/bin/kubelet", Args: args}.Service()
+		u, err := ParseUnit("kubelet.service", unit)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, unit)
+		}
+		c, err := u.ExecStart(Environment{})
+		if err != nil || c.Path != "/usr/local/bin/kubelet" || !slices.Equal(texts(c.Args), args) || c.Warnings != nil {
+			t.Fatalf("got %q %q, %v, %v; want %q in\n%s", c.Path, texts(c.Args), err, c.Warnings, args, unit)
+		}
+	})
+}
+
+// FuzzExecStart: no unit makes it panic, and every position is inside the file.
+func FuzzExecStart(f *testing.F) {
+	for _, c := range realCases {
+		all := ""
+		for _, name := range slices.Sorted(maps.Keys(c.files)) {
+			all += c.files[name]
+		}
+		f.Add(c.unit, all)
+	}
+	f.Fuzz(func(t *testing.T, unit, file string) {
+		u, err := ParseUnit("unit", []byte(unit))
+		inside := insides(t, map[string]string{"unit": unit, "file": file})
+		c, execErr := u.ExecStart(Environment{
+			ReadFile:  func(string) ([]byte, error) { return []byte(file), nil },
+			Glob:      func(string) ([]string, error) { return []string{"file"}, nil },
+			Specifier: func(c byte) (string, bool) { return "", c == 'E' },
+		})
+		for _, w := range c.Args {
+			w.File = strings.TrimLeft(w.File, "/")
+			if w.File != "unit" {
+				w.File = "file"
+			}
+			inside(w.Position)
+		}
+		for _, w := range u.Warnings {
+			inside(w.Position)
+		}
+		_, _ = err, execErr
+	})
+}
+
+// insides returns a check that a position is one of a file's bytes, or the end of a line. The lines of a unit end with CR
+// and NUL, too.
+func insides(t *testing.T, files map[string]string) func(Position) {
+	return func(p Position) {
+		t.Helper()
+		data, ok := files[p.File]
+		lines := strings.Split(data, "\n")
+		if p.File == "unit" {
+			lines = nil
+			for _, l := range splitLines("", []byte(data)) {
+				lines = append(lines, l.String())
+			}
+		}
+		if !ok || p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > len(lines[p.Line-1])+1 {
+			t.Errorf("%+v is outside of %q", p, data)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -148,7 +149,7 @@ func splitLines(file string, data []byte) []text {
 	const ends = "\n\r\x00"
 	var lines []text
 	for len(data) > 0 {
-		n := strings.IndexAny(string(data), ends)
+		n := bytes.IndexAny(data, ends)
 		if n < 0 {
 			n = len(data)
 		}
@@ -191,6 +192,10 @@ func (p *unitParser) warn(at Position, format string, args ...any) {
 	p.unit.Warnings = append(p.unit.Warnings, &SyntaxError{at, fmt.Sprintf(format, args...)})
 }
 
+func (p *unitParser) fail(at Position, format string, args ...any) {
+	p.errs = append(p.errs, &SyntaxError{at, fmt.Sprintf(format, args...)})
+}
+
 // line takes one line after its continuations were joined.
 func (p *unitParser) line(t text) {
 	t = t.trim()
@@ -199,7 +204,7 @@ func (p *unitParser) line(t text) {
 	}
 	start := t[0].at
 	if !validUTF8(t.String()) {
-		p.warn(start, "not valid UTF-8: systemd ignores this line")
+		p.fail(start, "not valid UTF-8: systemd refuses the file")
 		return
 	}
 	if t[0].b == '[' {
@@ -232,7 +237,7 @@ func (p *unitParser) header(t text) {
 	s := t.String()
 	name, closed := strings.CutSuffix(s[1:], "]")
 	if !closed || !isSafe(name) {
-		p.errs = append(p.errs, &SyntaxError{t[0].at, fmt.Sprintf("bad section header %q", s)})
+		p.fail(t[0].at, "bad section header %q: systemd refuses the file", s)
 		p.lost = true
 		return
 	}
@@ -302,6 +307,9 @@ func (u *UnitFile) Values(section, key string) []Assignment {
 // systemd skips or reads otherwise than they look. The error says why systemd refuses the whole file.
 func ParseEnvironmentFile(file string, data []byte) (vars []Variable, ignored []*SyntaxError, err error) {
 	p := environmentParser{chars: newLines(file, string(data))}
+	if i := p.chars.index(0); i >= 0 {
+		p.fail(p.chars[i].at, "a NUL character: systemd refuses the file")
+	}
 	for p.i < len(p.chars) {
 		p.line()
 	}
@@ -389,12 +397,6 @@ func (p *environmentParser) assignment() {
 	}
 	name := p.chars[start : p.i-1].trim().String()
 	value := p.value()
-	for _, c := range p.chars[start:p.i] {
-		if c.b == 0 {
-			p.fail(c.at, "a NUL character: systemd refuses the file")
-			return
-		}
-	}
 	switch s := value.String(); {
 	case !validUTF8(name) || !validUTF8(s):
 		p.fail(at, "not valid UTF-8: systemd refuses the file")
@@ -427,7 +429,7 @@ func (p *environmentParser) value() text {
 }
 
 func (p *environmentParser) unquoted(value text) text {
-	end := len(value) // without trailing blanks, which only count when they are escaped
+	end := 0 // without trailing blanks, which only count when they are escaped
 	for {
 		c, ok := p.next()
 		switch {
