@@ -183,6 +183,16 @@ func AllFlags() []Flag {
 	return all
 }
 
+// AllFields lists the fields of every release, sorted by path.
+func AllFields() []Field {
+	t := table()
+	all := make([]Field, 0, len(t.fields))
+	for _, path := range slices.Sorted(maps.Keys(t.fields)) {
+		all = append(all, t.fields[path])
+	}
+	return all
+}
+
 // FlagsOf lists the flags that a kubelet of m accepts, sorted by name.
 func FlagsOf(m Minor) []Flag {
 	t := table()

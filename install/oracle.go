@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -9,27 +10,25 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
-// OracleError tells that the binary does not know what was rendered for it, whatever the tables say. Nothing was changed.
+// OracleError tells that the binary refuses the flags that were rendered for it, whatever the tables say. Nothing was
+// changed.
 type OracleError struct {
 	Version release.Version
-	Unknown []string // "flag --node-ip"
+	Err     error // in kubelet's own words
 }
 
 func (e *OracleError) Error() string {
-	return fmt.Sprintf("kubelet %s itself does not know %s (kubelet --help lists what it knows), and would not start", e.Version, strings.Join(e.Unknown, ", "))
+	return fmt.Sprintf("kubelet %s itself refuses the flags that were rendered for it: %v", e.Version, e.Err)
 }
+func (e *OracleError) Unwrap() error { return e.Err }
 
 // Hint says what to do about it.
-func (e *OracleError) Hint() string { return "leave it out, or choose another version" }
-
-// hidden are flags that kubelets took and did not list (1.13 to 1.23).
-var hidden = []string{"experimental-dockershim", "experimental-dockershim-root-directory"}
+func (e *OracleError) Hint() string { return "leave the flag out, or choose another version" }
 
 // consult holds what was rendered against what the binary says of itself, before anything is switched to it. A binary for
 // another architecture can not be asked.
@@ -41,16 +40,12 @@ func (h *Host) consult(ctx context.Context, c *Change) error {
 	if err != nil {
 		return err
 	}
-	help, err := release.ReadHelp(ctx, name)
+	help, err := release.ReadHelp(ctx, name, c.Rendered.Args...)
+	if refused := (*release.RefusedError)(nil); errors.As(err, &refused) {
+		return &OracleError{c.Want.Version, err}
+	}
 	if err != nil {
 		return err
-	}
-	var unknown []string
-	for _, arg := range c.Rendered.Args {
-		flag, _, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
-		if !help.Flags[flag] && !slices.Contains(hidden, flag) {
-			unknown = append(unknown, "flag --"+flag)
-		}
 	}
 	gates, _ := c.Rendered.Fields["featureGates"].(map[string]any)
 	for _, gate := range slices.Sorted(maps.Keys(gates)) {
@@ -63,9 +58,6 @@ func (h *Host) consult(ctx context.Context, c *Change) error {
 			text += "; " + hint
 		}
 		h.note("%s", text)
-	}
-	if len(unknown) > 0 {
-		return &OracleError{c.Want.Version, unknown}
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -26,21 +28,42 @@ const helpTimeout = 10 * time.Second
 // maxHelp bounds what is read of it; v1.37.2 prints 63 kB.
 const maxHelp = 1 << 20
 
-// ReadHelp runs a kubelet of this machine with --help. The file must have been
-// proved before.
-func ReadHelp(ctx context.Context, path string) (Help, error) {
+// RefusedError tells that a kubelet does not take the flags that it was given.
+type RefusedError struct{ Said string }
+
+func (e *RefusedError) Error() string { return e.Said }
+
+// refusal is how the flag parser of kubelets (pflag) says it; early ones print
+// their usage around it.
+var refusal = regexp.MustCompile(`unknown flag: --[a-zA-Z0-9_.-]+|invalid argument "[^\n]*" for "[^"\n]*" flag`)
+
+// ReadHelp runs a kubelet of this machine with flags and --help: it parses the
+// flags, prints and ends. Flags that it does not take are a *RefusedError, and so
+// are values that do not parse; a flag that it takes without listing it is fine. The file must
+// have been proved before.
+func ReadHelp(ctx context.Context, path string, flags ...string) (Help, error) {
 	bounded, cancel := context.WithTimeout(ctx, helpTimeout)
 	defer cancel()
 	var said bytes.Buffer
-	cmd := exec.CommandContext(bounded, path, "--help")
+	cmd := exec.CommandContext(bounded, path, append(slices.Clone(flags), "--help")...)
 	cmd.Env = []string{"LC_ALL=C"}
 	cmd.Dir = "/"
 	cmd.Stdout = &limited{&said, maxHelp}
 	cmd.Stderr = cmd.Stdout // early releases print it there
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
+		switch exit := (*exec.ExitError)(nil); {
+		case ctx.Err() != nil:
 			err = ctx.Err()
+		case bounded.Err() != nil:
+			err = fmt.Errorf("no answer in %s", helpTimeout)
+		case errors.As(err, &exit):
+			if said := refusal.FindString(said.String()); said != "" {
+				return Help{}, &RefusedError{said}
+			}
+			if line, _, _ := strings.Cut(strings.TrimSpace(said.String()), "\n"); line != "" {
+				err = fmt.Errorf("%w: %s", err, line)
+			}
 		}
 		return Help{}, fmt.Errorf("running %s --help: %w", path, pathless(err))
 	}
@@ -65,8 +88,9 @@ func (l *limited) Write(p []byte) (int, error) {
 }
 
 var (
-	// "      --name type   text" and "  -v, --v Level   text"
-	helpFlag = regexp.MustCompile(`(?m)^ {2,6}(?:-[a-zA-Z], )?--([a-zA-Z0-9][a-zA-Z0-9_.-]*)(?:[ \t]|$)`)
+	// "      --name type   text", "  -v, --v Level   text" and, for a switch that
+	// is not simply true when it stands alone, "      --name[=value]   text"
+	helpFlag = regexp.MustCompile(`(?m)^ {2,6}(?:-[a-zA-Z], )?--([a-zA-Z0-9][a-zA-Z0-9_.-]*)(?:[ \t[]|$)`)
 	// "Name=true|false (BETA - default=true)", each on a line of its own or behind
 	// the text of --feature-gates; from 1.3x on perhaps with a component before it
 	helpGate = regexp.MustCompile(`\b(?:kube:)?([A-Z][A-Za-z0-9]+)=true\|false \([A-Z]+ - default=(true|false)\)`)
@@ -80,7 +104,11 @@ func ParseHelp(text []byte) (Help, error) {
 		h.Flags[string(m[1])] = true
 	}
 	for _, m := range helpGate.FindAllSubmatch(text, -1) {
-		h.Gates[string(m[1])] = string(m[2]) == "true"
+		// A gate may have another default behind the first, for components that
+		// are told to get along with older ones; a kubelet can not be told that.
+		if _, said := h.Gates[string(m[1])]; !said {
+			h.Gates[string(m[1])] = string(m[2]) == "true"
+		}
 	}
 	const fewest = 40 // 1.13 to 1.37 have 131 to 185
 	if len(h.Flags) < fewest || !h.Flags["config"] || !h.Flags["kubeconfig"] {
