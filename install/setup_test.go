@@ -180,3 +180,18 @@ func FuzzMigrate(f *testing.F) {
 		migratesToItself(t, spec, to, m)
 	})
 }
+
+// TestGoldenOfEveryMinor holds what an install with defaults writes: the configuration file and the units.
+func TestGoldenOfEveryMinor(t *testing.T) {
+	for m := config.Oldest; m <= config.Newest; m++ {
+		files, err := RenderFiles(Spec{}, version(t, m.String()), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		for _, f := range files {
+			fmt.Fprintf(&out, "==> %s (%04o) <==\n%s", f.Path, f.Mode, f.Content)
+		}
+		golden(t, "testdata/default-"+m.String()+".golden", out.Bytes())
+	}
+}

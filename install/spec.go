@@ -225,7 +225,9 @@ func Build(s Spec, positions config.Positions, a Resolved) (*Built, error) {
 		binary.SHA256, binary.SHA512, g.URL = recorded.SHA256, recorded.SHA512, a.installed.URL
 	}
 	link := path.Join(s.binDir(), binaryLinkName)
-	unit := systemd.KubeletUnit{Binary: link, Args: r.Args, RuntimeEndpoint: runtimeEndpoint(r)}
+	unit := systemd.KubeletUnit{
+		Binary: link, Args: r.Args, RuntimeEndpoint: runtimeEndpoint(r), Watchdog: answersWatchdog(a.Version, r),
+	}
 	for _, name := range []string{"kubeconfig", "bootstrap-kubeconfig"} {
 		if file, ok := argument(r.Args, name); ok {
 			unit.Credentials = append(unit.Credentials, file)
@@ -277,4 +279,17 @@ func runtimeEndpoint(r *config.Rendered) string {
 	}
 	endpoint, _ := r.Fields["containerRuntimeEndpoint"].(string)
 	return endpoint
+}
+
+// answersWatchdog tells whether a kubelet gives systemd the signs of life that WatchdogSec= asks for: from 1.32 on, and
+// until 1.35 behind a gate that can be turned off.
+func answersWatchdog(v release.Version, r *config.Rendered) bool {
+	if v.Minor() < 32 || v.Minor() > 34 {
+		return v.Minor() > 34
+	}
+	gates, _ := r.Fields["featureGates"].(map[string]any)
+	if on, given := gates["SystemdWatchdog"]; given {
+		return on == true
+	}
+	return gates["AllBeta"] != false
 }

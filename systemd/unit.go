@@ -24,6 +24,9 @@ type KubeletUnit struct {
 	RuntimeEndpoint string
 	// Credentials are files of which at least one must exist before kubelet is started. None: no condition.
 	Credentials []string
+	// Watchdog makes systemd restart a kubelet that hangs. It takes one that sends signs of life, as 1.32 and later do;
+	// any other would be killed again and again.
+	Watchdog bool
 }
 
 // runtimeUnits maps the file name of a CRI socket to the unit that serves it, as the packages of containerd, CRI-O and
@@ -34,13 +37,79 @@ var runtimeUnits = map[string]string{
 	"cri-dockerd.sock": "cri-docker.service",
 }
 
+// directive is one line of a unit.
+type directive struct{ key, value string }
+
+// watchdog kills a kubelet that gave no sign of life for so long; it gives one every half of it. Two minutes are longer
+// than a disk under pressure makes it wait, and leave it three to be back before the control plane gives up on its node
+// and moves the pods away. What comes is SIGABRT, at which Go writes what every goroutine does into the journal.
+var watchdog = directive{"WatchdogSec", "2min"}
+
+// accounting is what kubelet and systemd need to tell kubelet's own use from that of others. Memory is counted by
+// default, unless the distribution turned that off. With cgroup v1 the weight, which is the default one, gives kubelet
+// a CPU group of its own; without one kubelet does not find itself and reports nothing. CPUAccounting= would do the
+// same, but systemd 258 complains of it.
+//
+// Not here: Delegate=, since kubelet makes no groups below its own; its pods are in kubepods.slice, which it has from
+// systemd or, with the cgroupfs driver, makes itself beside it. Slice=, since system.slice is where systemReserved
+// looks for the daemons of the system. Limits and TasksMax=, since kubelet raises its own and has no use for more.
+var accounting = []directive{
+	{"MemoryAccounting", "yes"},
+	{"CPUWeight", "100"},
+	// kubelet gives itself the same score, but only when it is up: a node short of memory is one where it has to start.
+	{"OOMScoreAdjust", "-999"},
+}
+
+// sandbox takes away what neither kubelet nor a program that it calls needs: mount and its helpers, mkfs, fsck, iptables
+// and modprobe, volume and credential plugins. All of it has to stay with what is known to systemd 239, and whoever
+// has a plugin that needs more gives it back with a drop-in.
+//
+// It lists what is denied, not what is allowed, wherever systemd lets it: a capability or system call of a future kernel
+// must not be missing in a future kubelet.
+//
+// Not here, because pods break:
+//   - All that gives kubelet a view of the file systems of its own: Private-, Protect-, ReadOnlyPaths= and the like, with
+//     ProtectKernelLogs= and ProtectProc= among them. What kubelet mounts would be seen by kubelet alone, and containers
+//     would get empty directories instead of their volumes.
+//   - RestrictSUIDSGID=: kubelet sets the set-group-ID bit on volumes of a pod with an fsGroup.
+//   - DevicePolicy=, DeviceAllow= and ProtectClock=, which implies one: block volumes are any device, and out-of-memory
+//     events are read from /dev/kmsg.
+//   - UMask=: directories that kubelet makes on the host have to be as open as pods expect them.
+//
+// Not here, because programs that kubelet calls break:
+//   - NoNewPrivileges=: with SELinux, no change to the domain of the program.
+//   - MemoryDenyWriteExecute=: a plugin may be written in a language with a just-in-time compiler. Kubelet is not.
+//   - @module, CAP_SYS_MODULE: iptables and mount helpers load the modules that they need.
+//   - CAP_SYS_PTRACE, CAP_SYS_NICE: a process with some capabilities can not look at one that has all, or move it to
+//     another cpuset, without these.
+//   - The mount, net and pid namespaces: helpers enter those of the host and of containers.
+var sandbox = []directive{
+	{"CapabilityBoundingSet", "~CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_AUDIT_WRITE CAP_BLOCK_SUSPEND CAP_LEASE" +
+		" CAP_LINUX_IMMUTABLE CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_SYS_BOOT CAP_SYS_PACCT CAP_SYS_RAWIO CAP_SYS_TIME" +
+		" CAP_SYS_TTY_CONFIG CAP_WAKE_ALARM"},
+	{"SystemCallFilter", "~@clock @cpu-emulation @debug @obsolete @raw-io @reboot @swap"},
+	// A call that is denied fails; it does not kill kubelet.
+	{"SystemCallErrorNumber", "EPERM"},
+	{"SystemCallArchitectures", "native"},
+	{"RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK"},
+	{"RestrictNamespaces", "~cgroup ipc user uts"},
+	{"RestrictRealtime", "yes"},
+	{"LockPersonality", "yes"},
+}
+
 // Service renders kubelet.service.
 //
-// Type=notify: every kubelet from 1.13 on sends READY=1 when it has started. StartLimitIntervalSec=0: a node whose
-// runtime is late must not be given up on. KillMode=process is not used: kubelet's own children (mount helpers, CNI
-// calls of old releases) belong to it, and the containers live in cgroups of their own.
+// Type=notify: every kubelet from 1.13 on sends READY=1 when it has started. One that waits for its first certificate
+// (rotateCertificates: false) or for its runtime does that late, and must not be killed for it after the usual 90
+// seconds; one that never gets there still is, some time.
+//
+// StartLimitIntervalSec=0: a node whose runtime is late must not be given up on. RestartSec= is the same each time: the
+// steps to longer pauses are new in systemd 254, and older ones complain of them. KillMode=process is not used:
+// kubelet's own children (mount helpers, CNI calls of old releases) belong to it, and the containers live in cgroups
+// of their own.
 func (u KubeletUnit) Service() []byte {
 	var b strings.Builder
+	line := func(d directive) { fmt.Fprintf(&b, "%s=%s\n", d.key, d.value) }
 	b.WriteString("# Written by kubeletctl. Local changes belong in kubelet.service.d/*.conf, which kubeletctl never touches.\n")
 	b.WriteString("[Unit]\n")
 	b.WriteString("Description=Kubernetes kubelet\n")
@@ -49,11 +118,11 @@ func (u KubeletUnit) Service() []byte {
 	if runtime := runtimeUnits[path.Base(u.RuntimeEndpoint)]; runtime != "" {
 		after += " " + runtime
 	}
-	fmt.Fprintf(&b, "Wants=%s\n", after)
-	fmt.Fprintf(&b, "After=%s\n", after)
+	line(directive{"Wants", after})
+	line(directive{"After", after})
 	for _, file := range u.Credentials {
 		// The bar makes these alternatives: one of them that holds is enough.
-		fmt.Fprintf(&b, "ConditionPathExists=|%s\n", escapeSpecifiers(file))
+		line(directive{"ConditionPathExists", "|" + escapeSpecifiers(file)})
 	}
 	b.WriteString("StartLimitIntervalSec=0\n")
 	b.WriteString("\n[Service]\n")
@@ -63,8 +132,21 @@ func (u KubeletUnit) Service() []byte {
 		fmt.Fprintf(&b, " \\\n    %s", QuoteArg(arg))
 	}
 	b.WriteString("\n")
+	b.WriteString("TimeoutStartSec=10min\n")
 	b.WriteString("Restart=always\n")
 	b.WriteString("RestartSec=5s\n")
+	if u.Watchdog {
+		line(watchdog)
+	}
+	b.WriteString("\n")
+	for _, d := range accounting {
+		line(d)
+	}
+	b.WriteString("\n# What kubelet, and the programs that it calls, do without. Do not add Protect... or Private... settings: with a view\n" +
+		"# of its own of the file systems, what kubelet mounts does not reach the containers.\n")
+	for _, d := range sandbox {
+		line(d)
+	}
 	b.WriteString("\n[Install]\n")
 	b.WriteString("WantedBy=multi-user.target\n")
 	return []byte(b.String())
