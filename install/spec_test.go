@@ -121,3 +121,38 @@ func TestHealthURL(t *testing.T) {
 		})
 	}
 }
+
+// A kubelet that gives no sign of life must not be asked for one: systemd would kill it again and again.
+func TestWatchdogFollowsTheKubelet(t *testing.T) {
+	tests := []struct {
+		name, minor string
+		gates       map[string]any
+		want        bool
+	}{
+		{"too old", "1.31", nil, false},
+		{"the first", "1.32", nil, true},
+		{"turned off", "1.32", map[string]any{"SystemdWatchdog": false}, false},
+		{"turned off with the rest", "1.34", map[string]any{"AllBeta": false}, false},
+		{"turned on without the rest", "1.34", map[string]any{"AllBeta": false, "SystemdWatchdog": true}, true},
+		{"no choice any more", "1.35", map[string]any{"AllBeta": false}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := Spec{}
+			if tt.gates != nil {
+				s.KubeletConfiguration = map[string]any{"featureGates": tt.gates}
+			}
+			files, err := RenderFiles(s, version(t, tt.minor), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := false
+			for _, f := range files {
+				got = got || strings.Contains(string(f.Content), "\nWatchdogSec=")
+			}
+			if got != tt.want {
+				t.Errorf("watched: %t", got)
+			}
+		})
+	}
+}

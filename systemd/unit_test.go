@@ -58,3 +58,25 @@ func TestServiceIsNotOrderedAfterTheEndOfTheBoot(t *testing.T) {
 		}
 	}
 }
+
+func TestServiceIsWatchedOnlyIfKubeletAnswers(t *testing.T) {
+	for _, answers := range []bool{false, true} {
+		unit := string(KubeletUnit{Binary: "/usr/local/bin/kubelet", Watchdog: answers}.Service())
+		if got := strings.Contains(unit, "\nWatchdogSec="); got != answers {
+			t.Errorf("Watchdog %t:\n%s", answers, unit)
+		}
+	}
+}
+
+// What a sandbox usually has is what a kubelet can not have: volumes would be empty in the containers, without an error.
+func TestServiceSharesTheMountsOfTheHost(t *testing.T) {
+	unit := string(KubeletUnit{Binary: "/usr/local/bin/kubelet", Watchdog: true}.Service())
+	for line := range strings.Lines(unit) {
+		key, _, _ := strings.Cut(line, "=")
+		for _, part := range []string{"Private", "Protect", "Paths", "Directory", "FileSystem", "RootImage", "MountFlags", "User", "SUIDSGID", "Device", "UMask"} {
+			if strings.Contains(key, part) && !strings.HasPrefix(line, "#") {
+				t.Errorf("the unit has %s", line)
+			}
+		}
+	}
+}

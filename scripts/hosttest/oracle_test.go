@@ -95,12 +95,8 @@ func TestDefaultsAreKnownToRealKubelets(t *testing.T) {
 	dir := realDir(t)
 	h := start(t, dir)
 	for version := range realKubelets {
-		sum, err := os.ReadFile(filepath.Join(dir, version, "bin/linux/amd64/kubelet.sha256"))
-		if err != nil {
-			t.Fatal(err)
-		}
 		for _, profile := range []string{"hardened", "upstream"} {
-			h.must("kubeletctl", h.install(version, "--sha256", strings.TrimSpace(string(sum)), "--profile", profile)...)
+			h.must("kubeletctl", h.install(version, append(given(t, dir, version), "--profile", profile)...)...)
 			h.running(version)
 			log := h.must("journalctl", "-b", "-u", "kubelet.service", "_SYSTEMD_INVOCATION_ID="+h.show("InvocationID"), "-o", "cat")
 			if line := ignoredField.FindString(log); line != "" || len(log) < 1000 {
@@ -133,11 +129,7 @@ func TestAdoptARealKubelet(t *testing.T) {
 	h.eventually("the kubelet that was put there by hand is healthy", healthy)
 	files := "find /etc/systemd /usr/lib/systemd/system/kubelet.service* /usr/local/bin /var/lib/kubelet/*.yaml /var/lib/kubelet/*.env -type f -exec sha256sum {} + -o -type l -printf '%p %l\\n' | sort"
 	before, process := h.must("sh", "-c", files), h.must("readlink", "/proc/"+h.show("MainPID")+"/exe")
-	sum, err := os.ReadFile(filepath.Join(dir, "v1.37.2/bin/linux/amd64/kubelet.sha256"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"install", "--adopt", "--version", "v1.37.2", "--source", h.source, "--sha256", strings.TrimSpace(string(sum))}
+	args := append([]string{"install", "--adopt", "--version", "v1.37.2", "--source", h.source}, given(t, dir, "v1.37.2")...)
 	r := h.exits(7, "kubeletctl", args...)
 	contains(t, r.Stderr, `(?m)^  moved +--max-pods=33 +to maxPods`)
 	contains(t, r.Stderr, "the kubelet that it runs is taken over")

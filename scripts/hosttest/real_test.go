@@ -3,6 +3,7 @@ package hosttest
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -18,15 +19,17 @@ func TestLifeOfARealKubelet(t *testing.T) {
 		t.Skip(realRelease + " is not set; scripts/test --real sets it")
 	}
 	h := start(t, dir)
-	// A kubelet that was built here is not what upstream published under its version: its own digest has to be given.
-	given := func(version string) []string {
-		sum, err := os.ReadFile(filepath.Join(dir, version, "bin/linux/amd64/kubelet.sha256"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return []string{"--sha256", strings.TrimSpace(string(sum))}
+	life(t, h, "v1.36.3", "v1.37.2", given(t, dir, "v1.36.3"), given(t, dir, "v1.37.2"))
+}
+
+// given are the flags that a kubelet needs that was built here: it is not what upstream published under its version.
+func given(t *testing.T, dir, version string) []string {
+	t.Helper()
+	sum, err := os.ReadFile(filepath.Join(dir, version, "bin", "linux", runtime.GOARCH, "kubelet.sha256"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	life(t, h, "v1.36.3", "v1.37.2", given("v1.36.3"), given("v1.37.2"))
+	return []string{"--sha256", strings.TrimSpace(string(sum))}
 }
 
 // A real kubelet that refuses its configuration is taken back, and its own words are shown.

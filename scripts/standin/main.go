@@ -1,7 +1,7 @@
 // Command standin keeps the contract that kubeletctl sees of a kubelet, for fast tests; it runs no pod and never ships.
 //
 // It prints its version, dies on flags that a kubelet of that version does not accept, reads the KubeletConfiguration,
-// tells systemd that it is ready and answers on /healthz. It is built for a version:
+// tells systemd that it is ready, and alive if that wants to know, and answers on /healthz. It is built for a version:
 //
 //	go build -ldflags '-X main.version=v1.37.2' ./scripts/standin
 //
@@ -163,10 +163,20 @@ func run(file string) error {
 	if delay > 0 {
 		after = time.After(delay)
 	}
+	var alive <-chan time.Time
+	if watched, err := daemon.SdWatchdogEnabled(false); err != nil {
+		return err
+	} else if watched > 0 {
+		alive = time.Tick(watched / 2)
+	}
 	for {
 		select {
 		case <-stop:
 			return nil
+		case <-alive:
+			if _, err := daemon.SdNotify(false, daemon.SdNotifyWatchdog); err != nil {
+				return err
+			}
 		case <-after:
 			if order == "crash-after" {
 				return fmt.Errorf("told to crash after %s", delay)
