@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/release"
 )
@@ -84,6 +85,7 @@ type changeResult struct {
 	Digest     string          `json:"digest,omitempty"`
 	Plan       *install.Plan   `json:"plan"`
 	Diff       string          `json:"diff,omitempty"`
+	Defaults   []config.Item   `json:"defaults,omitempty"` // that change although nobody asked for it
 	Notes      []string        `json:"notes,omitempty"`
 }
 
@@ -92,7 +94,7 @@ func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o 
 	if len(c.Plan.Blocked) > 0 { // there is no plan to show
 		return &conflictError{conflicts: c.Plan.Blocked, blocked: true}
 	}
-	doc := changeResult{DryRun: o.dryRun, Version: c.Want.Version.String(), Trust: c.Want.Trust, Digest: c.Want.Digest.String(), Plan: c.Plan}
+	doc := changeResult{DryRun: o.dryRun, Version: c.Want.Version.String(), Trust: c.Want.Trust, Digest: c.Want.Digest.String(), Plan: c.Plan, Defaults: c.ChangedDefaults()}
 	if o.dryRun {
 		doc.Result, doc.Diff = "planned", string(c.Plan.Diff())
 		if c.Plan.Empty() {
@@ -207,6 +209,7 @@ func (a *app) printPlan(w io.Writer, c *install.Change) {
 		rows = append(rows, []string{"  " + string(s.Action), s.Target, s.Reason})
 	}
 	table(w, rows)
+	printChanged(w, c.ChangedDefaults())
 	for _, x := range c.Plan.Conflicts {
 		fmt.Fprintf(w, "needs --force: %s: %s\n", x.Path, x.Reason)
 	}

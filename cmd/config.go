@@ -278,20 +278,31 @@ func (a *app) printMigration(w io.Writer, doc migrateResult) {
 }
 
 func printItems(w io.Writer, to string, items []config.Item) {
-	var rows, changed [][]string
+	var rows [][]string
+	var changed []config.Item
 	for _, i := range items {
 		if i.Outcome == config.Changed {
-			changed = append(changed, []string{"  " + i.Item, shortened(i.Old) + " -> " + shortened(i.New), i.Why})
+			changed = append(changed, i)
 			continue
 		}
 		rows = append(rows, []string{"  " + string(i.Outcome), i.Item, i.Why})
 	}
 	fmt.Fprintf(w, "For %s:\n", to)
 	table(w, rows)
-	if len(changed) > 0 {
-		fmt.Fprintln(w, "Changes that nobody asked for:")
-		table(w, changed)
+	printChanged(w, changed)
+}
+
+// printChanged tells which defaults differ.
+func printChanged(w io.Writer, changed []config.Item) {
+	if len(changed) == 0 {
+		return
 	}
+	fmt.Fprintln(w, "Changes that nobody asked for:")
+	var rows [][]string
+	for _, i := range changed {
+		rows = append(rows, []string{"  " + i.Item, shortened(i.Old) + " -> " + shortened(i.New), i.Why})
+	}
+	table(w, rows)
 }
 
 // shortened keeps a table readable; -o json has the whole value.

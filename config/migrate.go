@@ -289,6 +289,38 @@ func (m *migrator) changes(in MigrateInput) {
 	}
 }
 
+// ChangedDefaults lists what differs between what was rendered for two releases although nobody asked for it.
+func ChangedDefaults(old *Rendered, from Minor, new *Rendered, to Minor) []Item {
+	from, to = min(from, Newest), min(to, Newest)
+	effective := func(r *Rendered, f Field, m Minor, path []string) string {
+		if value, written := get(r.Fields, path); written {
+			return compact(value)
+		}
+		if !f.AcceptedBy(m) && f.Type == "bool" && len(f.History) > 0 {
+			return f.History[0].Default // it came first with the effect that its absence had
+		}
+		return f.DefaultIn(m)
+	}
+	var items []Item
+	for _, f := range AllFields() {
+		path, _ := splitPath(f.Path)
+		if _, asked := get(new.wished, path); asked || f.Type == "object" || strings.Contains(f.Path, "[]") || !f.AcceptedBy(to) {
+			continue
+		}
+		before, after := effective(old, f, from, path), effective(new, f, to, path)
+		_, written := get(new.Fields, path)
+		if !f.AcceptedBy(from) && !written && f.Type != "bool" || sameText(f, before, after) {
+			continue
+		}
+		why := "the default of " + to.String()
+		if written {
+			why = "kubeletctl sets it"
+		}
+		items = append(items, Item{Item: f.Path, Outcome: Changed, Old: cmp.Or(before, "unset"), New: cmp.Or(after, "unset"), Why: why})
+	}
+	return items
+}
+
 // reread are values that a later release takes for something else.
 var reread = []struct {
 	field    string

@@ -258,6 +258,18 @@ func (g *Generation) stamp(n int, verb string) {
 	}
 }
 
+// ChangedDefaults lists what will be different, with another minor release, although nobody asked for it.
+func (c *Change) ChangedDefaults() []config.Item {
+	if c.Have == nil || c.Have.Spec == nil || c.Rendered == nil || c.Have.Version.Minor() == c.Want.Version.Minor() {
+		return nil
+	}
+	old, err := c.Have.Spec.render(c.Have.Version, nil)
+	if err != nil {
+		return nil // it was rendered by a kubeletctl that knew other tables
+	}
+	return config.ChangedDefaults(old, config.Minor(c.Have.Version.Minor()), c.Rendered, config.Minor(c.Want.Version.Minor()))
+}
+
 // Notes are what rendering had to say about a spec, as lines for people.
 func (b *Built) Notes() []string {
 	var lines []string

@@ -45,11 +45,8 @@ func TestMigrateGolden(t *testing.T) {
 				sources = append(sources, Source{f.Name, f.Data})
 			}
 			var out bytes.Buffer
-			for _, target := range []string{"1.24", "1.31", "1.37"} {
-				to := version(t, target)
-				if to.Minor() < from.Minor() {
-					continue
-				}
+			for _, minor := range []int{from.Minor() + 1, (from.Minor() + int(config.Newest)) / 2, int(config.Newest)} {
+				to := version(t, config.Minor(minor).String())
 				setup, err := ReadSetup(sources, nil)
 				if err != nil {
 					t.Fatal(err)
@@ -65,6 +62,9 @@ func TestMigrateGolden(t *testing.T) {
 						fmt.Fprintf(&out, ": %s -> %s", i.Old, i.New)
 					}
 					fmt.Fprintf(&out, "; %s\n", i.Why)
+					if strings.Contains(i.Item+i.Why, "secret") {
+						t.Errorf("%s shows a password", i.Item)
+					}
 				}
 				for _, w := range m.Rendered.Warnings {
 					fmt.Fprintf(&out, "warning: %s\n", w.Error())
@@ -79,9 +79,6 @@ func TestMigrateGolden(t *testing.T) {
 				}
 				fmt.Fprintf(&out, "%s", m.Rendered.Config)
 				migratesToItself(t, spec, to, m)
-			}
-			if strings.Contains(out.String(), "=secret") {
-				t.Error("a password is shown")
 			}
 			golden(t, strings.TrimSuffix(file, ".txtar")+".golden", out.Bytes())
 		})

@@ -179,7 +179,9 @@ func (u KubeletUnit) Path() []byte {
 func QuoteArg(arg string) string {
 	escaped := strings.ReplaceAll(escapeSpecifiers(arg), "$", "$$")
 	// A line that begins with # is a comment, even between two that are continued.
-	if arg != "" && arg[0] != '#' && !strings.ContainsAny(arg, " \t\n\r\"'\\;") && !hasControl(arg) {
+	// A file with what is not UTF-8, or with noncharacters, systemd does not read at all.
+	readable := validUTF8(arg)
+	if arg != "" && arg[0] != '#' && readable && !strings.ContainsAny(arg, " \t\n\r\"'\\;") && !hasControl(arg) {
 		return escaped
 	}
 	var b strings.Builder
@@ -193,7 +195,7 @@ func QuoteArg(arg string) string {
 			b.WriteString(`\n`)
 		case c == '\t':
 			b.WriteString(`\t`)
-		case c < ' ' || c == 0x7f:
+		case c < ' ' || c == 0x7f || c >= 0x80 && !readable:
 			fmt.Fprintf(&b, `\x%02x`, c)
 		default:
 			b.WriteByte(c)
