@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -135,6 +136,12 @@ func (a *app) readSources(c *cobra.Command, names []string) ([]install.Source, e
 		data, err := a.read(c.Context(), name)
 		if err != nil {
 			return nil, err
+		}
+		switch {
+		case bytes.IndexByte(data, 0) >= 0:
+			return nil, &usageError{fmt.Errorf("%s is no text", name)}
+		case len(bytes.TrimSpace(data)) == 0:
+			return nil, &usageError{fmt.Errorf("%s is empty", name)}
 		}
 		all = append(all, install.Source{Name: name, Data: data})
 	}

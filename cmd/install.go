@@ -153,7 +153,11 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 		return err
 	}
 	adoption.confirm(change.Plan)
-	if err := a.preflight(h.Preflight(built, change.Seen, h.Units.Booting(ctx)), change.Plan, o.change.ignore); err != nil {
+	problems := h.Preflight(built, change.Seen, h.Units.Booting(ctx))
+	if change.Have != nil && !o.change.dryRun { // what could be harder was said at the first install
+		problems = slices.DeleteFunc(problems, func(p install.Problem) bool { return p.Severity == install.Info })
+	}
+	if err := a.preflight(problems, change.Plan, o.change.ignore); err != nil {
 		return err
 	}
 	return a.change(ctx, h, change, o.change, install.ApplyOptions{Verb: "install", Release: client, Wait: o.change.wait}, p)

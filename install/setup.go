@@ -384,10 +384,13 @@ func problemsOf(err error) config.Problems {
 func TargetVersion(s string) (release.Version, error) {
 	v, err := release.ParseVersion(s)
 	if err != nil {
-		if w, short := release.ParseVersion(s + ".0"); short == nil {
-			return w, nil
+		if v, err = release.ParseVersion(s + ".0"); err == nil {
+			return TargetVersion(v.String())
 		}
 		return v, fmt.Errorf("%q is not a release such as v1.37.2 or 1.37", s)
+	}
+	if config.Minor(v.Minor()) < config.Oldest {
+		return v, fmt.Errorf("%s is not known: the oldest release is %s", v, config.Oldest)
 	}
 	return v, nil
 }
