@@ -20,9 +20,10 @@ require (
 	sigs.k8s.io/yaml v1.6.0
 )
 
+require github.com/godbus/dbus/v5 v5.1.0
+
 require (
 	github.com/bgentry/go-netrc v0.0.0-20140422174119-9fd32a8b3d3d // indirect
-	github.com/godbus/dbus/v5 v5.1.0 // indirect
 	github.com/hashicorp/errwrap v1.0.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.0 // indirect
 	github.com/hashicorp/go-multierror v1.1.0 // indirect

@@ -30,6 +30,20 @@ func (o *changeOptions) register(c *cobra.Command) {
 	f.BoolVar(&o.yes, "yes", false, "answer yes to what would be asked on a terminal")
 }
 
+// registerSwitch registers the flags of verbs that switch to another generation.
+func (o *changeOptions) registerSwitch(c *cobra.Command) {
+	f := c.Flags()
+	f.DurationVar(&o.wait, "wait", time.Minute, "how long to wait for a healthy kubelet before going back (0: do not wait, and do not go back)")
+	f.BoolVar(&o.force, "force", false, "overwrite files that somebody else wrote or edited; uninstall puts back what was there before the first install")
+}
+
+func (o *changeOptions) check() error {
+	if o.wait < 0 {
+		return fmt.Errorf("--wait %s is negative", o.wait)
+	}
+	return nil
+}
+
 // lock takes the lock and brings an interrupted change to an end; a dry run does neither, since it writes nothing.
 func (a *app) lock(ctx context.Context, h *install.Host, dryRun bool) (func(), error) {
 	if dryRun {
@@ -42,7 +56,13 @@ func (a *app) lock(ctx context.Context, h *install.Host, dryRun bool) (func(), e
 	if err != nil {
 		return nil, err
 	}
-	done, err := h.Recover(ctx)
+	if left := h.Left(); left != "" {
+		a.note(left)
+	}
+	done, err := h.Recover(ctx, false)
+	if err == nil {
+		err = h.Told()
+	}
 	if err != nil {
 		unlock()
 		return nil, err

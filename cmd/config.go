@@ -371,6 +371,7 @@ nothing. The flags are those of install.`,
 		},
 	}
 	o.registerSpec(c)
+	o.registerFile(c)
 	c.Flags().StringVar(&out, "out", "", "write the files below this `DIR`")
 	c.Flags().StringVar(&only, "only", "", "print just this `FILE`: kubelet-config.yaml, kubelet.service or kubelet.path")
 	return c

@@ -36,7 +36,7 @@ var exitCodes = []struct {
 	{exitFailed, "failed"},
 	{exitUsage, "usage, or an invalid spec"},
 	{exitUnhealthy, "status: installed, not healthy"},
-	{exitNotInstalled, "status: not installed"},
+	{exitNotInstalled, "no kubelet of kubeletctl's is installed"},
 	{exitDrift, "diff: the host is not as it was installed"},
 	{exitUnverified, "a download could not be verified"},
 	{exitRefused, "refused before anything was changed"},
@@ -77,6 +77,8 @@ func exitCode(err error) int {
 		return exitLocked
 	case errors.As(err, &verify):
 		return exitUnverified
+	case errors.Is(err, install.ErrNotInstalled):
+		return exitNotInstalled
 	case errors.As(err, &preflight), errors.As(err, &conflict), errors.As(err, &oracle):
 		return exitRefused
 	case errors.As(err, &usage), errors.As(err, &problems):
@@ -190,6 +192,8 @@ func hintOf(err error) string {
 	switch {
 	case errors.As(err, &h):
 		return h.Hint()
+	case errors.Is(err, install.ErrNotInstalled):
+		return "kubeletctl install puts one there"
 	case errors.Is(err, syscall.ENOSPC):
 		return "free some space on that file system and run this again"
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:

@@ -3,12 +3,23 @@ package cmd
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kubeletctl/kubeletctl/install"
 )
+
+// firstLine keeps a table readable; -o json has all.
+func firstLine(text string) string {
+	const most = 80
+	text, _, _ = strings.Cut(text, "\n")
+	if len(text) > most {
+		text = text[:most] + "..."
+	}
+	return text
+}
 
 func (a *app) historyCommand() *cobra.Command {
 	return &cobra.Command{
@@ -29,11 +40,14 @@ func (a *app) historyCommand() *cobra.Command {
 				fmt.Fprintln(a.out, "kubeletctl has installed no kubelet here")
 				return nil
 			}
-			rows := [][]string{{"GENERATION", "WHEN", "VERSION", "WHY", "WHO", "TRUST", ""}}
+			rows := [][]string{{"GENERATION", "WHEN", "VERSION", "WHY", "WHO", "TRUST", "HOW IT ENDED"}}
 			for _, r := range list {
-				mark := ""
+				mark := string(r.Outcome)
+				if r.Reason != "" {
+					mark += ": " + firstLine(r.Reason)
+				}
 				if r.Current {
-					mark = "current"
+					mark += " (current)"
 				}
 				rows = append(rows, []string{strconv.Itoa(r.Number), r.Created.Local().Format(time.DateTime), r.Version.String(), r.Verb, r.By, string(r.Trust), mark})
 			}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +24,7 @@ type installOptions struct {
 	nodeFlags            map[string]*string
 	change               changeOptions
 	adopt                bool
+	recorded             bool // begin with the recorded spec, whatever a spec file says
 }
 
 // nodeFlags are the kubelet flags that describe this node; each is a flag of install, too.
@@ -56,14 +56,26 @@ Without -f, ` + install.SpecFile + ` is the spec if it exists. Flags win over th
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.install(c, o)) },
 	}
 	o.registerSpec(c)
+	o.registerFile(c)
+	f := c.Flags()
+	f.BoolVar(&o.adopt, "adopt", false, "take over the kubelet that runs here and that kubeletctl did not install: its flags and configuration are carried over")
+	o.registerChange(c)
+	return c
+}
+
+// registerChange registers how the host is brought to what is wanted.
+func (o *installOptions) registerChange(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&o.spec.NoStart, "no-start", false, "enable kubelet for the next boot, but do not start or restart it now")
-	f.DurationVar(&o.change.wait, "wait", time.Minute, "how long to wait for a healthy kubelet before going back (0: do not wait, and do not go back)")
-	f.BoolVar(&o.adopt, "adopt", false, "take over the kubelet that runs here and that kubeletctl did not install: its flags and configuration are carried over")
-	f.BoolVar(&o.change.force, "force", false, "overwrite files that somebody else wrote; they are kept for uninstall to put back")
+	f.IntVar(&o.spec.KeepGenerations, "keep-generations", 0, fmt.Sprintf("`NUMBER` of generations to keep for rollback; default %d", install.DefaultKeep))
 	f.StringSliceVar(&o.change.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to go on with: "+strings.Join(preflightIDs, ", "))
 	o.change.register(c)
-	return c
+	o.change.registerSwitch(c)
+}
+
+// registerFile registers the spec file of verbs that do not begin with the recorded spec.
+func (o *installOptions) registerFile(c *cobra.Command) {
+	c.Flags().StringVarP(&o.specFile, "file", "f", "", "`FILE` with the spec; - is standard input")
 }
 
 func newInstallOptions() *installOptions { return &installOptions{nodeFlags: map[string]*string{}} }
@@ -72,7 +84,6 @@ func newInstallOptions() *installOptions { return &installOptions{nodeFlags: map
 func (o *installOptions) registerSpec(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.spec.Version, "version", "", "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); default stable")
-	f.StringVarP(&o.specFile, "file", "f", "", "`FILE` with the spec; - is standard input")
 	f.StringArrayVar(&o.spec.Sources, "source", nil, "`URL` of a directory in release layout (http, https, file); repeat it in order of preference")
 	f.StringVar(&o.spec.SHA256, "sha256", "", "pinned SHA-256 `DIGEST` of the binary")
 	f.StringVar(&o.spec.SHA512, "sha512", "", "pinned SHA-512 `DIGEST` of the binary")
@@ -118,22 +129,22 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 		defer done()
 		h = host
 	}
-	p := a.newProgress()
-	client := &release.Client{Sources: spec.Sources, Note: a.note}
-	if p != nil {
-		client.Progress = p.show
-	}
 	unlock, err := a.lock(ctx, h, o.change.dryRun)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	return a.converge(ctx, h, spec, positions, adoption, o.change, "install")
+}
 
+// converge makes the host what a spec asks for.
+func (a *app) converge(ctx context.Context, h *install.Host, spec install.Spec, positions config.Positions, adoption adoption, o changeOptions, verb string) error {
+	client, p := a.client(spec.Sources)
 	artifact, err := h.Resolve(ctx, spec, client)
 	if err != nil {
 		return err
 	}
-	if !o.change.dryRun {
+	if !o.dryRun {
 		if err := h.Ask(ctx, spec, &artifact, client); err != nil {
 			return err
 		}
@@ -154,13 +165,23 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 	}
 	adoption.confirm(change.Plan)
 	problems := h.Preflight(built, change.Seen, h.Units.Booting(ctx))
-	if change.Have != nil && !o.change.dryRun { // what could be harder was said at the first install
+	if change.Have != nil && !o.dryRun { // what could be harder was said at the first install
 		problems = slices.DeleteFunc(problems, func(p install.Problem) bool { return p.Severity == install.Info })
 	}
-	if err := a.preflight(problems, change.Plan, o.change.ignore); err != nil {
+	if err := a.preflight(problems, change.Plan, o.ignore); err != nil {
 		return err
 	}
-	return a.change(ctx, h, change, o.change, install.ApplyOptions{Verb: "install", Release: client, Wait: o.change.wait}, p)
+	return a.change(ctx, h, change, o, install.ApplyOptions{Verb: verb, Release: client, Wait: o.wait}, p)
+}
+
+// client asks and downloads from sources, and shows how far it got.
+func (a *app) client(sources []string) (*release.Client, *progress) {
+	p := a.newProgress()
+	client := &release.Client{Sources: sources, Note: a.note}
+	if p != nil {
+		client.Progress = p.show
+	}
+	return client, p
 }
 
 // readSpec puts the spec together from the file and the flags, and finds all that is wrong with it before anything is
@@ -180,12 +201,8 @@ func (a *app) readSpec(c *cobra.Command, o *installOptions, base *install.Spec) 
 		}
 	}
 	file := o.specFile
-	if file == "" {
-		if name, err := (install.Tree{Root: a.root}).Locate(install.SpecFile); err == nil {
-			if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
-				file = name
-			}
-		}
+	if file == "" && !o.recorded {
+		file = a.defaultSpec()
 	}
 	if file != "" {
 		data, err := a.read(c.Context(), file)
@@ -212,9 +229,7 @@ func (a *app) readSpec(c *cobra.Command, o *installOptions, base *install.Spec) 
 	}
 	add(o.mergeFlags(c, &spec))
 	add(spec.Check())
-	if o.change.wait < 0 {
-		add(fmt.Errorf("--wait %s is negative", o.change.wait))
-	}
+	add(o.change.check())
 	for _, id := range o.change.ignore {
 		if !slices.Contains(preflightIDs, id) {
 			add(fmt.Errorf("--ignore-preflight: there is no problem %q; there are %s", id, strings.Join(preflightIDs, ", ")))
@@ -227,6 +242,18 @@ func (a *app) readSpec(c *cobra.Command, o *installOptions, base *install.Spec) 
 		}
 	}
 	return spec, positions, errors.Join(errs...)
+}
+
+// defaultSpec is the spec file that a provisioning tool put on the host; empty when there is none.
+func (a *app) defaultSpec() string {
+	name, err := (install.Tree{Root: a.root}).Locate(install.SpecFile)
+	if err != nil {
+		return ""
+	}
+	if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return name
 }
 
 // read reads a file, or standard input for "-", and gives up when ctx ends: a pipe may never say anything.
@@ -264,7 +291,7 @@ func (o *installOptions) mergeFlags(c *cobra.Command, spec *install.Spec) error 
 	f := c.Flags()
 	var errs []error
 	if f.Changed("version") {
-		spec.Version = o.spec.Version
+		*spec = spec.For(o.spec.Version)
 	}
 	if f.Changed("source") {
 		spec.Sources = o.spec.Sources
@@ -286,6 +313,12 @@ func (o *installOptions) mergeFlags(c *cobra.Command, spec *install.Spec) error 
 	}
 	if f.Changed("no-start") {
 		spec.NoStart = o.spec.NoStart
+	}
+	if f.Changed("keep-generations") {
+		spec.KeepGenerations = o.spec.KeepGenerations
+		if spec.KeepGenerations < 1 {
+			errs = append(errs, fmt.Errorf("--keep-generations %d: at least 1 is kept", spec.KeepGenerations))
+		}
 	}
 	setFlag := func(name, value string) {
 		if spec.Flags == nil {

@@ -96,11 +96,15 @@ that version, starts the service, and says the truth about it afterwards.
 	c.CompletionOptions.HiddenDefaultCmd = false
 	c.AddCommand(
 		a.installCommand(),
+		a.upgradeCommand(),
+		a.rollbackCommand(),
 		a.statusCommand(),
 		a.diffCommand(),
+		a.repairCommand(),
 		a.historyCommand(),
 		a.uninstallCommand(),
 		a.configCommand(),
+		a.recoverCommand(),
 		a.versionCommand(),
 	)
 	return c

@@ -25,6 +25,8 @@ type ApplyOptions struct {
 	Release *release.Client
 	// Wait bounds the health gate. Zero: there is no gate, and nobody waits for kubelet.
 	Wait time.Duration
+	// Queue asks for starts and does not wait for them.
+	Queue bool
 	// Done is called after each step; nil is fine.
 	Done func(Step)
 }
@@ -43,6 +45,8 @@ const (
 	Queued Outcome = "start queued"
 	// Laid: the files are in place, and nobody asked for kubelet to be started or waited for.
 	Laid Outcome = "installed"
+	// Reverted: it did not do, and what was there before is there again.
+	Reverted Outcome = "reverted"
 	// Removed: what was installed is gone.
 	Removed Outcome = "removed"
 )
@@ -96,8 +100,9 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 
 	switched, err := h.switchTo(ctx, c, before, o)
 	if err == nil {
-		if err = h.commit(c); err == nil {
-			return h.finish(ctx, c, o)
+		outcome := h.outcome(ctx, c, o)
+		if err = h.commit(ctx, c, outcome); err == nil {
+			return h.finish(ctx, c, o, outcome)
 		}
 	}
 	if ctx.Err() != nil {
@@ -106,7 +111,10 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 	if stored, err := h.Store().Before(n); err == nil {
 		before = stored // it has the content of what was too large to be held in memory
 	}
-	back := h.undo(ctx, c.Want, before, c.Have)
+	if switched { // else there is nothing for history to tell
+		c.Want.Reason = err.Error()
+	}
+	back := h.undo(ctx, c.Want, before, c.Have, false)
 	switch {
 	case back != nil:
 		return "", fmt.Errorf("%w; going back failed too: %w", err, back)
@@ -125,7 +133,7 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		}
 		return nil
 	}
-	deadline, consulted := time.Now().Add(o.Wait), false
+	deadline, consulted, armed := time.Now().Add(o.Wait), false, false
 	for _, s := range c.Plan.Steps {
 		if s.Cleanup {
 			break
@@ -147,6 +155,12 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 				return false, err
 			}
 			switched = true
+		}
+		if switched && !armed && !isRecovery(s.Target) {
+			if err := h.Units.Arm(ctx, recoverEvery); err != nil {
+				return switched, fmt.Errorf("arming the recovery: %w", err)
+			}
+			armed = true
 		}
 		if err := h.do(ctx, s, c, o); err != nil {
 			return switched, err
@@ -178,14 +192,17 @@ func (h *Host) stillWell(ctx context.Context, c *Change, o ApplyOptions) error {
 	return nil
 }
 
-// commit makes the change final. An uninstall that is interrupted from here on is not undone; it goes on when it is run
-// again.
-func (h *Host) commit(c *Change) error {
+// commit makes the change final. An interruption from here on does not undo it; Recover goes on with it.
+func (h *Host) commit(ctx context.Context, c *Change, outcome Outcome) error {
 	if c.Want.Snapshot {
 		if err := h.Store().point(0); err != nil {
 			return fmt.Errorf("recording the uninstall: %w", err)
 		}
 		return nil
+	}
+	c.Want.Outcome, c.Want.Reason = outcome, ""
+	if state, err := h.Units.State(ctx, systemd.KubeletService); err == nil && state.Up() {
+		c.Want.Invocation = state.InvocationID
 	}
 	if err := h.Store().Commit(c.Want); err != nil {
 		return fmt.Errorf("committing generation %d: %w", c.Want.Number, err)
@@ -193,10 +210,27 @@ func (h *Host) commit(c *Change) error {
 	return nil
 }
 
-// finish deletes what a committed change left over, and says how it ended.
-func (h *Host) finish(ctx context.Context, c *Change, o ApplyOptions) (Outcome, error) {
-	uninstall := c.Want.Snapshot
-	h.rememberBinary(c.Want)
+// outcome says how a change that is about to be committed ended.
+func (h *Host) outcome(ctx context.Context, c *Change, o ApplyOptions) Outcome {
+	service, _ := c.Want.unit(systemd.KubeletService)
+	switch {
+	case c.Want.Snapshot:
+		return Removed
+	case !c.Seen.Live || service.Run != Running:
+		return Laid
+	case !c.Seen.Credentials && !h.up(ctx):
+		return WaitingForCredentials
+	case o.Wait == 0:
+		return Laid
+	case !h.up(ctx):
+		return Queued
+	}
+	return Healthy
+}
+
+// finish deletes what a committed change left over.
+func (h *Host) finish(ctx context.Context, c *Change, o ApplyOptions, outcome Outcome) (Outcome, error) {
+	h.rememberPrograms(c.Want)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	for _, s := range c.Plan.Steps {
@@ -211,21 +245,27 @@ func (h *Host) finish(ctx context.Context, c *Change, o ApplyOptions) (Outcome, 
 		}
 	}
 	h.dropPartials(c)
-	if uninstall {
-		return Removed, h.Store().Erase()
+	if outcome == Removed {
+		if err := h.Store().Erase(); err != nil {
+			return "", err
+		}
+	} else {
+		if err := h.prune(ctx, c); err != nil {
+			h.note("old generations could not be pruned: %v", err)
+		}
+		if err := h.Store().Settle(c.Want.Number); err != nil {
+			return "", err
+		}
 	}
-	service, _ := c.Want.unit(systemd.KubeletService)
-	switch {
-	case !c.Seen.Live || service.Run != Running:
-		return Laid, nil
-	case !c.Seen.Credentials && !h.up(ctx):
-		return WaitingForCredentials, nil
-	case o.Wait == 0:
-		return Laid, nil
-	case !h.up(ctx):
-		return Queued, nil
+	h.disarm(ctx)
+	return outcome, nil
+}
+
+// disarm ends the timer of the recovery. One that stays finds nothing to do.
+func (h *Host) disarm(ctx context.Context) {
+	if err := h.Units.Disarm(ctx); err != nil {
+		h.note("stopping %s: %v", systemd.RecoverTimer, err)
 	}
-	return Healthy, nil
 }
 
 func (h *Host) up(ctx context.Context) bool {
@@ -237,7 +277,7 @@ func (h *Host) up(ctx context.Context) bool {
 // now, with the same result.
 func (h *Host) recordOnly(c *Change) error {
 	c.Want.Number, c.Want.Created, c.Want.Verb, c.Want.By = c.Have.Number, c.Have.Created, c.Have.Verb, c.Have.By
-	c.Want.Dirs, c.Want.URL = c.Have.Dirs, c.Have.URL
+	c.Want.Dirs, c.Want.URL, c.Want.Outcome, c.Want.Invocation = c.Have.Dirs, c.Have.URL, c.Have.Outcome, c.Have.Invocation
 	old, err := json.Marshal(c.Have)
 	if err != nil {
 		return err
@@ -249,8 +289,9 @@ func (h *Host) recordOnly(c *Change) error {
 	return h.Store().Commit(c.Want)
 }
 
-// undo leads back to a snapshot, and the record to the generation that was current; nil for none.
-func (h *Host) undo(ctx context.Context, from, before, current *Generation) error {
+// undo leads back to a snapshot, and the record to the generation that was current; nil for none. With queue it does not
+// wait for kubelet.
+func (h *Host) undo(ctx context.Context, from, before, current *Generation, queue bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	c, err := h.prepare(ctx, before, from)
@@ -258,44 +299,21 @@ func (h *Host) undo(ctx context.Context, from, before, current *Generation) erro
 		return err
 	}
 	for _, s := range c.Plan.Steps {
-		if err := h.do(ctx, s, c, ApplyOptions{Wait: undoWait}); err != nil {
+		if err := h.do(ctx, s, c, ApplyOptions{Wait: undoWait, Queue: queue}); err != nil {
 			return err
 		}
 	}
-	if service, _ := before.unit(systemd.KubeletService); service.Run == Running && len(c.Plan.Steps) > 0 {
+	if service, _ := before.unit(systemd.KubeletService); service.Run == Running && len(c.Plan.Steps) > 0 && !queue {
 		if err := h.gate(ctx, before, undoWait, time.Now().Add(undoWait)); err != nil {
 			h.note("the former kubelet runs again but is not healthy: %v", err)
 		}
 	}
-	return h.Store().Abandon(before.Number, current)
-}
-
-// Recover undoes a change that a killed run, or a power cut, left half done. It returns a line that says what it did, or
-// nothing. The caller holds the lock.
-func (h *Host) Recover(ctx context.Context) (string, error) {
-	n, pending, err := h.Store().Pending()
-	if err != nil || !pending {
-		return "", err
+	from.Number = before.Number
+	if err := h.Store().Abandon(from, current); err != nil {
+		return err
 	}
-	current, err := h.Store().Current()
-	if err != nil {
-		return "", err
-	}
-	if current != nil && current.Number == n {
-		return "", h.Store().point(n) // the cut came in the middle of the commit
-	}
-	before, err := h.Store().Before(n)
-	if err != nil {
-		return "", err
-	}
-	wanted, err := h.Store().Wanted(n)
-	if err != nil {
-		return "", err
-	}
-	if err := h.undo(ctx, wanted, before, current); err != nil {
-		return "", fmt.Errorf("undoing the interrupted change to generation %d: %w", n, err)
-	}
-	return fmt.Sprintf("an earlier run was interrupted while it changed this host; undone: %s", describe(before)), nil
+	h.disarm(ctx)
+	return nil
 }
 
 // describe says what a snapshot is, for people.
@@ -332,6 +350,12 @@ func (h *Host) act(ctx context.Context, s Step, c *Change, o ApplyOptions) error
 			return err
 		}
 		return h.Units.Reload(ctx)
+	case Start, Restart:
+		if o.Queue {
+			return h.Units.Queue(ctx, s.Target)
+		}
+	}
+	switch s.Action {
 	case Start:
 		_ = h.Units.ResetFailed(ctx, s.Target) // fails when systemd does not know the unit yet
 		return h.startJob(ctx, s.Target, o, h.Units.Start)
@@ -459,18 +483,24 @@ func (h *Host) dropPartials(c *Change) {
 	}
 }
 
-// rememberBinary notes the digest of a binary that was just proved, so that the next run need not read it again.
-func (h *Host) rememberBinary(g *Generation) {
-	binary := g.binary()
-	name, err := h.Tree.Locate(binary.Path)
-	if err != nil || binary.SHA256 == "" {
-		return
-	}
-	if info, err := os.Lstat(name); err == nil {
-		known := loadFingerprints(h.Tree)
-		if key := inodeKey(info); key != "" {
-			known[key] = binary.SHA256
-			known.save(h.Tree)
+// rememberPrograms notes the digests of what was just proved, so that the next run need not read it again: kubelet, this
+// program and its copy.
+func (h *Host) rememberPrograms(g *Generation) {
+	known := loadFingerprints(h.Tree)
+	remember := func(name, sum string) {
+		if info, err := os.Stat(name); err == nil && sum != "" {
+			if key := inodeKey(info); key != "" {
+				known[key] = sum
+			}
 		}
 	}
+	for _, f := range g.Files {
+		if name, err := h.Tree.Locate(f.Path); err == nil && (f.Kind == Binary || f.Kind == Program) {
+			remember(name, f.SHA256)
+		}
+		if f.Kind == Program {
+			remember(self, f.SHA256)
+		}
+	}
+	known.save(h.Tree)
 }

@@ -22,6 +22,8 @@ const (
 	Text Kind = "file"
 	// Binary is a kubelet; only its digest is stored, the bytes come from a release.
 	Binary Kind = "binary"
+	// Program is the copy of kubeletctl that recovers; only its digest is stored, the bytes are those that run.
+	Program Kind = "program"
 	// Link is a symlink.
 	Link Kind = "link"
 	// Other is what kubeletctl never makes: a directory, a device, a socket.
@@ -67,10 +69,10 @@ func (f File) open() (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(f.Content)), nil
 }
 
-// sameContent tells whether both hold the same thing, whatever their modes. Binaries and texts are both regular files:
+// sameContent tells whether both hold the same thing, whatever their modes. Binaries, programs and texts are all regular files:
 // what decides is the digest, by any algorithm that both know.
 func (f File) sameContent(g File) bool {
-	regular := func(k Kind) bool { return k == Text || k == Binary }
+	regular := func(k Kind) bool { return k == Text || k == Binary || k == Program }
 	switch {
 	case regular(f.Kind) && regular(g.Kind):
 		if f.SHA256 != "" && g.SHA256 != "" {
@@ -135,6 +137,11 @@ type Generation struct {
 	HealthURL string `json:"healthURL,omitempty"`
 	// Credentials are files of which one must exist before kubelet can run.
 	Credentials []string `json:"credentials,omitempty"`
+	// Outcome is how the change to it ended; Reason says why it was reverted.
+	Outcome Outcome `json:"outcome,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
+	// Invocation is systemd's name of the run of kubelet that was started with it.
+	Invocation string `json:"invocation,omitempty"`
 }
 
 // file returns what the generation has at a path; Absent when it has nothing there.

@@ -26,6 +26,11 @@ type Manager interface {
 	Start(ctx context.Context, unit string) error
 	Restart(ctx context.Context, unit string) error
 	Stop(ctx context.Context, unit string) error
+	// Queue asks for a restart, or a start, and does not wait for it.
+	Queue(ctx context.Context, unit string) error
+	// Arm makes systemd start the recovery again and again; see systemd.Conn.
+	Arm(ctx context.Context, every time.Duration) error
+	Disarm(ctx context.Context) error
 	ResetFailed(ctx context.Context, unit string) error
 	State(ctx context.Context, unit string) (systemd.UnitState, error)
 	Booting(ctx context.Context) bool
@@ -150,10 +155,18 @@ func (h *Host) Prepare(ctx context.Context, b *Built) (*Change, error) {
 		}
 		have = merge(have, all)
 	}
+	return h.prepareOver(ctx, b, have)
+}
+
+// prepareOver plans the way from what was installed last to a generation.
+func (h *Host) prepareOver(ctx context.Context, b *Built, have *Generation) (*Change, error) {
 	for _, name := range have.masks() { // once adopted, a kubelet is not given back before it is uninstalled
 		if b.file(path.Join(dropInDir, name)).Kind == Absent {
 			b.Mask([]string{name})
 		}
+	}
+	if err := h.addRecovery(b.Generation); err != nil {
+		return nil, err
 	}
 	c, err := h.prepare(ctx, b.Generation, have)
 	if err != nil {

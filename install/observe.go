@@ -151,8 +151,8 @@ func (h *Host) lookAt(like File, known fingerprints) (File, error) {
 		found.Target, err = os.Readlink(name)
 	case !info.Mode().IsRegular():
 		found.Kind = Other
-	case like.Kind == Binary:
-		found.Kind = Binary
+	case like.Kind == Binary || like.Kind == Program:
+		found.Kind = like.Kind
 		if found.SHA256, err = known.sum(name, info); err == nil && like.SHA256 == "" && like.SHA512 != "" {
 			found.SHA512, err = sumFile(name, sha512.New())
 		}
@@ -173,6 +173,7 @@ func (h *Host) lookAt(like File, known fingerprints) (File, error) {
 
 // snapshot turns what was seen into a generation: the host as it is, to come back to. A versioned binary of ours that is
 // there at all counts as wanted, so that going back never brings a damaged one back; one that is not there is not wanted.
+// The same goes for the copy of kubeletctl.
 func (h *Host) snapshot(seen *Seen, want, have *Generation) *Generation {
 	before := &Generation{Snapshot: true}
 	if have != nil {
@@ -188,7 +189,7 @@ func (h *Host) snapshot(seen *Seen, want, have *Generation) *Generation {
 				continue
 			}
 			switch name, err := h.Tree.Locate(f.Path); {
-			case f.Kind != Binary:
+			case f.Kind != Binary && f.Kind != Program:
 			case have.file(f.Path).Kind == Absent && !found.sameContent(f) && err == nil:
 				found.Kind, found.source = Text, name // a stranger's, to be put back
 			default:

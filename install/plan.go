@@ -99,9 +99,12 @@ func NewPlan(want, have *Generation, seen *Seen) *Plan {
 			p.stage(f, have.file(f.Path), seen.Files[f.Path])
 		}
 	}
+	if p.recovery(want, have, seen) {
+		unitsChanged = true
+	}
 	p.stopUnwanted(want, have, seen)
 	for _, f := range want.Files {
-		if f.Kind == Binary || !p.place(f, have.file(f.Path), seen.Files[f.Path]) {
+		if f.Kind == Binary || isRecovery(f.Path) || !p.place(f, have.file(f.Path), seen.Files[f.Path]) {
 			continue
 		}
 		if isUnitFile(f.Path) {
@@ -118,10 +121,35 @@ func NewPlan(want, have *Generation, seen *Seen) *Plan {
 		p.add(Reload, "systemd", "unit files changed since systemd read them", File{})
 	}
 	for _, u := range want.Units {
-		p.runUnit(u, want, seen, changed)
+		if !isRecovery(u.Name) {
+			p.runUnit(u, want, seen, changed)
+		}
 	}
 	p.cleanUp(want, have, seen)
 	return p
+}
+
+// recovery plans what undoes an interrupted change, and that before all that could be interrupted. It tells whether
+// systemd has to read its unit again.
+func (p *Plan) recovery(want, have *Generation, seen *Seen) (reload bool) {
+	for _, f := range want.Files {
+		if f.Kind == Program && want.Snapshot {
+			continue // one that is there will do, whatever it was before
+		}
+		if isRecovery(f.Path) && p.place(f, have.file(f.Path), seen.Files[f.Path]) {
+			reload = reload || isUnitFile(f.Path)
+		}
+	}
+	if u, known := want.unit(systemd.RecoverService); known {
+		p.runUnit(u, want, seen, nil)
+	}
+	return reload
+}
+
+// isRecovery tells whether a path, or the name of a unit, is a part of the recovery.
+func isRecovery(target string) bool {
+	name := path.Base(target)
+	return name == recoverName || name == systemd.RecoverService
 }
 
 func (p *Plan) add(a Action, target, reason string, f File) {
@@ -254,24 +282,29 @@ func (p *Plan) cleanUp(want, have *Generation, seen *Seen) {
 	if have == nil {
 		return
 	}
-	first, unitsRemoved, serviceRemoved := len(p.Steps), false, false
-	for _, f := range have.Files {
-		found := seen.Files[f.Path]
-		switch {
-		case want.file(f.Path).Kind != Absent || found.Kind == Absent:
-		case f.Kind == Binary && !want.Snapshot:
-		case !found.sameContent(f):
-			p.Kept = append(p.Kept, Conflict{f.Path, "edited since it was installed"})
-		default:
-			p.add(Remove, f.Path, "it is no longer wanted", f)
-			unitsRemoved = unitsRemoved || isUnitFile(f.Path)
-			serviceRemoved = serviceRemoved || isUnitFile(f.Path) && path.Base(f.Path) != systemd.KubeletPath
-			p.diff(f.Path, found, File{})
+	first, serviceRemoved := len(p.Steps), false
+	remove := func(recovery bool) {
+		unitsRemoved := false
+		for _, f := range have.Files {
+			found := seen.Files[f.Path]
+			switch {
+			case isRecovery(f.Path) != recovery:
+			case want.file(f.Path).Kind != Absent || found.Kind == Absent:
+			case (f.Kind == Binary || f.Kind == Program) && !want.Snapshot:
+			case !found.sameContent(f):
+				p.Kept = append(p.Kept, Conflict{f.Path, "edited since it was installed"})
+			default:
+				p.add(Remove, f.Path, "it is no longer wanted", f)
+				unitsRemoved = unitsRemoved || isUnitFile(f.Path)
+				serviceRemoved = serviceRemoved || isUnitFile(f.Path) && path.Base(f.Path) != systemd.KubeletPath
+				p.diff(f.Path, found, File{})
+			}
+		}
+		if unitsRemoved && seen.Live {
+			p.add(Reload, "systemd", "unit files are gone", File{})
 		}
 	}
-	if unitsRemoved && seen.Live {
-		p.add(Reload, "systemd", "unit files are gone", File{})
-	}
+	remove(false)
 	if service, known := want.unit(systemd.KubeletService); known && service.Run == Running && serviceRemoved && seen.Live {
 		// Behind our unit, or a masked drop-in, the host has another one. Only now is it in force, so a start before
 		// would have been of ours.
@@ -282,6 +315,11 @@ func (p *Plan) cleanUp(want, have *Generation, seen *Seen) {
 		first -= all - len(p.Steps)
 		p.add(Restart, systemd.KubeletService, "another unit file is in force", File{})
 	}
+	// The recovery goes last, when there is nothing more to recover.
+	if u, _ := want.unit(systemd.RecoverService); !u.Enabled && seen.Units[systemd.RecoverService].Enabled() {
+		p.add(Disable, systemd.RecoverService, "it is not wanted at boot", File{})
+	}
+	remove(true)
 	for _, dir := range slices.Backward(have.Dirs) {
 		if want.Snapshot && !slices.Contains(seen.MissingDirs, dir) {
 			p.add(RemoveDir, dir, "kubeletctl made it; it stays if anything is in it", File{})
@@ -293,6 +331,9 @@ func (p *Plan) cleanUp(want, have *Generation, seen *Seen) {
 }
 
 func (p *Plan) diff(name string, old, new File) {
+	if new.Kind == Program || old.Kind == Program {
+		return // nobody reads that
+	}
 	if d := diff.Diff("a"+name, old.text(), "b"+name, new.text()); len(d) > 0 {
 		// The first line repeats the names in a form that patch does not read.
 		if _, rest, ok := bytes.Cut(d, []byte("\n")); ok && bytes.HasPrefix(d, []byte("diff ")) {
@@ -312,7 +353,7 @@ func (f File) text() []byte {
 		return f.Content
 	case Link:
 		return []byte("-> " + f.Target + "\n")
-	case Binary, Other:
+	case Binary, Program, Other:
 		return []byte("(" + foreign(f) + ")\n")
 	}
 	return nil
@@ -327,7 +368,7 @@ func foreign(f File) string {
 	switch f.Kind {
 	case Link:
 		return "a symlink to " + f.Target
-	case Text, Binary:
+	case Text, Binary, Program:
 		return "a file"
 	}
 	return "something that is not a file"

@@ -44,7 +44,12 @@ type Spec struct {
 	Standalone bool `json:"standalone,omitempty"`
 	// NoStart leaves kubelet stopped, or running as it is; it still starts at the next boot.
 	NoStart bool `json:"noStart,omitempty"`
+	// KeepGenerations is how many of the newest generations are kept to go back to; DefaultKeep when 0.
+	KeepGenerations int `json:"keepGenerations,omitempty"`
 }
+
+// DefaultKeep is how many generations are kept unless the spec says otherwise.
+const DefaultKeep = 5
 
 // SpecPaths are the places that a spec may choose.
 type SpecPaths struct {
@@ -76,6 +81,17 @@ func ParseSpec(file string, data []byte) (Spec, config.Positions, error) {
 		return Spec{}, nil, problems
 	}
 	return s, positions, nil
+}
+
+// For is the spec for another version. A pinned digest belongs to the version that it was given for.
+func (s Spec) For(version string) Spec {
+	old, err := release.ParseRequest(s.Version)
+	new, err2 := release.ParseRequest(version)
+	if s.Version != "" && (err != nil || err2 != nil || old != new) {
+		s.SHA256, s.SHA512 = "", ""
+	}
+	s.Version = version
+	return s
 }
 
 // arch is the wanted architecture.
@@ -120,6 +136,9 @@ func (s Spec) Check() error {
 	}
 	if s.Profile != "" && !slices.Contains(config.Profiles(), s.Profile) {
 		errs = append(errs, fmt.Errorf("unknown profile %q: there are %v", s.Profile, config.Profiles()))
+	}
+	if s.KeepGenerations < 0 {
+		errs = append(errs, fmt.Errorf("keepGenerations is %d: at least 1 is kept", s.KeepGenerations))
 	}
 	if !path.IsAbs(s.binDir()) {
 		errs = append(errs, fmt.Errorf("the binary directory %q is not an absolute path", s.Paths.BinDir))

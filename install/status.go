@@ -103,7 +103,10 @@ func (h *Host) Status(ctx context.Context) (*Status, error) {
 		problem("changing", Info, fmt.Sprintf("another kubeletctl (pid %d) is changing this host", pid), "run kubeletctl status again when it is done")
 	case pending:
 		problem("interrupted-change", Failure, "a run of kubeletctl was interrupted while it changed this host",
-			"the next kubeletctl install or uninstall undoes it first")
+			systemd.RecoverService+" undoes it within "+recoverEvery.String()+", or at the next boot; so does the next run of kubeletctl install")
+	}
+	if left := h.Left(); left != "" {
+		problem("recovered", Warning, left, "")
 	}
 	switch {
 	case busy:
@@ -286,7 +289,7 @@ func drift(g *Generation, seen *Seen) []Drift {
 			list = append(list, Drift{f.Path, fmt.Sprintf("points to %s instead of %s", found.Target, f.Target)})
 		case f.Kind == Link:
 			list = append(list, Drift{f.Path, "is " + foreign(found) + " instead of a symlink"})
-		case found.Kind == Text || found.Kind == Binary:
+		case found.Kind == Text || found.Kind == Binary || found.Kind == Program:
 			list = append(list, Drift{f.Path, "edited: " + editReason(f, found)})
 		default:
 			list = append(list, Drift{f.Path, "is " + foreign(found)})
@@ -308,7 +311,7 @@ func drift(g *Generation, seen *Seen) []Drift {
 }
 
 func editReason(want, found File) string {
-	if want.Kind == Binary || len(want.Content) == 0 {
+	if want.Kind != Text || len(want.Content) == 0 {
 		return "another digest"
 	}
 	return changeReason(want, found)
@@ -341,10 +344,13 @@ type Release struct {
 	Verb    string          `json:"verb"`
 	By      string          `json:"by,omitempty"`
 	Trust   release.Trust   `json:"trust"`
-	Binary  string          `json:"binary"`
+	Binary  string          `json:"binary,omitempty"`
+	// Outcome is how the change to it ended: healthy, reverted ...; Reason says why it was reverted.
+	Outcome Outcome `json:"outcome,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
 }
 
-// History lists what was installed, newest first.
+// History lists what was installed, and what was tried and taken back, newest first.
 func (h *Host) History() ([]Release, error) {
 	current, err := h.Store().Current()
 	if err != nil {
@@ -354,10 +360,23 @@ func (h *Host) History() ([]Release, error) {
 	if err != nil {
 		return nil, err
 	}
+	reverted, err := h.Store().Reverted()
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range reverted {
+		g.Outcome = Reverted
+	}
+	all = append(all, reverted...)
+	slices.SortFunc(all, func(a, b *Generation) int { return b.Number - a.Number })
 	list := []Release{}
-	for _, g := range slices.Backward(all) {
-		list = append(list, Release{Number: g.Number, Current: current != nil && current.Number == g.Number, Created: g.Created,
-			Version: g.Version, Verb: g.Verb, By: g.By, Trust: g.Trust, Binary: path.Base(g.binary().Path)})
+	for _, g := range all {
+		r := Release{Number: g.Number, Current: current != nil && current.Number == g.Number, Created: g.Created,
+			Version: g.Version, Verb: g.Verb, By: g.By, Trust: g.Trust, Outcome: g.Outcome, Reason: g.Reason}
+		if binary := g.binary(); binary.Path != "" {
+			r.Binary = path.Base(binary.Path)
+		}
+		list = append(list, r)
 	}
 	return list, nil
 }

@@ -27,8 +27,10 @@ import (
 //	    generation.json           written last: it marks a complete generation
 //	    before.json               the host as it was right before
 //	    wanted.json               what was about to be installed; only until the commit
+//	    reverted.json             what was tried, when that is all that is left of it
 //	    files/SHA256              the bytes of every text of both
 //	  verified.json               see fingerprints
+//	  recovered                   what kubeletctl-recover.service did, until a run has told it
 //
 // generations/0 is the host before the first install.
 type Store struct{ tree Tree }
@@ -180,6 +182,15 @@ func (s Store) Current() (*Generation, error) {
 	return s.Load(n)
 }
 
+// Installed returns the committed generation, or ErrNotInstalled.
+func (s Store) Installed() (*Generation, error) {
+	current, err := s.Current()
+	if err == nil && (current == nil || current.Snapshot) {
+		err = ErrNotInstalled
+	}
+	return current, err
+}
+
 // Load reads one generation, with its texts as far as they can be read.
 func (s Store) Load(n int) (*Generation, error) { return s.read(n, "generation.json") }
 
@@ -224,7 +235,9 @@ func (s Store) read(n int, name string) (*Generation, error) {
 }
 
 // List returns the complete generations from 1 on, oldest first.
-func (s Store) List() ([]*Generation, error) {
+func (s Store) List() ([]*Generation, error) { return s.all("generation.json") }
+
+func (s Store) all(name string) ([]*Generation, error) {
 	numbers, err := s.numbers()
 	if err != nil {
 		return nil, err
@@ -234,9 +247,9 @@ func (s Store) List() ([]*Generation, error) {
 		if n == 0 {
 			continue
 		}
-		g, err := s.Load(n)
+		g, err := s.read(n, name)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // its making was interrupted before the last file
+			continue // a change that was undone, or whose end was not reached
 		}
 		if err != nil {
 			return nil, err
@@ -322,31 +335,34 @@ func (s Store) Pending() (int, bool, error) {
 	return n, true, nil
 }
 
-// Commit makes a generation the current one. From here on an interruption no longer undoes it.
+// Commit makes a generation the current one. From here on an interruption no longer undoes it; the change is pending
+// until Settle.
 func (s Store) Commit(g *Generation) error {
 	if err := s.write(g.Number, "generation.json", g); err != nil {
 		return err
 	}
-	if err := s.point(g.Number); err != nil {
+	return s.point(g.Number)
+}
+
+// Settle ends a change that was committed.
+func (s Store) Settle(n int) error {
+	if err := s.clearPending(); err != nil {
 		return err
 	}
-	name, err := s.locate("generations", strconv.Itoa(g.Number), "wanted.json")
+	name, err := s.locate("generations", strconv.Itoa(n), "wanted.json")
 	if err != nil {
 		return err
 	}
 	return removeFile(name)
 }
 
-// point moves current and ends the pending change.
+// point moves current.
 func (s Store) point(n int) error {
 	link, err := s.locate("current")
 	if err != nil {
 		return err
 	}
-	if err := linkAtomic(path.Join("generations", strconv.Itoa(n)), link); err != nil {
-		return err
-	}
-	return s.clearPending()
+	return linkAtomic(path.Join("generations", strconv.Itoa(n)), link)
 }
 
 func (s Store) clearPending() error {
@@ -357,9 +373,10 @@ func (s Store) clearPending() error {
 	return removeFile(name)
 }
 
-// Abandon forgets a generation whose change was undone, also if its commit had half happened; current is the one that
-// counts, nil for none.
-func (s Store) Abandon(n int, current *Generation) error {
+// Abandon ends a change that was undone, also if its commit had half happened, and keeps of it what history
+// tells, if there is a reason to; current is the one that counts, nil for none: then nothing is kept.
+func (s Store) Abandon(tried, current *Generation) error {
+	n := tried.Number
 	link, err := s.locate("current")
 	if err != nil {
 		return err
@@ -374,15 +391,47 @@ func (s Store) Abandon(n int, current *Generation) error {
 			return err
 		}
 	}
+	kept := false
+	if current != nil && tried.Reason != "" {
+		left := *tried
+		left.Files, left.Units, left.Dirs, left.Spec = nil, nil, nil, nil
+		kept = s.write(n, "reverted.json", &left) == nil // a full disk must not keep the host from being as before
+	}
 	if err := s.clearPending(); err != nil {
 		return err
 	}
+	if !kept {
+		return s.Remove(n)
+	}
 	dir, err := s.locate("generations", strconv.Itoa(n))
-	if err != nil || n == 0 {
+	if err != nil {
 		return err
+	}
+	for _, name := range []string{"generation.json", "wanted.json", "before.json", "files"} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Remove forgets a generation.
+func (s Store) Remove(n int) error {
+	dir, err := s.locate("generations", strconv.Itoa(n))
+	if err != nil {
+		return err
+	}
+	// First what makes it complete: a half removed one must not be taken for one to go back to.
+	for _, name := range []string{"generation.json", "reverted.json"} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return err
+		}
 	}
 	return os.RemoveAll(dir)
 }
+
+// Reverted returns what is left of the changes that were undone, oldest first.
+func (s Store) Reverted() ([]*Generation, error) { return s.all("reverted.json") }
 
 // Erase removes the whole record, after an uninstall, in an order that makes sense wherever it is cut off: what is left
 // last is the symlink to generation 0. The rest goes when the lock is released.
@@ -392,12 +441,8 @@ func (s Store) Erase() error {
 		return err
 	}
 	for _, n := range numbers {
-		dir, err := s.locate("generations", strconv.Itoa(n))
-		if err != nil {
-			return err
-		}
 		if n > 0 {
-			if err := os.RemoveAll(dir); err != nil {
+			if err := s.Remove(n); err != nil {
 				return err
 			}
 		}

@@ -336,3 +336,10 @@ func pathless(err error) error {
 	}
 	return err
 }
+
+// Redacted tells whether Redact took something out of a source, so that it can
+// not be asked as it is.
+func Redacted(rawURL string) bool {
+	u, err := url.Parse(rawURL)
+	return err == nil && (u.User.String() == "redacted" || u.RawQuery == "redacted")
+}

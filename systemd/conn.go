@@ -5,12 +5,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 	"github.com/coreos/go-systemd/v22/util"
+	godbus "github.com/godbus/dbus/v5"
 )
 
 // ErrNotRunning is returned by [Connect] on a machine whose PID 1 is not systemd.
@@ -62,14 +65,43 @@ func (c *Conn) Reload(ctx context.Context) error {
 
 // Enable makes the symlinks of the unit's [Install] section. Reload afterwards. Enabling what is enabled does nothing.
 func (c *Conn) Enable(ctx context.Context, unit string) error {
-	_, _, err := c.bus.EnableUnitFilesContext(ctx, []string{unit}, false, true)
-	return err
+	_, changes, err := c.bus.EnableUnitFilesContext(ctx, []string{unit}, false, true)
+	if err != nil {
+		return err
+	}
+	for _, change := range changes { // systemd does not do it, and what is not on the disk is not there after a power cut
+		if err := syncDir(filepath.Dir(change.Filename)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Disable removes the symlinks of the unit's [Install] section. Disabling what is not enabled does nothing.
 func (c *Conn) Disable(ctx context.Context, unit string) error {
-	_, err := c.bus.DisableUnitFilesContext(ctx, []string{unit}, false)
-	return err
+	changes, err := c.bus.DisableUnitFilesContext(ctx, []string{unit}, false)
+	if err != nil {
+		return err
+	}
+	for _, change := range changes {
+		// systemd removes the directory when it is empty; then it is its parent that changed.
+		err := syncDir(filepath.Dir(change.Filename))
+		if errors.Is(err, fs.ErrNotExist) {
+			err = syncDir(filepath.Dir(filepath.Dir(change.Filename)))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Start starts a unit and waits for the job; a unit that is active stays as it is. ctx bounds the wait, not the job.
@@ -101,6 +133,55 @@ func (c *Conn) job(ctx context.Context, verb, unit string, queue func(context.Co
 	case <-ctx.Done():
 		return fmt.Errorf("%s %s: %w", verb, unit, ctx.Err())
 	}
+}
+
+// Queue asks for a restart of a unit, or its start, and does not wait for it.
+func (c *Conn) Queue(ctx context.Context, unit string) error {
+	if _, err := c.bus.RestartUnitContext(ctx, unit, "replace", nil); err != nil {
+		return fmt.Errorf("queueing a restart of %s: %w", unit, err)
+	}
+	return nil
+}
+
+// Arm starts RecoverTimer, which starts RecoverService after the time given, and again that long after each of its ends.
+// A timer that is armed already stays as it is. It does not survive a reboot.
+func (c *Conn) Arm(ctx context.Context, every time.Duration) error {
+	if state, err := c.State(ctx, RecoverTimer); err == nil && state.Up() {
+		return nil
+	}
+	micros := uint64(every.Microseconds())
+	properties := []dbus.Property{
+		dbus.PropDescription("Recovery of an interrupted change of the Kubernetes kubelet"),
+		property("OnActiveSec", micros),
+		property("OnUnitInactiveSec", micros),
+		property("AccuracyUSec", uint64(time.Second.Microseconds())),
+		property("RemainAfterElapse", false),
+	}
+	done := make(chan string, 1)
+	if _, err := c.bus.StartTransientUnitContext(ctx, RecoverTimer, "replace", properties, done); err != nil {
+		return fmt.Errorf("starting %s: %w", RecoverTimer, err)
+	}
+	select {
+	case result := <-done:
+		if result != "done" {
+			return &JobError{Verb: "starting", Unit: RecoverTimer, Result: result}
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("starting %s: %w", RecoverTimer, ctx.Err())
+	}
+}
+
+func property(name string, value any) dbus.Property {
+	return dbus.Property{Name: name, Value: godbus.MakeVariant(value)}
+}
+
+// Disarm stops RecoverTimer; one that is not armed is fine.
+func (c *Conn) Disarm(ctx context.Context) error {
+	if state, err := c.State(ctx, RecoverTimer); err == nil && !state.Up() {
+		return nil
+	}
+	return c.Stop(ctx, RecoverTimer)
 }
 
 // Booting tells whether the machine is still starting up. Jobs may then have to wait for units that wait for us.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/unit"
 )
@@ -37,7 +38,10 @@ func (o Offline) Enable(_ context.Context, name string) error {
 		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		return os.Symlink(path.Join(unitDir, name), link)
+		if err := os.Symlink(path.Join(unitDir, name), link); err != nil {
+			return err
+		}
+		return syncDir(filepath.Dir(link))
 	})
 }
 
@@ -88,6 +92,11 @@ func (o Offline) each(name string, do func(link string) error) error {
 func (o Offline) Start(context.Context, string) error   { return errOffline }
 func (o Offline) Restart(context.Context, string) error { return errOffline }
 func (o Offline) Stop(context.Context, string) error    { return errOffline }
+func (o Offline) Queue(context.Context, string) error   { return errOffline }
+
+// Arm and Disarm do nothing: what is not running has no timers. After a power cut the tree's own systemd recovers.
+func (o Offline) Arm(context.Context, time.Duration) error { return nil }
+func (o Offline) Disarm(context.Context) error             { return nil }
 
 // ResetFailed does nothing.
 func (o Offline) ResetFailed(context.Context, string) error { return nil }

@@ -11,6 +11,10 @@ const (
 	KubeletService = "kubelet.service"
 	// KubeletPath is the unit that waits for kubelet's credentials and then starts KubeletService.
 	KubeletPath = "kubelet.path"
+	// RecoverService is the unit that brings an interrupted change to an end.
+	RecoverService = "kubeletctl-recover.service"
+	// RecoverTimer starts RecoverService again and again while a change is under way. It is transient.
+	RecoverTimer = "kubeletctl-recover.timer"
 )
 
 // KubeletUnit holds the values of kubelet.service and kubelet.path.
@@ -209,4 +213,28 @@ func escapeSpecifiers(s string) string { return strings.ReplaceAll(s, "%", "%%")
 
 func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
+// RecoverUnit renders RecoverService, which runs a program, with arguments, while the file pending exists: at boot before
+// kubelet, and whenever RecoverTimer elapses.
+//
+// It must not wait for a start of kubelet, which itself waits for it to end.
+func RecoverUnit(pending string, command ...string) []byte {
+	var b strings.Builder
+	b.WriteString("# Written by kubeletctl: undoes a change of kubelet that was cut off in the middle.\n")
+	b.WriteString("[Unit]\n")
+	b.WriteString("Description=Recovery of an interrupted change of the Kubernetes kubelet\n")
+	fmt.Fprintf(&b, "ConditionPathExists=%s\n", escapeSpecifiers(pending))
+	fmt.Fprintf(&b, "RequiresMountsFor=%s\n", QuoteArg(path.Dir(pending)))
+	fmt.Fprintf(&b, "Before=%s %s\n", KubeletService, KubeletPath)
+	b.WriteString("\n[Service]\n")
+	b.WriteString("Type=oneshot\n")
+	b.WriteString("ExecStart=" + QuoteArg(command[0]))
+	for _, arg := range command[1:] {
+		b.WriteString(" " + QuoteArg(arg))
+	}
+	b.WriteString("\nTimeoutStartSec=2min\n")
+	b.WriteString("\n[Install]\n")
+	b.WriteString("WantedBy=multi-user.target\n")
+	return []byte(b.String())
 }

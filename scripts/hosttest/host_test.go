@@ -2,6 +2,7 @@ package hosttest
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func life(t *testing.T, h *host, a, b string, moreA, moreB []string) {
 
 	contains(t, h.must("kubeletctl", h.install(b, moreB...)...), "kubelet "+b+` \(generation 2\) is healthy`)
 	h.running(b)
-	contains(t, h.must("kubeletctl", "history"), `(?m)^2 .* `+b+` .*current`)
+	contains(t, h.must("kubeletctl", "history"), `(?m)^2 .* `+b+` .*healthy \(current\)`)
 
 	if err := h.PowerOff(t.Context()); err != nil {
 		t.Fatal(err)
@@ -200,15 +201,74 @@ func TestPowerCutDuringTheChange(t *testing.T) {
 	if err := h.Boot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if s := h.status(3); s.State != "half changed" || s.Problems[0].ID != "interrupted-change" {
-		t.Errorf("status after the power cut: %+v", s)
-	}
-	r := h.exits(0, "kubeletctl", h.install("v1.37.1")...)
-	contains(t, r.Stderr, "an earlier run was interrupted")
+	h.eventually("the former kubelet runs", func() bool { return h.show("ActiveState") == "active" })
 	h.running("v1.37.1")
 	if after := h.ours(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
+	contains(t, h.must("kubeletctl", "status"), "(?m)recovered: .*an earlier run was interrupted while it changed this host; undone: kubelet v1.37.1 is in place again")
+	r := h.exits(0, "kubeletctl", h.install("v1.37.1")...)
+	contains(t, r.Stderr, "an earlier run was interrupted")
+	contains(t, h.must("kubeletctl", "history"), "(?m)^2 .* v1.37.2 .* reverted: kubeletctl was interrupted$")
+	if r := h.exits(0, "kubeletctl", h.install("v1.37.1")...); strings.Contains(r.Stderr, "interrupted") {
+		t.Errorf("told twice: %s", r.Stderr)
+	}
+}
+
+// kubeletctl is killed while it waits for a kubelet that hangs. The timer undoes the change.
+func TestKilledDuringTheChange(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.1")...)
+	before := h.ours()
+	h.must("sh", "-c", "echo 'v1.37.2 hang' >/run/standin")
+	h.try("timeout", append([]string{"-s", "KILL", "3", "kubeletctl"}, h.install("v1.37.2")...)...)
+	if s := h.status(3); s.State != "half changed" || s.Problems[0].ID != "interrupted-change" {
+		t.Errorf("status after the kill: %+v", s)
+	}
+	h.eventually("the change is undone", func() bool { return h.try("test", "-e", "/var/lib/kubeletctl/pending").ExitCode != 0 })
+	h.eventually("the former kubelet runs", func() bool { return h.show("ActiveState") == "active" })
+	h.running("v1.37.1")
+	if after := h.ours(); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+	h.eventually("the timer is gone", func() bool {
+		return !strings.Contains(h.must("systemctl", "list-units", "--all", "--no-legend"), "kubeletctl-recover.timer")
+	})
+}
+
+// Back to what was installed before, and back again; what is old is pruned.
+func TestUpgradeAndRollback(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.exits(4, "kubeletctl", "upgrade", "--version", "v1.37.2")
+	h.exits(4, "kubeletctl", "rollback")
+	h.must("kubeletctl", h.install("v1.37.1", "--set", "maxPods=33")...)
+	h.exits(1, "kubeletctl", "rollback")
+	contains(t, h.must("kubeletctl", "upgrade", "--version", "v1.37.2"), `kubelet v1\.37\.2 \(generation 2\) is healthy`)
+	h.running("v1.37.2")
+	contains(t, h.must("cat", "/var/lib/kubelet/kubelet-config.yaml"), "(?m)^maxPods: 33$")
+	h.exits(2, "kubeletctl", "upgrade", "--version", "v1.37.1")
+	contains(t, h.must("kubeletctl", "rollback"), `kubelet v1\.37\.1 \(generation 3\) is healthy`)
+	h.running("v1.37.1")
+	contains(t, h.must("kubeletctl", "rollback"), `kubelet v1\.37\.2 \(generation 4\) is healthy`)
+	h.running("v1.37.2")
+	contains(t, h.must("kubeletctl", "rollback", "--to", "1"), `kubelet v1\.37\.1 \(generation 5\) is healthy`)
+	h.running("v1.37.1")
+	for i := range 3 {
+		h.must("kubeletctl", h.install("v1.37.1", "--keep-generations", "2", "--set", fmt.Sprintf("maxPods=%d", 40+i))...)
+	}
+	history := h.must("kubeletctl", "history")
+	contains(t, history, `(?m)^8 .* healthy \(current\)$`)
+	contains(t, history, `(?m)^7 `)
+	if lines := strings.Count(history, "\n"); lines != 3 {
+		t.Errorf("history has %d lines:\n%s", lines, history)
+	}
+	if list := h.must("ls", "/usr/local/bin"); strings.Contains(list, "v1.37.2") {
+		t.Errorf("the binary of a pruned generation is there:\n%s", list)
+	}
+	h.exits(1, "kubeletctl", "rollback", "--to", "1")
+	h.must("kubeletctl", "uninstall")
 }
 
 // A normal user is told what may be read, and what may not.

@@ -194,8 +194,11 @@ func (h *host) eventually(what string, check func() bool) {
 // ours are all places that kubeletctl writes to, with modes, owners, links and digests, but not kubelet's own data.
 func (h *host) ours() string {
 	h.t.Helper()
-	return h.must("sh", "-c", `find /etc/systemd /etc/kubeletctl /usr/local /var/lib/kubeletctl /var/lib/kubelet/kubelet-config.yaml \
-		-printf '%p %y %m %u:%g %l\n' -type f -exec sha256sum {} \; 2>/dev/null | sort`)
+	// What a change that was undone leaves in the history does not count, nor what the next run is to tell.
+	return h.must("sh", "-c", `cd /var/lib/kubeletctl/generations 2>/dev/null && tried=$(ls -d */reverted.json | sed 's,/.*,,' | paste -sd'|')
+		find /etc/systemd /etc/kubeletctl /usr/local /var/lib/kubeletctl /var/lib/kubelet/kubelet-config.yaml \
+		-printf '%p %y %m %u:%g %l\n' -type f -exec sha256sum {} \; 2>/dev/null |
+		grep -Ev "/var/lib/kubeletctl/(generations/(${tried:-none})(/| )|lock|recovered)" | sort`)
 }
 
 // status is kubeletctl's own word, decoded.

@@ -1,0 +1,75 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+func (a *app) upgradeCommand() *cobra.Command {
+	o := newInstallOptions()
+	o.recorded = true
+	c := &cobra.Command{
+		Use:   "upgrade [--version VERSION]",
+		Short: "Take this host to another kubelet release, with all that it was told",
+		Long: `Upgrade installs another release with the recorded spec: the same sources, flags and fields as the last time, carried
+over to what the new release accepts. Flags given here are added to the spec. What the new release has dropped is left
+out with a word why, or refused where that would change what kubelet does.
+
+The new kubelet is rehearsed before anything is switched, and has to prove itself afterwards: otherwise the former one
+is put back and started.`,
+		Example: `  kubeletctl upgrade --version v1.37.2 --dry-run
+  kubeletctl upgrade --version v1.37.2
+  kubeletctl upgrade --version 1.37`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.upgrade(c, o)) },
+	}
+	o.registerSpec(c)
+	o.registerChange(c)
+	return c
+}
+
+func (a *app) upgrade(c *cobra.Command, o *installOptions) error {
+	ctx := c.Context()
+	h, done, err := a.host()
+	if err != nil {
+		return err
+	}
+	defer done()
+	unlock, err := a.lock(ctx, h, o.change.dryRun)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	current, err := h.Store().Installed()
+	if err != nil {
+		return err
+	}
+	recorded := current.Spec.For("")
+	recorded.SHA256, recorded.SHA512 = current.Spec.SHA256, current.Spec.SHA512
+	if o.spec.Version != "" {
+		recorded = *current.Spec
+	}
+	spec, positions, err := a.readSpec(c, o, &recorded)
+	if err != nil {
+		return &usageError{err}
+	}
+	if slices.ContainsFunc(spec.Sources, func(s string) bool { return release.Redacted(s) }) && !c.Flags().Changed("source") {
+		return &usageError{withHint(errors.New("the recorded source needs credentials, and these are not recorded"), "give the whole URL: --source")}
+	}
+	if request, err := release.ParseRequest(spec.Version); err == nil {
+		if v, exact := request.Exact(); exact && v.Compare(current.Version) < 0 {
+			return &usageError{withHint(fmt.Errorf("%s is older than %s, which is installed", v, current.Version),
+				"kubeletctl rollback goes back to what was installed before; kubeletctl install --version "+v.String()+" installs any version")}
+		}
+	}
+	if file := a.defaultSpec(); file != "" {
+		a.note(fmt.Sprintf("%s is not read by upgrade; change it, too, or the next kubeletctl install goes by what it says", install.SpecFile))
+	}
+	return a.converge(ctx, h, spec, positions, adoption{}, o.change, "upgrade")
+}
