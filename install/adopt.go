@@ -69,7 +69,7 @@ func (h *Host) Find(ctx context.Context) (*Found, error) {
 	}
 	for _, d := range dropIns {
 		sources = append(sources, d.unit)
-		if slices.ContainsFunc(d.unit.Assignments, func(a systemd.Assignment) bool { return a.Section == "Service" && a.Key == "ExecStart" }) {
+		if d.setsCommand() {
 			found.Masks = append(found.Masks, d.name)
 			replaced = append(replaced, d.unit)
 		}
@@ -114,6 +114,11 @@ func (h *Host) readFile(p string) ([]byte, error) {
 type dropIn struct {
 	name string
 	unit *systemd.UnitFile
+}
+
+// setsCommand tells whether the command line is this drop-in's.
+func (d dropIn) setsCommand() bool {
+	return slices.ContainsFunc(d.unit.Assignments, func(a systemd.Assignment) bool { return a.Section == "Service" && a.Key == "ExecStart" })
 }
 
 // dropIns are those of a unit, in the order in which systemd reads them: by name, and of one name the first directory's.

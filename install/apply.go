@@ -378,6 +378,12 @@ func (h *Host) act(ctx context.Context, s Step, c *Change, o ApplyOptions) error
 		return writeText(name, s.file.Mode, s.file.Owner, s.file)
 	case SetLink:
 		return linkAtomic(s.file.Target, name)
+	case SetOwner:
+		owner := s.file.Owner
+		if owner == nil {
+			owner = &Owner{UID: os.Geteuid(), GID: os.Getegid()}
+		}
+		return os.Lchown(name, owner.UID, owner.GID)
 	case SetMode:
 		return os.Chmod(name, s.file.Mode)
 	case Remove:

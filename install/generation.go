@@ -48,6 +48,8 @@ type File struct {
 
 	// source is a path of this machine that holds the content of a Text that is too large to be held in memory.
 	source string
+	// modified is when a file that was seen was last written.
+	modified time.Time
 }
 
 // Owner of a file, as numbers.
@@ -87,7 +89,11 @@ func (f File) sameContent(g File) bool {
 
 // same tells whether nothing would have to be done to turn one into the other.
 func (f File) same(g File) bool {
-	return f.sameContent(g) && (f.Kind == Absent || f.Kind == Link || f.Mode == g.Mode)
+	return f.sameContent(g) && (f.Kind == Absent || f.Kind == Link || f.Mode == g.Mode && f.sameOwner(g))
+}
+
+func (f File) sameOwner(g File) bool {
+	return f.Owner == g.Owner || f.Owner != nil && g.Owner != nil && *f.Owner == *g.Owner
 }
 
 // RunState is what a generation wants of a unit's process.

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -24,9 +25,25 @@ type Seen struct {
 	MissingDirs []string
 	// Credentials tells that kubelet has what it needs to reach its API server, or needs none.
 	Credentials bool
+	// Process is the kubelet that runs; nil when none does, or when it may not be looked at.
+	Process *Process
+	// Overrides are the drop-ins of an administrator that replace kubelet's command line.
+	Overrides []string
 	// Unreadable says what could not be looked at, and why.
 	Unreadable map[string]error
 }
+
+// Process is a kubelet that runs.
+type Process struct {
+	PID int
+	// Invocation is systemd's name of this run; see systemd.UnitState.
+	Invocation string
+	Started    time.Time
+	// SHA256 is of the file that it executes, which need not be the one that has its name by now.
+	SHA256 string
+}
+
+func (p *Process) exe() string { return fmt.Sprintf("/proc/%d/exe", p.PID) }
 
 func (s *Seen) needReload() bool {
 	if !s.Live {
@@ -79,7 +96,44 @@ func (h *Host) Observe(ctx context.Context, want *Generation, others ...*Generat
 		}
 		seen.Credentials = h.haveCredentials(want)
 	}
-	return seen, nil
+	if state := seen.Units[systemd.KubeletService]; h.Live && state.MainPID > 0 {
+		var err error
+		if seen.Process, err = h.process(state, known); err != nil {
+			seen.Unreadable[fmt.Sprintf("process %d", state.MainPID)] = err
+		}
+	}
+	return seen, h.overrides(seen)
+}
+
+// process looks at the main process of kubelet.service; nil when it has ended by now.
+func (h *Host) process(state systemd.UnitState, known fingerprints) (*Process, error) {
+	p := &Process{PID: state.MainPID, Invocation: state.InvocationID, Started: state.Started}
+	info, err := os.Stat(p.exe())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		p.SHA256, err = known.sum(p.exe(), info)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// overrides lists the drop-ins that set ExecStart=. Those that a generation masks hold nothing.
+func (h *Host) overrides(seen *Seen) error {
+	dropIns, err := h.dropIns(systemd.KubeletService)
+	if err != nil {
+		seen.Unreadable[dropInDir] = err
+		return nil
+	}
+	for _, d := range dropIns {
+		if d.setsCommand() {
+			seen.Overrides = append(seen.Overrides, d.unit.Assignments[0].Position.File)
+		}
+	}
+	return nil
 }
 
 // haveCredentials tells whether one of the files is there that kubelet waits for.
@@ -144,7 +198,7 @@ func (h *Host) lookAt(like File, known fingerprints) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	found.Mode = info.Mode() & modeBits
+	found.Mode, found.modified = info.Mode()&modeBits, info.ModTime()
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
 		found.Kind, found.Mode = Link, 0
@@ -163,9 +217,11 @@ func (h *Host) lookAt(like File, known fingerprints) (File, error) {
 		var content []byte
 		if content, err = os.ReadFile(name); err == nil {
 			found = textFile(like.Path, found.Mode, content)
+			found.modified = info.ModTime()
 		}
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && (int(st.Uid) != os.Geteuid() || int(st.Gid) != os.Getegid()) {
+	// Only root can give a file to somebody, and so only root is told of it.
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 && (int(st.Uid) != os.Geteuid() || int(st.Gid) != os.Getegid()) {
 		found.Owner = &Owner{UID: int(st.Uid), GID: int(st.Gid)}
 	}
 	return found, err

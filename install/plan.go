@@ -21,6 +21,7 @@ const (
 	Write     Action = "write"    // replace a file
 	SetLink   Action = "link"     // replace a symlink
 	SetMode   Action = "chmod"    // change only the mode
+	SetOwner  Action = "chown"    // change only the owner
 	Reload    Action = "reload"   // make systemd read the unit files
 	Enable    Action = "enable"
 	Disable   Action = "disable"
@@ -110,7 +111,8 @@ func NewPlan(want, have *Generation, seen *Seen) *Plan {
 		if isUnitFile(f.Path) {
 			unitsChanged = true
 		}
-		if path.Base(f.Path) != systemd.KubeletPath {
+		// A process that was started with what is put back runs with it, whatever the file said meanwhile.
+		if path.Base(f.Path) != systemd.KubeletPath && !(seen.proven(have) && f.same(have.file(f.Path))) {
 			changed = append(changed, path.Base(f.Path))
 		}
 	}
@@ -122,7 +124,7 @@ func NewPlan(want, have *Generation, seen *Seen) *Plan {
 	}
 	for _, u := range want.Units {
 		if !isRecovery(u.Name) {
-			p.runUnit(u, want, seen, changed)
+			p.runUnit(u, want, have, seen, changed)
 		}
 	}
 	p.cleanUp(want, have, seen)
@@ -141,7 +143,7 @@ func (p *Plan) recovery(want, have *Generation, seen *Seen) (reload bool) {
 		}
 	}
 	if u, known := want.unit(systemd.RecoverService); known {
-		p.runUnit(u, want, seen, nil)
+		p.runUnit(u, want, have, seen, nil)
 	}
 	return reload
 }
@@ -162,7 +164,7 @@ func (p *Plan) stage(want, have, seen File) {
 	switch {
 	case want.same(seen):
 	case want.sameContent(seen):
-		p.add(SetMode, want.Path, modeReason(want, seen), want)
+		p.attributes(want, seen)
 	case seen.Kind == Absent:
 		p.add(Stage, want.Path, "it is not on this host yet", want)
 	case have.Kind == Binary && have.sameContent(want):
@@ -176,6 +178,16 @@ func (p *Plan) stage(want, have, seen File) {
 	}
 }
 
+// attributes plans what is wrong with a file of which the content is right.
+func (p *Plan) attributes(want, seen File) {
+	if !want.sameOwner(seen) { // first: a change of owner takes setuid away
+		p.add(SetOwner, want.Path, ownerReason(want, seen), want)
+	}
+	if want.Mode != seen.Mode {
+		p.add(SetMode, want.Path, modeReason(want, seen), want)
+	}
+}
+
 // place plans one text or link and tells whether it changes.
 func (p *Plan) place(want, have, seen File) bool {
 	action := Write
@@ -186,7 +198,7 @@ func (p *Plan) place(want, have, seen File) bool {
 	case want.same(seen):
 		return false
 	case want.sameContent(seen):
-		p.add(SetMode, want.Path, modeReason(want, seen), want)
+		p.attributes(want, seen)
 		return false
 	case seen.Kind == Absent && have.Kind == Absent:
 		p.add(action, want.Path, "new", want)
@@ -237,8 +249,13 @@ func (p *Plan) stopUnwanted(want, have *Generation, seen *Seen) {
 }
 
 // runUnit plans what has to happen to a unit after its files are in place.
-func (p *Plan) runUnit(u Unit, want *Generation, seen *Seen, changed []string) {
+func (p *Plan) runUnit(u Unit, want, have *Generation, seen *Seen, changed []string) {
 	state := seen.Units[u.Name]
+	reason := strings.Join(changed, ", ") + " changed"
+	if len(changed) == 0 && u.Name == systemd.KubeletService {
+		changed = seen.misfits(want, have)
+		reason = strings.Join(changed, "; ")
+	}
 	switch {
 	case !u.Enabled:
 	case !state.Enabled():
@@ -253,7 +270,7 @@ func (p *Plan) runUnit(u Unit, want *Generation, seen *Seen, changed []string) {
 	switch {
 	case !pathUnit && !seen.Credentials:
 		if state.Up() && len(changed) > 0 {
-			p.add(Restart, u.Name, strings.Join(changed, ", ")+" changed", File{})
+			p.add(Restart, u.Name, reason, File{})
 		}
 		// Otherwise its condition would keep it from starting; the path unit waits for the credentials.
 	case !state.Up():
@@ -261,7 +278,7 @@ func (p *Plan) runUnit(u Unit, want *Generation, seen *Seen, changed []string) {
 	case pathUnit && p.has(Write, UnitDir+"/"+u.Name):
 		p.add(Restart, u.Name, u.Name+" changed", File{})
 	case !pathUnit && len(changed) > 0:
-		p.add(Restart, u.Name, strings.Join(changed, ", ")+" changed", File{})
+		p.add(Restart, u.Name, reason, File{})
 	}
 }
 
@@ -372,6 +389,16 @@ func foreign(f File) string {
 		return "a file"
 	}
 	return "something that is not a file"
+}
+
+func ownerReason(want, seen File) string {
+	name := func(f File) string {
+		if f.Owner == nil {
+			return "0:0"
+		}
+		return fmt.Sprintf("%d:%d", f.Owner.UID, f.Owner.GID)
+	}
+	return fmt.Sprintf("its owner is %s, wanted is %s", name(seen), name(want))
 }
 
 func modeReason(want, seen File) string {

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -50,12 +49,6 @@ type ServiceStatus struct {
 type RunningStatus struct {
 	Version string `json:"version,omitempty"`
 	SHA256  string `json:"sha256,omitempty"`
-}
-
-// Drift is one way in which the host is not what was installed.
-type Drift struct {
-	Target string `json:"target"`
-	Reason string `json:"reason"`
 }
 
 // States of a kubelet, as Status.State says them.
@@ -140,12 +133,10 @@ func (h *Host) Status(ctx context.Context) (*Status, error) {
 		s.State = StateNotRunning
 		return s, nil
 	}
-	if state.MainPID > 0 {
-		s.Running, err = h.running(ctx, state.MainPID, current)
-		if err != nil {
-			problem("unreadable", Warning, fmt.Sprintf("could not look at process %d: %v", state.MainPID, cause(err)), "run this as root to see all")
-		} else if want := current.binary().SHA256; s.Running.SHA256 != want && !pending {
-			hint := "systemctl restart kubelet.service starts the installed one"
+	if seen.Process != nil {
+		s.Running = h.running(ctx, seen.Process, current)
+		if want := current.binary().SHA256; s.Running.SHA256 != want && !pending {
+			hint := "kubeletctl repair starts the installed one"
 			if len(state.DropIns) > 0 {
 				hint = "look at the drop-ins of the unit: " + strings.Join(state.DropIns, ", ")
 			}
@@ -192,13 +183,13 @@ func (h *Host) judge(ctx context.Context, s *Status, state systemd.UnitState, cu
 		if service.Run != Running {
 			severity = Info
 		}
-		problem("stopped", severity, "kubelet is not running", "systemctl start kubelet.service")
+		problem("stopped", severity, "kubelet is not running", "systemctl start kubelet.service, or kubeletctl repair")
 	}
 	if state.Restarts > 0 && s.State == StateHealthy {
 		problem("restarts", Warning, fmt.Sprintf("systemd had to start kubelet again %d times", state.Restarts), "journalctl -u kubelet.service")
 	}
 	if len(s.Drift) > 0 {
-		problem("drift", Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl install puts it back, and what was edited with --force")
+		problem("drift", Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl repair puts it back")
 	}
 	if len(state.DropIns) > 0 {
 		problem("drop-ins", Info, "local drop-ins change the unit: "+strings.Join(state.DropIns, ", "), "")
@@ -214,107 +205,32 @@ func (s *ServiceStatus) fill(state systemd.UnitState) {
 	}
 }
 
-// running identifies a process by the file that it executes, which need not be the one that has its name by now.
-func (h *Host) running(ctx context.Context, pid int, current *Generation) (RunningStatus, error) {
-	exe := fmt.Sprintf("/proc/%d/exe", pid)
-	info, err := os.Stat(exe)
-	if err != nil {
-		return RunningStatus{}, err
-	}
-	sum, err := loadFingerprints(h.Tree).sum(exe, info)
-	if err != nil {
-		return RunningStatus{}, err
-	}
-	r := RunningStatus{SHA256: sum}
-	if sum == current.binary().SHA256 {
+// running says what the process is, whatever the files say by now.
+func (h *Host) running(ctx context.Context, p *Process, current *Generation) RunningStatus {
+	r := RunningStatus{SHA256: p.SHA256}
+	if p.SHA256 == current.binary().SHA256 {
 		r.Version = current.Version.String()
-		return r, nil
+		return r
 	}
 	if all, err := h.Store().List(); err == nil {
 		for _, g := range all {
-			if g.binary().SHA256 == sum {
+			if g.binary().SHA256 == p.SHA256 {
 				r.Version = g.Version.String()
-				return r, nil
+				return r
 			}
 		}
 	}
 	// Not one of ours: ask it, if it calls itself a kubelet. What else a unit may run is not ours to start.
-	if target, err := os.Readlink(exe); err != nil || !strings.HasPrefix(path.Base(target), "kubelet") {
-		return r, nil
+	if target, err := os.Readlink(p.exe()); err != nil || !strings.HasPrefix(path.Base(target), "kubelet") {
+		return r
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, exe, "--version").Output(); err == nil {
+	if out, err := exec.CommandContext(ctx, p.exe(), "--version").Output(); err == nil {
 		line, _, _ := strings.Cut(string(out), "\n")
 		r.Version = strings.TrimPrefix(strings.TrimSpace(line), "Kubernetes ")
 	}
-	return r, nil
-}
-
-// Diff compares the host with the current generation. It returns the drift and a unified diff from what was installed to
-// what is there; nil and nothing when nothing is installed.
-func (h *Host) Diff(ctx context.Context) (current *Generation, found []Drift, text []byte, err error) {
-	current, err = h.Store().Current()
-	if err != nil || current == nil || current.Snapshot {
-		return nil, nil, nil, err
-	}
-	seen, err := h.Observe(ctx, current)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	for _, name := range sortedKeys(seen.Unreadable) {
-		h.note("could not check %s: %v", name, cause(seen.Unreadable[name]))
-	}
-	p := &Plan{}
-	for _, f := range current.Files {
-		if there, looked := seen.Files[f.Path]; looked && !f.sameContent(there) {
-			p.diff(f.Path, f, there)
-		}
-	}
-	return current, drift(current, seen), p.Diff(), nil
-}
-
-// drift lists how the host differs from a generation.
-func drift(g *Generation, seen *Seen) []Drift {
-	list := []Drift{}
-	for _, f := range g.Files {
-		found, looked := seen.Files[f.Path]
-		switch {
-		case !looked || f.same(found):
-		case found.Kind == Absent:
-			list = append(list, Drift{f.Path, "missing"})
-		case f.sameContent(found):
-			list = append(list, Drift{f.Path, modeReason(f, found)})
-		case f.Kind == Link && found.Kind == Link:
-			list = append(list, Drift{f.Path, fmt.Sprintf("points to %s instead of %s", found.Target, f.Target)})
-		case f.Kind == Link:
-			list = append(list, Drift{f.Path, "is " + foreign(found) + " instead of a symlink"})
-		case found.Kind == Text || found.Kind == Binary || found.Kind == Program:
-			list = append(list, Drift{f.Path, "edited: " + editReason(f, found)})
-		default:
-			list = append(list, Drift{f.Path, "is " + foreign(found)})
-		}
-	}
-	for _, u := range g.Units {
-		state, looked := seen.Units[u.Name]
-		if looked && u.Enabled && !state.Enabled() {
-			list = append(list, Drift{u.Name, "not enabled"})
-		}
-		if seen.Live && state.NeedReload {
-			list = append(list, Drift{u.Name, "systemd has not read the changed unit file"})
-		}
-		if seen.Live && u.Name == systemd.KubeletPath && u.Run == Running && !state.Up() {
-			list = append(list, Drift{u.Name, "not active"})
-		}
-	}
-	return list
-}
-
-func editReason(want, found File) string {
-	if want.Kind != Text || len(want.Content) == 0 {
-		return "another digest"
-	}
-	return changeReason(want, found)
+	return r
 }
 
 // cause takes the path off an error whose message names it anyway.
@@ -333,50 +249,4 @@ func sortedKeys(m map[string]error) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// Release is one version as the host has it: see History.
-type Release struct {
-	Number  int             `json:"generation"`
-	Current bool            `json:"current"`
-	Created time.Time       `json:"created"`
-	Version release.Version `json:"version"`
-	Verb    string          `json:"verb"`
-	By      string          `json:"by,omitempty"`
-	Trust   release.Trust   `json:"trust"`
-	Binary  string          `json:"binary,omitempty"`
-	// Outcome is how the change to it ended: healthy, reverted ...; Reason says why it was reverted.
-	Outcome Outcome `json:"outcome,omitempty"`
-	Reason  string  `json:"reason,omitempty"`
-}
-
-// History lists what was installed, and what was tried and taken back, newest first.
-func (h *Host) History() ([]Release, error) {
-	current, err := h.Store().Current()
-	if err != nil {
-		return nil, err
-	}
-	all, err := h.Store().List()
-	if err != nil {
-		return nil, err
-	}
-	reverted, err := h.Store().Reverted()
-	if err != nil {
-		return nil, err
-	}
-	for _, g := range reverted {
-		g.Outcome = Reverted
-	}
-	all = append(all, reverted...)
-	slices.SortFunc(all, func(a, b *Generation) int { return b.Number - a.Number })
-	list := []Release{}
-	for _, g := range all {
-		r := Release{Number: g.Number, Current: current != nil && current.Number == g.Number, Created: g.Created,
-			Version: g.Version, Verb: g.Verb, By: g.By, Trust: g.Trust, Outcome: g.Outcome, Reason: g.Reason}
-		if binary := g.binary(); binary.Path != "" {
-			r.Binary = path.Base(binary.Path)
-		}
-		list = append(list, r)
-	}
-	return list, nil
 }

@@ -211,6 +211,7 @@ func (c *Conn) State(ctx context.Context, unit string) (UnitState, error) {
 	s.SubState, _ = p["SubState"].(string)
 	s.UnitFileState, _ = p["UnitFileState"].(string)
 	s.Result, _ = p["Result"].(string)
+	s.FragmentPath, _ = p["FragmentPath"].(string)
 	s.NeedReload, _ = p["NeedDaemonReload"].(bool)
 	s.DropIns, _ = p["DropInPaths"].([]string)
 	if id, ok := p["InvocationID"].([]byte); ok {
@@ -228,6 +229,9 @@ func (c *Conn) State(ctx context.Context, unit string) (UnitState, error) {
 	if asked, _ := p["ConditionTimestamp"].(uint64); asked != 0 {
 		held, _ := p["ConditionResult"].(bool)
 		s.ConditionFailed = !held
+	}
+	if at, _ := p["ExecMainStartTimestamp"].(uint64); at != 0 {
+		s.Started = time.UnixMicro(int64(at))
 	}
 	if at, _ := p["ActiveEnterTimestamp"].(uint64); at != 0 && s.ActiveState == "active" {
 		s.Since = time.UnixMicro(int64(at))

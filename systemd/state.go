@@ -24,6 +24,10 @@ type UnitState struct {
 	MainPID int
 	// Restarts counts automatic restarts since the unit was last started by hand.
 	Restarts int
+	// FragmentPath is the unit file that systemd has loaded.
+	FragmentPath string
+	// Started is when the main process was started; zero when there was none.
+	Started time.Time
 	// Since is when the unit became active; zero when it is not.
 	Since time.Time
 	// MemoryBytes and CPU are zero when systemd does not account for the unit.
