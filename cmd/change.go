@@ -22,6 +22,7 @@ type changeOptions struct {
 	dryRun, force, yes bool
 	wait               time.Duration
 	ignore             []string
+	resetManagers      bool
 }
 
 func (o *changeOptions) register(c *cobra.Command) {
@@ -34,6 +35,7 @@ func (o *changeOptions) register(c *cobra.Command) {
 func (o *changeOptions) registerSwitch(c *cobra.Command) {
 	f := c.Flags()
 	f.DurationVar(&o.wait, "wait", time.Minute, "how long to wait for a healthy kubelet before going back (0: do not wait, and do not go back)")
+	f.BoolVar(&o.resetManagers, "reset-manager-state", false, "remove kubelet's CPU or memory manager checkpoint if the new configuration does not fit it; drain the node first")
 	f.BoolVar(&o.force, "force", false, "overwrite files that somebody else wrote or edited; uninstall puts back what was there before the first install")
 }
 
@@ -93,6 +95,25 @@ func (a *app) preflight(problems []install.Problem, plan *install.Plan, ignore [
 		return &install.PreflightError{Problems: refused}
 	}
 	return nil
+}
+
+// managers plans the reset of what kubelet's resource managers remember, where the change needs it and the user allows it.
+func (a *app) managers(h *install.Host, c *install.Change, o changeOptions) error {
+	stale, err := h.StaleStates(c)
+	if err != nil || len(stale) == 0 || c.Plan.Empty() {
+		return err
+	}
+	if o.resetManagers {
+		c.Reset(stale)
+		return nil
+	}
+	refusal := &install.PreflightError{}
+	for _, s := range stale {
+		refusal.Problems = append(refusal.Problems, install.Problem{ID: "manager-state", Severity: install.Failure,
+			Message: fmt.Sprintf("kubelet would refuse to start with %s: %s", s.Path, s.Reason),
+			Hint:    "drain the node, since containers lose the CPUs and memory that were set aside for them, then add --reset-manager-state"})
+	}
+	return refusal
 }
 
 // changeResult is the document of a verb that changes the host.

@@ -171,6 +171,9 @@ func (a *app) converge(ctx context.Context, h *install.Host, spec install.Spec, 
 	if err := a.preflight(problems, change.Plan, o.ignore); err != nil {
 		return err
 	}
+	if err := a.managers(h, change, o); err != nil {
+		return err
+	}
 	return a.change(ctx, h, change, o, install.ApplyOptions{Verb: verb, Release: client, Wait: o.wait}, p)
 }
 

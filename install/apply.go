@@ -89,6 +89,7 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 	c.Want.stamp(n, o.Verb)
 	before := h.snapshot(c.Seen, c.Want, c.Have)
 	before.Number, before.Created, before.Verb = n, c.Want.Created, "before"
+	before.Files = append(before.Files, c.states...)
 	if c.Have != nil {
 		c.Want.Dirs = slices.Clone(c.Have.Dirs)
 	}
@@ -294,6 +295,11 @@ func (h *Host) recordOnly(c *Change) error {
 func (h *Host) undo(ctx context.Context, from, before, current *Generation, queue bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
+	if before.holdsStates() && h.Live { // or the kubelet that runs would write its own over it
+		if err := h.Units.Stop(ctx, systemd.KubeletService); err != nil {
+			return err
+		}
+	}
 	c, err := h.prepare(ctx, before, from)
 	if err != nil {
 		return err

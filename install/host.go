@@ -140,6 +140,9 @@ type Change struct {
 	Artifact release.Artifact
 	// Rendered is what the binary must know; nil for what was installed before.
 	Rendered *config.Rendered
+
+	// states are checkpoints of resource managers that the plan removes.
+	states []File
 }
 
 // Prepare plans the way to a generation that was built. It changes nothing.

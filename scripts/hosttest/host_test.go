@@ -371,3 +371,36 @@ func TestNothingToDoOnASickKubelet(t *testing.T) {
 		t.Errorf("status: %+v", s)
 	}
 }
+
+// What kubelet's resource managers remember is removed only on request, and comes back with the former kubelet.
+func TestManagerState(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.1")...)
+	pid := h.show("MainPID")
+	static := h.install("v1.37.2", "--set", "cpuManagerPolicy=static", "--set", "reservedSystemCPUs=0")
+	r := h.exits(7, "kubeletctl", static...)
+	contains(t, r.Stderr, "manager-state: kubelet would refuse to start with /var/lib/kubelet/cpu_manager_state: it is of the policy none, and cpuManagerPolicy is static now")
+	contains(t, r.Stderr, "hint: drain the node")
+	if now := h.show("MainPID"); now != pid {
+		t.Error("kubelet was restarted")
+	}
+	h.must("kubeletctl", append(static, "--reset-manager-state")...)
+	h.running("v1.37.2")
+	state := h.must("cat", "/var/lib/kubelet/cpu_manager_state")
+	contains(t, state, `"policyName":"static"`)
+
+	h.must("sh", "-c", "echo 'v1.37.1 crash-after 1s' >/run/standin")
+	h.exits(7, "kubeletctl", "rollback")
+	r = h.exits(8, "kubeletctl", "rollback", "--reset-manager-state")
+	contains(t, r.Stderr, "told to crash")
+	h.running("v1.37.2")
+	if got := h.must("cat", "/var/lib/kubelet/cpu_manager_state"); got != state {
+		t.Errorf("the checkpoint is %q, was %q", got, state)
+	}
+	h.must("rm", "/run/standin")
+	h.must("kubeletctl", "rollback", "--reset-manager-state")
+	h.running("v1.37.1")
+	contains(t, h.must("cat", "/var/lib/kubelet/cpu_manager_state"), `"policyName":"none"`)
+	h.must("kubeletctl", "uninstall")
+}

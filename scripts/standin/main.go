@@ -1,7 +1,7 @@
 // Command standin keeps the contract that kubeletctl sees of a kubelet, for fast tests; it runs no pod and never ships.
 //
 // It prints its version, dies on flags that a kubelet of that version does not accept, reads the KubeletConfiguration,
-// tells systemd that it is ready, and alive if that wants to know, and answers on /healthz. It is built for a version:
+// keeps to the CPU manager policy of its checkpoint, tells systemd that it is ready, and alive if that wants to know, and answers on /healthz. It is built for a version:
 //
 //	go build -ldflags '-X main.version=v1.37.2' ./scripts/standin
 //
@@ -118,10 +118,27 @@ type settings struct {
 	MaxPods            int    `json:"maxPods"`
 	HealthzBindAddress string `json:"healthzBindAddress"`
 	HealthzPort        int    `json:"healthzPort"`
+	CPUManagerPolicy   string `json:"cpuManagerPolicy"`
+}
+
+// checkpoint is what the CPU manager leaves in kubelet's root directory.
+const checkpoint = "/var/lib/kubelet/cpu_manager_state"
+
+// keepPolicy refuses another policy than that of the last time, as kubelet does.
+func keepPolicy(policy string) error {
+	var last struct {
+		PolicyName string `json:"policyName"`
+	}
+	text, err := os.ReadFile(checkpoint)
+	if err == nil && yaml.Unmarshal(text, &last) == nil && last.PolicyName != policy {
+		return fmt.Errorf("could not restore state from checkpoint: configured policy %q differs from state checkpoint policy %q", policy, last.PolicyName)
+	}
+	_ = os.WriteFile(checkpoint, fmt.Appendf(nil, `{"policyName":%q}`, policy), 0o600) // not where it is only rehearsed
+	return nil
 }
 
 func run(file string) error {
-	s := settings{HealthzBindAddress: "127.0.0.1", HealthzPort: 10248}
+	s := settings{HealthzBindAddress: "127.0.0.1", HealthzPort: 10248, CPUManagerPolicy: "none"}
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -137,6 +154,9 @@ func run(file string) error {
 	order, delay := readOrder()
 	if order == "crash" {
 		return fmt.Errorf("told to crash")
+	}
+	if err := keepPolicy(s.CPUManagerPolicy); err != nil {
+		return err
 	}
 	var sick atomic.Bool
 	sick.Store(order == "sick")
