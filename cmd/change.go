@@ -23,6 +23,7 @@ type changeOptions struct {
 	wait               time.Duration
 	ignore             []string
 	resetManagers      bool
+	skipRehearsal      bool
 }
 
 func (o *changeOptions) register(c *cobra.Command) {
@@ -35,6 +36,7 @@ func (o *changeOptions) register(c *cobra.Command) {
 func (o *changeOptions) registerSwitch(c *cobra.Command) {
 	f := c.Flags()
 	f.DurationVar(&o.wait, "wait", time.Minute, "how long to wait for a healthy kubelet before going back (0: do not wait, and do not go back)")
+	f.BoolVar(&o.skipRehearsal, "skip-rehearsal", false, "switch without trying the new kubelet first where it can do no harm")
 	f.BoolVar(&o.resetManagers, "reset-manager-state", false, "remove kubelet's CPU or memory manager checkpoint if the new configuration does not fit it; drain the node first")
 	f.BoolVar(&o.force, "force", false, "overwrite files that somebody else wrote or edited; uninstall puts back what was there before the first install")
 }
@@ -162,6 +164,7 @@ func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o 
 	if err := a.settle(ctx, c.Plan.Conflicts, o); err != nil {
 		return err
 	}
+	apply.SkipRehearsal = o.skipRehearsal
 	apply.Done = func(s install.Step) {
 		if s.Action == install.Stage {
 			p.finish()

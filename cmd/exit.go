@@ -63,6 +63,7 @@ func exitCode(err error) int {
 		preflight  *install.PreflightError
 		conflict   *conflictError
 		oracle     *install.OracleError
+		rehearsal  *install.RehearsalError
 		usage      *usageError
 		problems   config.Problems
 	)
@@ -79,7 +80,7 @@ func exitCode(err error) int {
 		return exitUnverified
 	case errors.Is(err, install.ErrNotInstalled):
 		return exitNotInstalled
-	case errors.As(err, &preflight), errors.As(err, &conflict), errors.As(err, &oracle):
+	case errors.As(err, &preflight), errors.As(err, &conflict), errors.As(err, &oracle), errors.As(err, &rehearsal):
 		return exitRefused
 	case errors.As(err, &usage), errors.As(err, &problems):
 		return exitUsage

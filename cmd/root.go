@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/rehearsal"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -105,6 +106,7 @@ that version, starts the service, and says the truth about it afterwards.
 		a.uninstallCommand(),
 		a.configCommand(),
 		a.recoverCommand(),
+		a.rehearseCommand(),
 		a.versionCommand(),
 	)
 	return c
@@ -149,7 +151,7 @@ func (a *app) host() (*install.Host, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.Units, h.Live = conn, true
+	h.Units, h.Live, h.Rehearse = conn, true, rehearsal.Run
 	return h, conn.Close, nil
 }
 

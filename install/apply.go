@@ -25,6 +25,8 @@ type ApplyOptions struct {
 	Release *release.Client
 	// Wait bounds the health gate. Zero: there is no gate, and nobody waits for kubelet.
 	Wait time.Duration
+	// SkipRehearsal leaves the proof to the health gate alone.
+	SkipRehearsal bool
 	// Queue asks for starts and does not wait for them.
 	Queue bool
 	// Done is called after each step; nil is fine.
@@ -147,6 +149,9 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		}
 		if !consulted && s.Action != MakeDir && s.Action != Stage {
 			if err := h.consult(ctx, c); err != nil {
+				return switched, err
+			}
+			if err := h.rehearse(ctx, c, o); err != nil {
 				return switched, err
 			}
 			consulted = true

@@ -27,8 +27,8 @@ func (e *GateError) Error() string {
 func (e *GateError) Hint() string { return "journalctl -u kubelet.service shows all that kubelet said" }
 
 const (
-	// steady is for how long kubelet must be well before it is believed.
-	steady = 2 * time.Second
+	// steady is for how long kubelet must be well before it is believed. Some fall ill only after a while.
+	steady = 4 * time.Second
 	// gatePause is the time between two looks.
 	gatePause = 100 * time.Millisecond
 )

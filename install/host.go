@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/rehearsal"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -42,6 +43,8 @@ type Host struct {
 	Units Manager
 	// Live tells that Units is a systemd that runs, so that there are services to start, stop and ask.
 	Live bool
+	// Rehearse tries a kubelet where it can do no harm; nil for none. See package rehearsal.
+	Rehearse func(context.Context, rehearsal.Trial) error
 	// Note gets one line for people, now and then; nil is fine.
 	Note func(string)
 

@@ -16,6 +16,7 @@ const module = "github.com/kubeletctl/kubeletctl/"
 // floors is the house, from the ground up. A package imports only what is on lower floors.
 var floors = [][]string{
 	{"release", "config", "systemd"},
+	{"install/rehearsal"},
 	{"install"},
 	{"cmd"},
 	{"cmd/kubeletctl"},
@@ -67,8 +68,9 @@ func TestEveryPackageHasAFloor(t *testing.T) {
 	}
 }
 
-// maxBinary is the size in bytes that the stripped program may have.
-const maxBinary = 12 << 20
+// maxBinary is the size in bytes that the stripped program may have: 12 MiB, and what it takes to stand in for a container
+// runtime when a kubelet is rehearsed.
+const maxBinary = 18 << 20
 
 func TestStrippedBinaryIsSmall(t *testing.T) {
 	if testing.Short() {
