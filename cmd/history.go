@@ -13,7 +13,7 @@ import (
 
 // firstLine keeps a table readable; -o json has all.
 func firstLine(text string) string {
-	const most = 80
+	const most = 110
 	text, _, _ = strings.Cut(text, "\n")
 	if len(text) > most {
 		text = text[:most] + "..."

@@ -164,7 +164,7 @@ func (a *app) converge(ctx context.Context, h *install.Host, spec install.Spec, 
 		return err
 	}
 	adoption.confirm(change.Plan)
-	problems := h.Preflight(built, change.Seen, h.Units.Booting(ctx))
+	problems := h.Preflight(built, change, h.Units.Booting(ctx))
 	if change.Have != nil && !o.dryRun { // what could be harder was said at the first install
 		problems = slices.DeleteFunc(problems, func(p install.Problem) bool { return p.Severity == install.Info })
 	}

@@ -300,14 +300,18 @@ func (h *Host) recordOnly(c *Change) error {
 func (h *Host) undo(ctx context.Context, from, before, current *Generation, queue bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
-	if before.holdsStates() && h.Live { // or the kubelet that runs would write its own over it
-		if err := h.Units.Stop(ctx, systemd.KubeletService); err != nil {
-			return err
-		}
-	}
 	c, err := h.prepare(ctx, before, from)
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(c.Plan.Steps, func(s Step) bool { return isCheckpoint(s.Target) }) && h.Live {
+		// The kubelet that runs would write its own over it.
+		if err := h.Units.Stop(ctx, systemd.KubeletService); err != nil {
+			return err
+		}
+		if c, err = h.prepare(ctx, before, from); err != nil {
+			return err
+		}
 	}
 	for _, s := range c.Plan.Steps {
 		if err := h.do(ctx, s, c, ApplyOptions{Wait: undoWait, Queue: queue}); err != nil {

@@ -131,13 +131,11 @@ func (g *Generation) rootDir() string {
 	return KubeletDir
 }
 
-// holdsStates tells whether a generation has a checkpoint, as that of a host before a change that removed it.
-func (g *Generation) holdsStates() bool {
-	for _, f := range g.Files {
-		for _, m := range managers {
-			if path.Base(f.Path) == m.file {
-				return true
-			}
+// isCheckpoint tells whether a path is the checkpoint of a resource manager.
+func isCheckpoint(target string) bool {
+	for _, m := range managers {
+		if path.Base(target) == m.file {
+			return true
 		}
 	}
 	return false

@@ -32,7 +32,8 @@ func (e *PreflightError) Error() string {
 
 // Preflight looks for what would keep this host from running the kubelet that was built, all at once. It changes
 // nothing. On a tree that is not running only what the tree can tell is checked.
-func (h *Host) Preflight(b *Built, seen *Seen, booting bool) []Problem {
+func (h *Host) Preflight(b *Built, c *Change, booting bool) []Problem {
+	seen := c.Seen
 	var problems []Problem
 	add := func(id string, s Severity, hint, format string, args ...any) {
 		problems = append(problems, Problem{ID: id, Severity: s, Message: fmt.Sprintf(format, args...), Hint: hint})
@@ -60,7 +61,7 @@ func (h *Host) Preflight(b *Built, seen *Seen, booting bool) []Problem {
 				"no container runtime listens on %s", socket)
 		}
 	}
-	if address, ok := strings.CutPrefix(strings.TrimSuffix(b.HealthURL, "/healthz"), "http://"); ok && !seen.Units[systemd.KubeletService].Up() {
+	if address, ok := strings.CutPrefix(strings.TrimSuffix(b.HealthURL, "/healthz"), "http://"); ok && (!seen.Units[systemd.KubeletService].Up() || c.Have != nil && c.Have.HealthURL != b.HealthURL) {
 		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
 			conn.Close()
 			add("health-port", Failure, "ss -ltnp shows which program it is; or choose another port: --set healthzPort=PORT",
