@@ -434,8 +434,11 @@ func (s Store) Remove(n int) error {
 func (s Store) Reverted() ([]*Generation, error) { return s.all("reverted.json") }
 
 // Erase removes the whole record, after an uninstall, in an order that makes sense wherever it is cut off: what is left
-// last is the symlink to generation 0. The rest goes when the lock is released.
+// last is the symlink to generation 0, with which the next run goes on. The rest goes when the lock is released.
 func (s Store) Erase() error {
+	if err := s.clearPending(); err != nil { // all else is done, and what recovers is gone
+		return err
+	}
 	numbers, err := s.numbers()
 	if err != nil {
 		return err
@@ -451,10 +454,7 @@ func (s Store) Erase() error {
 	if err != nil {
 		return err
 	}
-	if err := removeFile(link); err != nil {
-		return err
-	}
-	return s.clearPending()
+	return removeFile(link)
 }
 
 // write stores a generation: first the texts, by digest, then the record that names them.
