@@ -22,6 +22,7 @@ require (
 
 require (
 	github.com/godbus/dbus/v5 v5.1.0
+	github.com/moby/sys/mountinfo v0.7.2
 	google.golang.org/grpc v1.85.0
 	k8s.io/cri-api v0.37.2
 )

@@ -202,7 +202,8 @@ func endedEarly(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("the time of --timeout is over: %w", err)
 	}
-	if errors.As(err, &back) {
+	var hinted *hintedError
+	if errors.As(err, &back) || errors.As(err, &hinted) {
 		return err
 	}
 	return withHint(err, "nothing was changed; a download goes on where it was when this is run again")
@@ -289,7 +290,7 @@ func (a *app) settle(ctx context.Context, conflicts []install.Conflict, o change
 	if len(conflicts) == 0 || o.force || o.yes {
 		return nil
 	}
-	if !terminal(a.in) || !terminal(a.err) || a.output.structured() {
+	if !a.asks() {
 		return &conflictError{conflicts: conflicts}
 	}
 	for _, c := range conflicts {
@@ -297,13 +298,21 @@ func (a *app) settle(ctx context.Context, conflicts []install.Conflict, o change
 			fmt.Fprintf(a.err, "%s: %s\n", c.Path, c.Reason)
 		}
 	}
-	fmt.Fprint(a.err, "Overwrite? [y/N] ")
-	answer, err := waitFor(ctx, func() (string, error) { return bufio.NewReader(a.in).ReadString('\n') })
-	if errors.Is(err, install.ErrInterrupted) {
+	yes, err := a.ask(ctx, "Overwrite?")
+	if err != nil || yes {
 		return err
 	}
-	if strings.EqualFold(strings.TrimSpace(answer), "y") {
-		return nil
-	}
 	return &conflictError{conflicts: conflicts}
+}
+
+// asks tells whether there is somebody to ask.
+func (a *app) asks() bool { return terminal(a.in) && terminal(a.err) && !a.output.structured() }
+
+func (a *app) ask(ctx context.Context, question string) (yes bool, err error) {
+	fmt.Fprint(a.err, question+" [y/N] ")
+	answer, err := waitFor(ctx, func() (string, error) { return bufio.NewReader(a.in).ReadString('\n') })
+	if errors.Is(err, install.ErrInterrupted) {
+		return false, err
+	}
+	return strings.EqualFold(strings.TrimSpace(answer), "y"), nil
 }

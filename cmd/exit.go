@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/purge"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
@@ -64,6 +65,7 @@ func exitCode(err error) int {
 		conflict   *conflictError
 		oracle     *install.OracleError
 		rehearsal  *install.RehearsalError
+		refused    *purge.RefusedError
 		usage      *usageError
 		problems   config.Problems
 	)
@@ -80,7 +82,7 @@ func exitCode(err error) int {
 		return exitUnverified
 	case errors.Is(err, install.ErrNotInstalled):
 		return exitNotInstalled
-	case errors.As(err, &preflight), errors.As(err, &conflict), errors.As(err, &oracle), errors.As(err, &rehearsal):
+	case errors.As(err, &preflight), errors.As(err, &conflict), errors.As(err, &oracle), errors.As(err, &rehearsal), errors.As(err, &refused):
 		return exitRefused
 	case errors.As(err, &usage), errors.As(err, &problems):
 		return exitUsage

@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -12,20 +14,26 @@ import (
 
 func (a *app) uninstallCommand() *cobra.Command {
 	var o changeOptions
+	var purge bool
 	c := &cobra.Command{
 		Use:   "uninstall",
 		Short: "Remove what was installed, and nothing else",
 		Long: `Uninstall stops and disables kubelet and removes exactly the files that kubeletctl recorded. Files that
 were edited since, kubelet's data and credentials in ` + install.KubeletDir + ` stay, and are named. Files that an
-install with --force replaced are put back.`,
+install with --force replaced are put back.
+
+With --purge kubelet's data goes, too: its pods are removed from the container runtime, everything that is mounted below
+its root directory is unmounted, and what is in that is deleted, credentials included. If a mount can not be unmounted
+nothing is deleted. Images and /var/log/pods stay.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.uninstall(c, o)) },
+		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.uninstall(c, o, purge)) },
 	}
 	o.register(c)
+	c.Flags().BoolVar(&purge, "purge", false, "delete kubelet's data, too: everything in its root directory")
 	return c
 }
 
-func (a *app) uninstall(c *cobra.Command, o changeOptions) error {
+func (a *app) uninstall(c *cobra.Command, o changeOptions, purge bool) error {
 	ctx := c.Context()
 	h, done, err := a.host()
 	if err != nil {
@@ -42,7 +50,16 @@ func (a *app) uninstall(c *cobra.Command, o changeOptions) error {
 		return err
 	}
 	defer unlock()
-	change, err := h.PrepareUninstall(ctx)
+	var data *install.Purge
+	if purge {
+		if current, err := h.Store().Current(); err != nil || current == nil {
+			return errors.Join(err, a.nothingInstalled())
+		}
+		if data, err = a.purge(ctx, h, o); err != nil {
+			return err
+		}
+	}
+	change, err := h.PrepareUninstall(ctx, purge)
 	if err != nil {
 		return err
 	}
@@ -52,10 +69,43 @@ func (a *app) uninstall(c *cobra.Command, o changeOptions) error {
 	if err := a.change(ctx, h, change, o, install.ApplyOptions{Verb: "uninstall", Wait: time.Minute}, nil); err != nil {
 		return err
 	}
-	if !o.dryRun {
+	switch {
+	case o.dryRun:
+	case data != nil && data.Dir != nil:
+		return data.Dir.Remove()
+	default:
 		a.nameData(h)
 	}
 	return nil
+}
+
+// purge deletes kubelet's data, if that is really wanted.
+func (a *app) purge(ctx context.Context, h *install.Host, o changeOptions) (*install.Purge, error) {
+	data, err := h.PreparePurge(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer data.Close()
+	for _, line := range data.Lines() {
+		a.note("purge: " + line)
+	}
+	if o.dryRun {
+		return data, nil
+	}
+	if !o.yes {
+		if !a.asks() {
+			return nil, &install.PreflightError{Problems: []install.Problem{{ID: "purge", Severity: install.Failure,
+				Message: data.Lines()[0], Hint: "say that this is wanted: --yes"}}}
+		}
+		if yes, err := a.ask(ctx, "Delete all of that?"); err != nil || !yes {
+			return nil, errors.Join(err, &install.PreflightError{Problems: []install.Problem{{ID: "purge", Severity: install.Failure, Message: "not confirmed; nothing was changed"}}})
+		}
+	}
+	err = h.Purge(ctx, data)
+	if ctx.Err() != nil {
+		return nil, withHint(fmt.Errorf("%w while kubelet's data was being deleted", install.ErrInterrupted), "run this again to go on")
+	}
+	return data, err
 }
 
 func (a *app) nothingInstalled() error {

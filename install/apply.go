@@ -243,6 +243,12 @@ func (h *Host) finish(ctx context.Context, c *Change, o ApplyOptions, outcome Ou
 		if !s.Cleanup {
 			continue
 		}
+		if outcome == Removed && isRecovery(s.Target) {
+			// Nothing is left to recover, and soon there is nothing to do it with.
+			if err := h.Store().clearPending(); err != nil {
+				return "", err
+			}
+		}
 		if err := h.do(ctx, s, c, o); err != nil {
 			return "", fmt.Errorf("cleaning up after the change, which itself is done: %w", err)
 		}
@@ -300,6 +306,11 @@ func (h *Host) recordOnly(c *Change) error {
 func (h *Host) undo(ctx context.Context, from, before, current *Generation, queue bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
+	if h.Live { // what systemd says of units that were just enabled or disabled is what it read last
+		if err := h.Units.Reload(ctx); err != nil {
+			return err
+		}
+	}
 	c, err := h.prepare(ctx, before, from)
 	if err != nil {
 		return err

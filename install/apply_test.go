@@ -212,7 +212,7 @@ func (b *bench) install(s Spec) {
 
 func (b *bench) uninstall() {
 	b.t.Helper()
-	u, err := b.PrepareUninstall(context.Background())
+	u, err := b.PrepareUninstall(context.Background(), false)
 	if err != nil {
 		b.t.Fatal(err)
 	}

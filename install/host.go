@@ -198,8 +198,8 @@ func (h *Host) prepare(ctx context.Context, want, have *Generation) (*Change, er
 }
 
 // PrepareUninstall plans the way back to what the host was before the first install. It returns nil when nothing is
-// installed. It changes nothing.
-func (h *Host) PrepareUninstall(ctx context.Context) (*Change, error) {
+// installed. It changes nothing. For a purge no kubelet is to run afterwards, also not the one of before.
+func (h *Host) PrepareUninstall(ctx context.Context, purge bool) (*Change, error) {
 	store := h.Store()
 	current, err := store.Current()
 	if err != nil || current == nil {
@@ -208,6 +208,11 @@ func (h *Host) PrepareUninstall(ctx context.Context) (*Change, error) {
 	origin, err := store.Load(0)
 	if err != nil {
 		return nil, err
+	}
+	for i, u := range origin.Units {
+		if purge && u.Run == Running {
+			origin.Units[i].Run = Stopped
+		}
 	}
 	all, err := store.List()
 	if err != nil {

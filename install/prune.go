@@ -51,7 +51,7 @@ func (h *Host) prune(ctx context.Context, c *Change) error {
 			}
 		}
 	}
-	return nil
+	return h.Store().dropUnfinished(c.Want.Number)
 }
 
 // deleteBinary deletes a kubelet of ours; one with other bytes than were recorded is somebody else's by now, and stays.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -60,6 +61,9 @@ func (h *Host) Recover(ctx context.Context, queue bool) (string, error) {
 	if err != nil || !pending {
 		return "", err
 	}
+	if err := h.dropTemporary(n); err != nil {
+		return "", err
+	}
 	done, err := h.recover(ctx, n, queue)
 	if err != nil {
 		return "", err
@@ -68,13 +72,47 @@ func (h *Host) Recover(ctx context.Context, queue bool) (string, error) {
 	return done, nil
 }
 
+// temporary are the names that files and symlinks have before they are renamed to their own; see package renameio.
+func temporary(name string) ([]string, error) {
+	return filepath.Glob(filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"[0-9]*"))
+}
+
+// dropTemporary deletes what a run that was killed had not renamed yet.
+func (h *Host) dropTemporary(n int) error {
+	record := fmt.Sprintf("%s/generations/%d/", StateDir, n)
+	names := []string{pendingFile, recoveredFile, StateDir + "/current", record + "generation.json", record + "reverted.json", record + "before.json", record + "wanted.json"}
+	for _, read := range []func(int) (*Generation, error){h.Store().Before, h.Store().Wanted} {
+		if g, err := read(n); err == nil {
+			for _, f := range g.Files {
+				names = append(names, f.Path)
+			}
+		}
+	}
+	for _, p := range names {
+		name, err := h.Tree.Locate(p)
+		if err != nil {
+			return err
+		}
+		left, err := temporary(name)
+		if err != nil {
+			return err
+		}
+		for _, l := range left {
+			if err := os.RemoveAll(l); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (h *Host) recover(ctx context.Context, n int, queue bool) (string, error) {
 	current, err := h.Store().Current()
 	if err != nil {
 		return "", err
 	}
 	if current != nil && current.Snapshot {
-		c, err := h.PrepareUninstall(ctx)
+		c, err := h.PrepareUninstall(ctx, false)
 		if err != nil {
 			return "", err
 		}

@@ -430,13 +430,39 @@ func (s Store) Remove(n int) error {
 	return os.RemoveAll(dir)
 }
 
+// dropUnfinished forgets what was begun by runs that were killed before anything was changed.
+func (s Store) dropUnfinished(current int) error {
+	numbers, err := s.numbers()
+	if err != nil {
+		return err
+	}
+	for _, n := range numbers {
+		dir, err := s.locate("generations", strconv.Itoa(n))
+		if err != nil {
+			return err
+		}
+		complete := n == 0 || n == current
+		for _, name := range []string{"generation.json", "reverted.json"} {
+			if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+				complete = true
+			}
+		}
+		if !complete {
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Reverted returns what is left of the changes that were undone, oldest first.
 func (s Store) Reverted() ([]*Generation, error) { return s.all("reverted.json") }
 
 // Erase removes the whole record, after an uninstall, in an order that makes sense wherever it is cut off: what is left
 // last is the symlink to generation 0, with which the next run goes on. The rest goes when the lock is released.
 func (s Store) Erase() error {
-	if err := s.clearPending(); err != nil { // all else is done, and what recovers is gone
+	if err := s.clearPending(); err != nil {
 		return err
 	}
 	numbers, err := s.numbers()

@@ -227,6 +227,7 @@ func RecoverUnit(pending string, command ...string) []byte {
 	fmt.Fprintf(&b, "ConditionPathExists=%s\n", escapeSpecifiers(pending))
 	fmt.Fprintf(&b, "RequiresMountsFor=%s\n", QuoteArg(path.Dir(pending)))
 	fmt.Fprintf(&b, "Before=%s %s\n", KubeletService, KubeletPath)
+	b.WriteString("StartLimitIntervalSec=0\n") // it is started until it has done what it is for
 	b.WriteString("\n[Service]\n")
 	b.WriteString("Type=oneshot\n")
 	b.WriteString("ExecStart=" + QuoteArg(command[0]))

@@ -16,7 +16,7 @@ const module = "github.com/kubeletctl/kubeletctl/"
 // floors is the house, from the ground up. A package imports only what is on lower floors.
 var floors = [][]string{
 	{"release", "config", "systemd"},
-	{"install/rehearsal"},
+	{"install/rehearsal", "install/purge"},
 	{"install"},
 	{"cmd"},
 	{"cmd/kubeletctl"},
