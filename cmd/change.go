@@ -143,7 +143,7 @@ func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o 
 		if c.Plan.Empty() {
 			doc.Result = install.Unchanged
 		}
-		a.printPlan(a.out, c)
+		a.printPlan(a.out, c, o.force)
 		if a.output.structured() {
 			doc.Notes = a.notes
 			a.print(doc)
@@ -153,7 +153,7 @@ func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o 
 		return nil
 	}
 	if a.talks() && !c.Plan.Empty() {
-		a.printPlan(a.err, c)
+		a.printPlan(a.err, c, o.force)
 		if a.verbose {
 			fmt.Fprintf(a.err, "%s", c.Plan.Diff())
 		}
@@ -237,7 +237,7 @@ func conclusion(outcome install.Outcome, c *install.Change) string {
 }
 
 // printPlan shows the steps and why each is needed, for people.
-func (a *app) printPlan(w io.Writer, c *install.Change) {
+func (a *app) printPlan(w io.Writer, c *install.Change, forced bool) {
 	if a.output.structured() {
 		return
 	}
@@ -256,7 +256,11 @@ func (a *app) printPlan(w io.Writer, c *install.Change) {
 	table(w, rows)
 	printChanged(w, c.ChangedDefaults())
 	for _, x := range c.Plan.Conflicts {
-		fmt.Fprintf(w, "needs --force: %s: %s\n", x.Path, x.Reason)
+		if forced {
+			fmt.Fprintf(w, "overwritten: %s: %s; what it was is kept below %s\n", x.Path, x.Reason, install.StateDir)
+		} else {
+			fmt.Fprintf(w, "needs --force: %s: %s\n", x.Path, x.Reason)
+		}
 	}
 }
 

@@ -188,7 +188,8 @@ func (h *Host) judge(ctx context.Context, s *Status, state systemd.UnitState, cu
 	if state.Restarts > 0 && s.State == StateHealthy {
 		problem("restarts", Warning, fmt.Sprintf("systemd had to start kubelet again %d times", state.Restarts), "journalctl -u kubelet.service")
 	}
-	if len(s.Drift) > 0 {
+	interrupted := slices.ContainsFunc(s.Problems, func(p Problem) bool { return p.ID == "interrupted-change" })
+	if len(s.Drift) > 0 && !interrupted { // which is what there is to mend
 		problem("drift", Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl repair puts it back")
 	}
 	if len(state.DropIns) > 0 {
