@@ -304,7 +304,7 @@ func TestTwoBoots(t *testing.T) {
 	if got := h.must("cloud-init schema --system"); !strings.Contains(got, "Valid cloud-config") {
 		t.Errorf("cloud-init schema: %s", got)
 	}
-	if got := h.must("stat -c '%a %U' /usr/local/bin/kubeletctl; ls -A /usr/local/bin"); got != "755 root\nkubelet\nkubelet-v1.37.2\nkubeletctl" {
+	if got := h.must("stat -c '%a %U' /usr/local/bin/kubeletctl; ls -A /usr/local/bin"); got != "755 root\nkubelet\nkubelet-v1.37.2\nkubeletctl\nkubeletctl-recover" {
 		t.Errorf("/usr/local/bin: %q", got)
 	}
 

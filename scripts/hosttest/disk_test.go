@@ -26,15 +26,25 @@ func TestDiskSweep(t *testing.T) {
 			disk = append(disk, p)
 		}
 	}
-	tried, right, olds, later := 0, 0, 0, 0
+	again := func() {
+		h.must("kubeletctl", reset...)
+		h.must("sh", "-c", "rm -f /usr/local/bin/.part-* /usr/local/bin/kubelet-v1.37.2") // to be downloaded each time
+	}
+	again()
+	tried, right, olds, later, unreached := 0, 0, 0, 0, 0
 	for i, p := range chosen(disk, 4) {
-		tried++
 		errno, words := "5", "input/output error"
 		if i%2 == 1 {
 			errno, words = "28", "no space left on device"
 		}
 		r := h.try("tracer", append([]string{"fail", strconv.Itoa(p.n), errno}, run...)...)
-		if r.ExitCode != 0 && r.ExitCode != 99 && !strings.Contains(r.Stderr, words) || strings.Contains(r.Stderr, "panic") {
+		if r.ExitCode == 99 {
+			unreached++
+			again()
+			continue
+		}
+		tried++
+		if r.ExitCode != 0 && !strings.Contains(r.Stderr, words) || strings.Contains(r.Stderr, "panic") {
 			t.Errorf("call %d (%s) fails: exit code %d\n%s", p.n, p.what, r.ExitCode, r.Stderr)
 		}
 		got, problem := h.recovered(old, new)
@@ -46,32 +56,21 @@ func TestDiskSweep(t *testing.T) {
 		if problem != "" {
 			t.Errorf("call %d (%s) fails, exit code %d: %s\n%s", p.n, p.what, r.ExitCode, problem, r.Stderr)
 			h.try("kubeletctl", "uninstall")
-			h.must("kubeletctl", reset...)
+			again()
 			continue
 		}
 		right++
 		if got == "v1.37.1" {
 			olds++
+			h.must("sh", "-c", "rm -f /usr/local/bin/.part-* /usr/local/bin/kubelet-v1.37.2")
 			if r.ExitCode == 0 {
 				t.Errorf("call %d (%s): exit code 0, and the old kubelet runs", p.n, p.what)
 			}
 			continue
 		}
-		h.must("kubeletctl", reset...)
+		again()
 	}
-	t.Logf("verdict: %d calls that write, %d failed (EIO or ENOSPC), %d times the host was right (%d old, %d new), %d of them after systemd had recovered", len(disk), tried, right, olds, right-olds, later)
-
-	// A file system that is really full.
-	for _, dir := range []string{"/var/lib/kubeletctl", "/usr/local/bin"} {
-		h.must("sh", "-ec", "mkdir -p /srv/small; mount -t tmpfs -o size=9m small /srv/small; cp -a "+dir+"/. /srv/small/ 2>/dev/null || true; umount /srv/small")
-		h.must("sh", "-ec", "cp -a "+dir+" /srv/copy; size=$(du -sk /srv/copy | cut -f1); mount -t tmpfs -o size=$((size+60))k small "+dir+"; cp -a /srv/copy/. "+dir+"/; dd if=/dev/zero of="+dir+"/filler bs=1k 2>/dev/null || true")
-		r := h.exits(1, run[0], run[1:]...)
-		contains(t, r.Stderr, "no space left on device")
-		h.must("sh", "-ec", "rm -f "+dir+"/filler; umount "+dir+"; rm -r /srv/copy")
-		if got, problem := h.recovered(old, new); problem != "" || got != "v1.37.1" {
-			t.Errorf("full %s: %s: %s\n%s", dir, got, problem, r.Stderr)
-		}
-	}
+	t.Logf("verdict: %d calls that write, %d failed (EIO or ENOSPC; %d more were not reached), %d times the host was right (%d old, %d new), %d of them after systemd had recovered", len(disk), tried, unreached, right, olds, right-olds, later)
 }
 
 // The machine loses its power at any moment of an upgrade: after the next boot it is old or new, whole and running.
