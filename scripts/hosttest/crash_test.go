@@ -121,7 +121,7 @@ func (c crashing) sweep(t *testing.T, h *host, install func(string) []string) {
 	sh := func(args []string) {
 		h.must(args[0], args[1:]...)
 		// Each run is to make the same calls: what the one before has downloaded must not help it.
-		h.must("sh", "-c", "rm -f /usr/local/bin/.part-*; [ "+c.name+" != upgrade ] || rm -f /usr/local/bin/kubelet-v1.37.2")
+		h.must("sh", "-c", "rm -f /usr/local/bin/.part-*; [ "+strconv.FormatBool(c.name == "upgrade" || c.name == "install")+" = false ] || rm -f /usr/local/bin/kubelet-v1.37.2")
 	}
 	empty := h.whole()
 	if c.name == "rollback" {
@@ -199,7 +199,7 @@ func (c crashing) sweep(t *testing.T, h *host, install func(string) []string) {
 		recovered++
 		if got == c.before {
 			olds++
-			h.must("sh", "-c", "rm -f /usr/local/bin/.part-*; [ "+c.name+" != upgrade ] || rm -f /usr/local/bin/kubelet-v1.37.2")
+			h.must("sh", "-c", "rm -f /usr/local/bin/.part-*; [ "+strconv.FormatBool(c.name == "upgrade" || c.name == "install")+" = false ] || rm -f /usr/local/bin/kubelet-v1.37.2")
 			continue
 		}
 		if c.name == "rollback" {

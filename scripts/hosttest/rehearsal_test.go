@@ -10,12 +10,13 @@ import (
 // machine is all that a rehearsal could leave behind on a host, or change there.
 func (h *host) machine() string {
 	h.t.Helper()
-	return h.must("sh", "-c", `cut -d' ' -f4- /proc/self/mountinfo | sort
+	return h.must("sh", "-c", `processes=$(ps -eo comm=)
+		cut -d' ' -f4- /proc/self/mountinfo | sort
 		find /sys/fs/cgroup -type d | grep -v '/session\|\.scope' | sort
 		find /run /tmp /var/log /var/lib/kubelet /var/lib/cni /etc /usr/libexec -xdev ! -path '/run/systemd/*' ! -path '/run/log/*' ! -path '/var/log/journal*' ! -name '*.db' ! -path '/etc/systemd/*' -printf '%p %y %m %s\n' | sort
 		sysctl -a 2>/dev/null | grep -E '^(kernel\.(panic|keys)|vm\.(over|panic)|net\.ipv4\.ip_forward)' | sort
 		systemctl list-units --all --plain --no-legend --type=service,slice,mount,socket | awk '{print $1,$2,$3,$4}' | grep -v 'kubeletctl-recover\|systemd-\|run-' | sort
-		ip addr; ip route; nft list ruleset 2>/dev/null | sed 's/packets [0-9]* bytes [0-9]*//'; ps -eo comm= | grep -v 'kworker\|^ps\|^sh$\|sort\|awk\|systemd-' | sort | uniq -c`)
+		ip addr; ip route; nft list ruleset 2>/dev/null | sed 's/packets [0-9]* bytes [0-9]*//'; echo "$processes" | grep -v 'kworker\|^ps$\|^sh$\|systemd-' | sort | uniq -c`)
 }
 
 // What a kubelet would die of is found while the former one goes on, and leaves no trace.

@@ -24,15 +24,17 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	code, err := run(os.Args[1:])
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "tracer:", err)
-		os.Exit(98)
+		code = 98
 	}
+	os.Exit(code)
 }
 
-func run(args []string) error {
+func run(args []string) (code int, err error) {
 	if len(args) < 2 {
-		return fmt.Errorf("usage: tracer list COMMAND... | kill N COMMAND... | fail N ERRNO COMMAND...")
+		return 0, fmt.Errorf("no command: list, kill N or fail N ERRNO comes before one")
 	}
 	t := tracer{verb: args[0]}
 	args = args[1:]
@@ -40,7 +42,7 @@ func run(args []string) error {
 	for i := range numbers[t.verb] {
 		n, err := strconv.Atoi(args[i])
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if i == 0 {
 			t.at = n
@@ -58,26 +60,27 @@ type tracer struct {
 	failing   map[int]bool // threads in a call that is to fail
 }
 
-func (t *tracer) trace(args []string) error {
+// trace runs the program to its end, and tells its exit code.
+func (t *tracer) trace(args []string) (code int, err error) {
 	runtime.LockOSThread() // one thread traces
 	t.failing = map[int]bool{}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
 	if err := cmd.Start(); err != nil {
-		return err
+		return 0, err
 	}
 	leader := cmd.Process.Pid
 	var status unix.WaitStatus
 	if _, err := unix.Wait4(leader, &status, 0, nil); err != nil {
-		return err
+		return 0, err
 	}
 	if err := unix.PtraceSetOptions(leader, unix.PTRACE_O_TRACESYSGOOD|unix.PTRACE_O_TRACECLONE|unix.PTRACE_O_EXITKILL); err != nil {
-		return err
+		return 0, err
 	}
 	inside := map[int]bool{} // threads between the entry and the exit of a call
 	if err := unix.PtraceSyscall(leader, 0); err != nil {
-		return err
+		return 0, err
 	}
 	for {
 		pid, err := unix.Wait4(-1, &status, unix.WALL, nil)
@@ -85,19 +88,19 @@ func (t *tracer) trace(args []string) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if status.Exited() || status.Signaled() {
 			if pid != leader {
 				continue
 			}
 			if t.count < t.at {
-				os.Exit(99)
+				return 99, nil
 			}
 			if status.Signaled() {
-				os.Exit(128 + int(status.Signal()))
+				return 128 + int(status.Signal()), nil
 			}
-			os.Exit(status.ExitStatus())
+			return status.ExitStatus(), nil
 		}
 		signal := 0
 		switch {
@@ -106,14 +109,14 @@ func (t *tracer) trace(args []string) error {
 		case status.StopSignal() == unix.SIGTRAP|0x80:
 			inside[pid] = !inside[pid]
 			if err := t.call(leader, pid, inside[pid]); err != nil {
-				return err
+				return 0, err
 			}
 		case status.StopSignal() == unix.SIGTRAP, status.StopSignal() == unix.SIGSTOP:
 		default:
 			signal = int(status.StopSignal())
 		}
 		if err := unix.PtraceSyscall(pid, signal); err != nil && err != unix.ESRCH {
-			return err
+			return 0, err
 		}
 	}
 }
