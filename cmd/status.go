@@ -107,7 +107,27 @@ func statusRows(s *install.Status) [][]string {
 	if s.Health.URL != "" {
 		health += " (" + s.Health.URL + ")"
 	}
-	return append(rows, row("health", "%s", health), row("drift", "%s", driftLine(s.Drift)))
+	rows = append(rows, row("health", "%s", health))
+	if s.Node != nil {
+		rows = append(rows, row("node", "%s", nodeLine(s.Node)))
+	}
+	return append(rows, row("drift", "%s", driftLine(s.Drift)))
+}
+
+// nodeLine says what the API server knows of the node.
+func nodeLine(n *install.NodeStatus) string {
+	if n.Error != "" {
+		return "not known: " + n.Error
+	}
+	ready := map[string]string{"True": "Ready", "False": "not Ready"}[n.Ready]
+	if ready == "" {
+		ready = "not heard of"
+	}
+	line := fmt.Sprintf("%s is %s, with kubelet %s", n.Name, ready, n.KubeletVersion)
+	if n.Heartbeat != nil {
+		line += fmt.Sprintf(", heartbeat %s ago", time.Since(*n.Heartbeat).Round(time.Second))
+	}
+	return line
 }
 
 func enabled(yes bool) string {

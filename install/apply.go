@@ -137,6 +137,7 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		return nil
 	}
 	deadline, consulted, armed := time.Now().Add(o.Wait), false, false
+	var was *membership
 	for _, s := range c.Plan.Steps {
 		if s.Cleanup {
 			break
@@ -154,6 +155,7 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 			if err := h.rehearse(ctx, c, o); err != nil {
 				return switched, err
 			}
+			was = h.joined(ctx, c, o)
 			consulted = true
 		}
 		if !switched && (s.Action != MakeDir && s.Action != Stage || s.replaces) {
@@ -181,7 +183,7 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		}
 	}
 	if h.gated(c, o) {
-		return switched, h.gate(ctx, c.Want, o.Wait, deadline)
+		return switched, h.gate(ctx, c.Want, o.Wait, deadline, was)
 	}
 	return switched, ctx.Err()
 }
@@ -192,7 +194,7 @@ func (h *Host) stillWell(ctx context.Context, c *Change, o ApplyOptions) error {
 	if !h.gated(c, o) || h.up(ctx) && (c.Want.HealthURL == "" || Probe(ctx, c.Want.HealthURL).OK) {
 		return nil
 	}
-	if err := h.gate(ctx, c.Want, o.Wait, time.Now().Add(o.Wait)); err != nil {
+	if err := h.gate(ctx, c.Want, o.Wait, time.Now().Add(o.Wait), nil); err != nil {
 		return fmt.Errorf("there is nothing to change, but kubelet is not well: %w", err)
 	}
 	return nil
@@ -330,7 +332,7 @@ func (h *Host) undo(ctx context.Context, from, before, current *Generation, queu
 		}
 	}
 	if service, _ := before.unit(systemd.KubeletService); service.Run == Running && len(c.Plan.Steps) > 0 && !queue {
-		if err := h.gate(ctx, before, undoWait, time.Now().Add(undoWait)); err != nil {
+		if err := h.gate(ctx, before, undoWait, time.Now().Add(undoWait), nil); err != nil {
 			h.note("the former kubelet runs again but is not healthy: %v", err)
 		}
 	}

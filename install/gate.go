@@ -31,6 +31,8 @@ const (
 	steady = 4 * time.Second
 	// gatePause is the time between two looks.
 	gatePause = 100 * time.Millisecond
+	// nodePause is the time between two questions to the API server.
+	nodePause = 500 * time.Millisecond
 )
 
 // gated tells whether the change has to prove that kubelet is well.
@@ -41,8 +43,8 @@ func (h *Host) gated(c *Change, o ApplyOptions) bool {
 
 // gate waits until kubelet has been active, without a restart, and with a good /healthz, for a few seconds on end. It
 // gives up at the first death: systemd would start it again and again, and the reason would be the same. Once kubelet is
-// well it gets its few seconds even if wait is over by then.
-func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration, deadline time.Time) error {
+// well it gets its few seconds even if wait is over by then. If the node was joined to a cluster before, it has to be again.
+func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration, deadline time.Time, was *membership) error {
 	var wellSince time.Time
 	last := "it did not become active"
 	for {
@@ -65,14 +67,24 @@ func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration, dead
 				last = health.URL + ": " + health.Error
 			}
 		}
-		now := time.Now()
+		now, pause := time.Now(), gatePause
 		switch {
 		case !ok:
 			wellSince = time.Time{}
 		case wellSince.IsZero():
 			wellSince = now
 		case now.Sub(wellSince) >= steady:
-			return nil
+			missing, unknown := h.lost(ctx, was, g, state.Started)
+			switch {
+			case missing == "":
+				return nil
+			case now.After(deadline) && unknown && ctx.Err() == nil:
+				h.note("kubelet is healthy; whether its node is still joined, nobody can tell now: %s", missing)
+				return nil
+			case now.After(deadline):
+				return h.explain(ctx, &GateError{Reason: missing})
+			}
+			pause = nodePause
 		}
 		if !ok && now.After(deadline) {
 			if h.Units.Booting(ctx) && !state.Up() {
@@ -83,7 +95,7 @@ func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration, dead
 		select {
 		case <-ctx.Done():
 			return errAtGate
-		case <-time.After(gatePause):
+		case <-time.After(pause):
 		}
 	}
 }

@@ -27,6 +27,7 @@ type Status struct {
 	Service    ServiceStatus `json:"service"`
 	Running    RunningStatus `json:"running"`
 	Health     Health        `json:"health"`
+	Node       *NodeStatus   `json:"node,omitempty"` // none for a kubelet without a cluster
 	Drift      []Drift       `json:"drift"`
 	Problems   []Problem     `json:"problems"`
 }
@@ -144,6 +145,9 @@ func (h *Host) Status(ctx context.Context) (*Status, error) {
 		}
 	}
 	h.judge(ctx, s, state, current, seen, problem)
+	var problems []Problem
+	s.Node, problems = h.nodeStatus(ctx, current, s.State == StateWaiting)
+	s.Problems = append(s.Problems, problems...)
 	return s, nil
 }
 

@@ -224,6 +224,7 @@ func (h *host) status(code int) (s struct {
 	}
 	Running  struct{ Version, SHA256 string }
 	Health   struct{ OK bool }
+	Node     *struct{ Name, Ready, KubeletVersion string }
 	Drift    []struct{ Target, Reason string }
 	Problems []struct{ ID string }
 }) {

@@ -25,7 +25,7 @@ var (
 	}
 	aptPackages = []string{
 		"containerd", "runc", "containernetworking-plugins", "socat", "conntrack",
-		"ethtool", "nftables", "cloud-init", "strace",
+		"ethtool", "nftables", "cloud-init", "strace", "etcd-server",
 	}
 )
 
@@ -35,11 +35,11 @@ var unwanted = []string{
 	"apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer",
 	"e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
 	"systemd-pstore.service", "systemd-networkd-wait-online.service",
-	"getty.target", "console-getty.service",
+	"getty.target", "console-getty.service", "etcd.service",
 }
 
 // baseFiles are the ones whose absence shows that a tree is damaged.
-var baseFiles = []string{"usr/lib/systemd/systemd", "usr/bin/containerd", "usr/bin/cloud-init"}
+var baseFiles = []string{"usr/lib/systemd/systemd", "usr/bin/containerd", "usr/bin/cloud-init", "usr/bin/etcd"}
 
 // Supported returns nil when hosts can run on this machine, else why they can't.
 func Supported() error {

@@ -1,0 +1,176 @@
+package node
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// kubeconfig is what is used here of the format that "Organizing Cluster Access Using kubeconfig Files" describes.
+type kubeconfig struct {
+	CurrentContext string `json:"current-context"`
+	Contexts       []struct {
+		Name    string
+		Context struct{ Cluster, User string }
+	}
+	Clusters []struct {
+		Name    string
+		Cluster cluster
+	}
+	Users []struct {
+		Name string
+		User user
+	}
+}
+
+type cluster struct {
+	Server                   string
+	CertificateAuthority     string `json:"certificate-authority"`
+	CertificateAuthorityData []byte `json:"certificate-authority-data"`
+	InsecureSkipTLSVerify    bool   `json:"insecure-skip-tls-verify"`
+	TLSServerName            string `json:"tls-server-name"`
+	ProxyURL                 string `json:"proxy-url"`
+}
+
+type user struct {
+	ClientCertificate     string `json:"client-certificate"`
+	ClientCertificateData []byte `json:"client-certificate-data"`
+	ClientKey             string `json:"client-key"`
+	ClientKeyData         []byte `json:"client-key-data"`
+	Token                 string
+	TokenFile             string
+	Exec                  any
+	AuthProvider          any `json:"auth-provider"`
+}
+
+// Client asks the API server that a kubeconfig names. Errors never hold credentials.
+type Client struct {
+	// Name is the node that the client certificate is for; empty when it does not say.
+	Name string
+
+	server, host, token string
+	http                *http.Client
+}
+
+// ErrPlugin tells that the credentials come from a program, which is kubelet's to run.
+var ErrPlugin = errors.New("its credentials come from a plugin")
+
+// Open reads a kubeconfig and the files that it names. The certificates are those of this moment: kubelet replaces its
+// own now and then.
+func Open(file string) (*Client, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	c, err := open(filepath.Dir(file), data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return c, nil
+}
+
+func open(dir string, data []byte) (*Client, error) {
+	var k kubeconfig
+	if err := yaml.Unmarshal(data, &k); err != nil {
+		return nil, errors.New("not a kubeconfig") // the reason might quote a token
+	}
+	cl, u, err := k.current()
+	if err != nil {
+		return nil, err
+	}
+	server, err := url.Parse(cl.Server)
+	if err != nil || server.Host == "" || server.Scheme != "https" && server.Scheme != "http" {
+		return nil, errors.New("its cluster has no server that could be asked")
+	}
+	if u.Exec != nil || u.AuthProvider != nil {
+		return nil, ErrPlugin
+	}
+	material := func(data []byte, file string) ([]byte, error) {
+		if len(data) > 0 || file == "" {
+			return data, nil
+		}
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(dir, file)
+		}
+		return os.ReadFile(file)
+	}
+	c := &Client{server: strings.TrimSuffix(cl.Server, "/"), host: server.Host, token: u.Token}
+	config := &tls.Config{InsecureSkipVerify: cl.InsecureSkipTLSVerify, ServerName: cl.TLSServerName}
+	authority, err := material(cl.CertificateAuthorityData, cl.CertificateAuthority)
+	if err != nil {
+		return nil, err
+	}
+	if len(authority) > 0 {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(authority) {
+			return nil, errors.New("its certificate authority is not a certificate")
+		}
+	}
+	certificate, err := material(u.ClientCertificateData, u.ClientCertificate)
+	if err != nil {
+		return nil, err
+	}
+	key, err := material(u.ClientKeyData, u.ClientKey)
+	if err != nil {
+		return nil, err
+	}
+	if len(certificate) > 0 {
+		pair, err := tls.X509KeyPair(certificate, key)
+		if err != nil {
+			return nil, fmt.Errorf("its client certificate: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+		c.Name = NameOf(pair.Leaf.Subject.CommonName)
+	}
+	token, err := material(nil, u.TokenFile)
+	if err != nil {
+		return nil, err
+	}
+	if len(token) > 0 {
+		c.token = strings.TrimSpace(string(token))
+	}
+	transport := &http.Transport{TLSClientConfig: config, TLSHandshakeTimeout: 5 * time.Second}
+	if cl.ProxyURL != "" {
+		proxy, err := url.Parse(cl.ProxyURL)
+		if err != nil {
+			return nil, errors.New("its proxy-url is not a URL")
+		}
+		transport.Proxy = http.ProxyURL(proxy)
+	}
+	c.http = &http.Client{
+		Transport: transport,
+		// Credentials are for the server that was named, and for no other.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// current finds the cluster and the user of the current context.
+func (k *kubeconfig) current() (*cluster, *user, error) {
+	for _, c := range k.Contexts {
+		if c.Name != k.CurrentContext {
+			continue
+		}
+		for i, cl := range k.Clusters {
+			if cl.Name != c.Context.Cluster {
+				continue
+			}
+			for j, u := range k.Users {
+				if u.Name == c.Context.User {
+					return &k.Clusters[i].Cluster, &k.Users[j].User, nil
+				}
+			}
+			return &k.Clusters[i].Cluster, &user{}, nil
+		}
+	}
+	return nil, nil, errors.New("its current context names no cluster that is in it")
+}

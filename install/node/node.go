@@ -1,0 +1,137 @@
+// Package node asks the API server of a cluster about the Node object of this host, with the credentials of its kubelet:
+// whether the cluster hears from this kubelet is nothing that the host itself can tell.
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Node is what the API server knows of a node.
+type Node struct {
+	Name string
+	// Ready is the status of the condition of that name: "True", "False", or "Unknown" when the cluster heard nothing from
+	// the node for some time (40 s by default). Message says why it is not "True".
+	Ready, Message string
+	// KubeletVersion is the release that the kubelet told last, such as v1.37.2.
+	KubeletVersion string
+	// Reported is when kubelet wrote its status last, to the second, and Renewed when it renewed its Lease, to the
+	// microsecond; zero when there is none, as before 1.14. Both are by the clock of the node.
+	Reported, Renewed time.Time
+}
+
+// IsReady tells whether pods may be scheduled to the node.
+func (n *Node) IsReady() bool { return n.Ready == "True" }
+
+// HeardSince tells whether the API server heard from a kubelet that was started at that time.
+func (n *Node) HeardSince(started time.Time) bool {
+	return !n.Reported.Before(started.Truncate(time.Second)) && (n.Renewed.IsZero() || !n.Renewed.Before(started))
+}
+
+// StatusError is an answer of the API server other than the one that was asked for.
+type StatusError struct {
+	Code    int // of HTTP
+	Message string
+}
+
+func (e *StatusError) Error() string {
+	if e.Message == "" {
+		return fmt.Sprintf("the API server answers %d %s", e.Code, http.StatusText(e.Code))
+	}
+	return fmt.Sprintf("the API server answers %d: %s", e.Code, e.Message)
+}
+
+// maxAnswer bounds what is read of an answer, in bytes. The images that a node lists take the most.
+const maxAnswer = 4 << 20
+
+// Get asks for a node. Its error is a *StatusError when the API server was reached.
+func (c *Client) Get(ctx context.Context, name string) (*Node, error) {
+	var object struct {
+		Status struct {
+			Conditions []struct {
+				Type, Status, Message string
+				LastHeartbeatTime     time.Time
+			}
+			NodeInfo struct{ KubeletVersion string }
+		}
+	}
+	defer c.http.CloseIdleConnections()
+	if err := c.get(ctx, "/api/v1/nodes/"+url.PathEscape(name), &object); err != nil {
+		return nil, err
+	}
+	n := &Node{Name: name, Ready: "Unknown", KubeletVersion: object.Status.NodeInfo.KubeletVersion}
+	for _, condition := range object.Status.Conditions {
+		if condition.Type == "Ready" {
+			n.Ready, n.Message, n.Reported = condition.Status, condition.Message, condition.LastHeartbeatTime
+		}
+	}
+	var lease struct{ Spec struct{ RenewTime time.Time } }
+	err := c.get(ctx, "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/"+url.PathEscape(name), &lease)
+	var status *StatusError
+	if err != nil && !errors.As(err, &status) {
+		return nil, err
+	}
+	n.Renewed = lease.Spec.RenewTime // zero where there is none, or where it may not be read
+	return n, nil
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", "application/json")
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return c.unreachable(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		var status struct{ Message string }
+		_ = json.Unmarshal(body, &status) // what is not of the API has no message
+		return &StatusError{Code: resp.StatusCode, Message: status.Message}
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%s does not answer as an API server does: %w", c.host, err)
+	}
+	return nil
+}
+
+// unreachable says in one line why there was no answer, and from whom.
+func (c *Client) unreachable(err error) error {
+	var op *net.OpError
+	var u *url.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		err = errors.New("no answer in time")
+	case errors.As(err, &op):
+		err = op
+	case errors.As(err, &u):
+		err = u.Err
+	}
+	return fmt.Errorf("asking the API server %s: %w", c.host, err)
+}
+
+// NameOf is the name of the node that a client certificate is for, as the Node authorizer reads it; empty for others.
+func NameOf(commonName string) string {
+	name, ok := strings.CutPrefix(commonName, "system:node:")
+	if !ok {
+		return ""
+	}
+	return name
+}
