@@ -41,7 +41,7 @@ func (a *app) uninstall(c *cobra.Command, o changeOptions, purge bool) error {
 	}
 	defer done()
 	if current, err := h.Store().Current(); err == nil && current == nil {
-		if _, pending, err := h.Store().Pending(); err == nil && !pending {
+		if _, pending, err := h.Store().Pending(); err == nil && !pending && !h.Unfinished() {
 			return a.nothingInstalled()
 		}
 	}
@@ -53,7 +53,7 @@ func (a *app) uninstall(c *cobra.Command, o changeOptions, purge bool) error {
 	var data *install.Purge
 	if purge {
 		if current, err := h.Store().Current(); err != nil || current == nil {
-			return errors.Join(err, a.nothingInstalled())
+			return errors.Join(err, h.Discard(), a.nothingInstalled())
 		}
 		if data, err = a.purge(ctx, h, o); err != nil {
 			return err
@@ -64,6 +64,12 @@ func (a *app) uninstall(c *cobra.Command, o changeOptions, purge bool) error {
 		return err
 	}
 	if change == nil {
+		if h.Unfinished() && !o.dryRun {
+			if err := h.Discard(); err != nil {
+				return err
+			}
+			a.note("deleted a download that was not finished")
+		}
 		return a.nothingInstalled()
 	}
 	if err := a.change(ctx, h, change, o, install.ApplyOptions{Verb: "uninstall", Wait: time.Minute}, nil); err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -454,67 +453,6 @@ func makeDir(name, target string) error {
 		return err
 	}
 	return syncDir(filepath.Dir(name))
-}
-
-// stage fetches a binary into a hidden file beside its place, proves it, and only then gives it its name. The partial
-// file's name holds the digest, so that a later run resumes it and one for another build does not.
-func (h *Host) stage(ctx context.Context, want File, name string, c *Change, o ApplyOptions) error {
-	a := c.Artifact
-	if len(a.URLs) == 0 {
-		fresh, err := o.Release.Artifact(ctx, a.Version, a.Arch, a.Digest)
-		if err != nil {
-			return err
-		}
-		fresh.Trust, fresh.From = a.Trust, a.From // the digest was proved before; it only has to be fetched again
-		a = fresh
-	}
-	partial := partialName(name, a)
-	fetched, err := o.Release.Fetch(ctx, a, partial)
-	if err != nil {
-		return err
-	}
-	if err := h.prove(ctx, partial, want, a); err != nil {
-		return errors.Join(err, removeFile(partial))
-	}
-	if err := os.Rename(partial, name); err != nil {
-		return err
-	}
-	for i, f := range c.Want.Files {
-		if f.Path == want.Path {
-			c.Want.Files[i].SHA256 = fetched.SHA256
-		}
-	}
-	c.Want.URL = fetched.URL
-	return syncDir(filepath.Dir(name))
-}
-
-func partialName(name string, a release.Artifact) string {
-	return filepath.Join(filepath.Dir(name), partialPrefix+filepath.Base(name)+"-"+a.Digest.Hex[:16])
-}
-
-func (h *Host) prove(ctx context.Context, partial string, want File, a release.Artifact) error {
-	if err := os.Chmod(partial, want.Mode); err != nil {
-		return err
-	}
-	return release.Check(ctx, partial, a.Arch, a.Version)
-}
-
-// partialPrefix starts the names of unfinished downloads. They lie beside the finished ones, so that the last step is a
-// rename: no second copy, the SELinux label of the place, and no trouble with a /var that is mounted noexec.
-const partialPrefix = ".part-"
-
-// dropPartials deletes unfinished downloads that nobody will go on with, once a change has come to its end.
-func (h *Host) dropPartials(c *Change) {
-	for _, g := range []*Generation{c.Want, c.Have} {
-		dir, err := h.Tree.LocateDir(path.Dir(g.binary().Path))
-		if err != nil || g.binary().Path == "" {
-			continue
-		}
-		stale, _ := filepath.Glob(filepath.Join(dir, partialPrefix+"kubelet-v*"))
-		for _, name := range stale {
-			_ = os.Remove(name) // it does no harm
-		}
-	}
 }
 
 // rememberPrograms notes the digests of what was just proved, so that the next run need not read it again: kubelet, this

@@ -650,3 +650,52 @@ func TestStatusOfADamagedRecord(t *testing.T) {
 		}
 	}
 }
+
+// A run that is killed between the download and the record of the change leaves a binary that nobody knows: the next run
+// goes on with it, without a request, and an uninstall deletes it.
+func TestBinaryOfAKilledRun(t *testing.T) {
+	t.Parallel()
+	for _, next := range []string{"install", "uninstall", "somebody else's"} {
+		t.Run(next, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "v1.37.2")
+			c := b.prepare(b.spec("v1.37.2", nil))
+			stage := slices.IndexFunc(c.Plan.Steps, func(s Step) bool { return s.Action == Stage })
+			if err := os.MkdirAll(filepath.Join(b.Tree.Root, StateDir), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.act(t.Context(), c.Plan.Steps[stage], c, ApplyOptions{Release: b.release}); err != nil {
+				t.Fatal(err)
+			}
+			binary := filepath.Join(b.Tree.Root, c.Want.binary().Path)
+			if next == "somebody else's" {
+				if err := os.WriteFile(binary, []byte("mine"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := b.Recover(t.Context(), false); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(binary); (err == nil) != (next == "somebody else's") {
+				t.Fatalf("the binary: %v", err)
+			}
+			switch next {
+			case "install":
+				b.release = &release.Client{Sources: []string{"file://" + t.TempDir()}} // there is nothing in it
+				spec := b.spec("v1.37.2", nil)
+				spec.SHA512 = c.Want.Digest.Hex
+				b.install(spec)
+				if b.Unfinished() {
+					t.Error("a download is unfinished after the install")
+				}
+			case "uninstall":
+				if err := b.Discard(); err != nil {
+					t.Fatal(err)
+				}
+				if left, err := os.ReadDir(filepath.Dir(binary)); err != nil || len(left) > 0 || b.Unfinished() {
+					t.Errorf("left: %v %v", left, err)
+				}
+			}
+		})
+	}
+}

@@ -14,7 +14,7 @@
 //	seen == installed  ours to change
 //	otherwise          somebody edited it: a conflict, which only force overwrites, after a backup
 //
-// [Host.Converge] carries a plan out, waits until kubelet is healthy, and only then commits the generation.
+// [Host.Apply] carries a plan out, waits until kubelet is healthy, and only then commits the generation.
 //
 // # Why every verb is the same verb
 //

@@ -58,6 +58,9 @@ func (h *Host) addRecovery(g *Generation) error {
 // With queue, kubelet's start is asked for and not waited for: at boot it waits for us.
 func (h *Host) Recover(ctx context.Context, queue bool) (string, error) {
 	n, pending, err := h.Store().Pending()
+	if err == nil && !pending {
+		err = h.unstage()
+	}
 	if err != nil || !pending {
 		return "", err
 	}

@@ -29,6 +29,7 @@ import (
 //	    wanted.json               what was about to be installed; only until the commit
 //	    reverted.json             what was tried, when that is all that is left of it
 //	    files/SHA256              the bytes of every text of both
+//	  download                    the binary that is being fetched, until a generation has it
 //	  verified.json               see fingerprints
 //	  recovered                   what kubeletctl-recover.service did, until a run has told it
 //
@@ -346,6 +347,9 @@ func (s Store) Commit(g *Generation) error {
 
 // Settle ends a change that was committed.
 func (s Store) Settle(n int) error {
+	if err := s.endDownload(); err != nil {
+		return err
+	}
 	if err := s.clearPending(); err != nil {
 		return err
 	}
@@ -462,7 +466,7 @@ func (s Store) Reverted() ([]*Generation, error) { return s.all("reverted.json")
 // Erase removes the whole record, after an uninstall, in an order that makes sense wherever it is cut off: what is left
 // last is the symlink to generation 0, with which the next run goes on. The rest goes when the lock is released.
 func (s Store) Erase() error {
-	if err := s.clearPending(); err != nil {
+	if err := errors.Join(s.clearPending(), s.endDownload()); err != nil {
 		return err
 	}
 	numbers, err := s.numbers()

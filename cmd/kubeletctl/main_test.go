@@ -16,7 +16,7 @@ const module = "github.com/kubeletctl/kubeletctl/"
 // floors is the house, from the ground up. A package imports only what is on lower floors.
 var floors = [][]string{
 	{"release", "config", "systemd"},
-	{"install/rehearsal", "install/purge"},
+	{"install/rehearsal", "install/purge", "install/node"},
 	{"install"},
 	{"cmd"},
 	{"cmd/kubeletctl"},
