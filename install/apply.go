@@ -339,6 +339,9 @@ func (h *Host) undo(ctx context.Context, from, before, current *Generation, queu
 	if err := h.Store().Abandon(from, current); err != nil {
 		return err
 	}
+	if err := h.forgetDownload(); err != nil {
+		return err
+	}
 	h.disarm(ctx)
 	return nil
 }

@@ -38,9 +38,6 @@ func (h *Host) stage(ctx context.Context, want File, name string, c *Change, o A
 		}
 	}
 	if err != nil {
-		if _, gone := os.Lstat(partial); gone != nil {
-			err = errors.Join(err, h.Store().endDownload())
-		}
 		return err
 	}
 	if err := os.Rename(partial, name); err != nil {
@@ -136,6 +133,22 @@ func (s Store) unfinished() (*download, error) {
 func (h *Host) Unfinished() bool {
 	d, err := h.Store().unfinished()
 	return err == nil && d != nil
+}
+
+// forgetDownload forgets a download of which nothing is left to go on with.
+func (h *Host) forgetDownload() error {
+	d, err := h.Store().unfinished()
+	if err != nil || d == nil {
+		return err
+	}
+	partial, err := h.Tree.Locate(d.Partial)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(partial); errors.Is(err, fs.ErrNotExist) {
+		return h.Store().endDownload()
+	}
+	return nil
 }
 
 // unstage makes a binary that has its name already, and that no generation came to know, a download to go on with.
