@@ -40,10 +40,8 @@ func (a *app) uninstall(c *cobra.Command, o changeOptions, purge bool) error {
 		return err
 	}
 	defer done()
-	if current, err := h.Store().Current(); err == nil && current == nil {
-		if _, pending, err := h.Store().Pending(); err == nil && !pending && !h.Unfinished() {
-			return a.nothingInstalled()
-		}
+	if h.Store().Empty() {
+		return a.nothingInstalled()
 	}
 	unlock, err := a.lock(ctx, h, o.dryRun)
 	if err != nil {

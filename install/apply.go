@@ -129,13 +129,29 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 // switchTo does all steps before the commit and waits at the health gate. switched tells whether anything that counts
 // was changed.
 func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o ApplyOptions) (switched bool, err error) {
+	armed := false
+	arm := func() error {
+		if armed {
+			return nil
+		}
+		if err := h.Units.Arm(ctx, recoverEvery); err != nil {
+			return fmt.Errorf("arming the recovery: %w", err)
+		}
+		armed = true
+		return nil
+	}
 	record := func() error {
+		if c.Seen.Units[systemd.RecoverService].LoadState == "loaded" { // else it is laid first of all
+			if err := arm(); err != nil {
+				return err
+			}
+		}
 		if err := h.Store().Begin(c.Want, before); err != nil {
 			return fmt.Errorf("recording the change: %w", err)
 		}
 		return nil
 	}
-	deadline, consulted, armed := time.Now().Add(o.Wait), false, false
+	deadline, consulted := time.Now().Add(o.Wait), false
 	var was *membership
 	for _, s := range c.Plan.Steps {
 		if s.Cleanup {
@@ -163,11 +179,10 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 			}
 			switched = true
 		}
-		if switched && !armed && !isRecovery(s.Target) {
-			if err := h.Units.Arm(ctx, recoverEvery); err != nil {
-				return switched, fmt.Errorf("arming the recovery: %w", err)
+		if switched && !isRecovery(s.Target) {
+			if err := arm(); err != nil {
+				return switched, err
 			}
-			armed = true
 		}
 		if err := h.do(ctx, s, c, o); err != nil {
 			return switched, err

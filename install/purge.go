@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kubeletctl/kubeletctl/install/purge"
@@ -48,7 +49,7 @@ func shortList(list []string) string {
 
 // PreparePurge looks for what a purge deletes. It changes nothing. Close the result.
 func (h *Host) PreparePurge(ctx context.Context) (*Purge, error) {
-	current, err := h.Store().Current()
+	current, err := h.lastInstalled()
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +67,9 @@ func (h *Host) PreparePurge(ctx context.Context) (*Purge, error) {
 		}
 		return p, nil
 	}
+	if current.Snapshot { // nothing is left that would say which runtime it was, nor of its pods
+		return p, nil
+	}
 	endpoint, err := current.endpoint()
 	if err != nil || endpoint == "" {
 		return p, err
@@ -77,6 +81,24 @@ func (h *Host) PreparePurge(ctx context.Context) (*Purge, error) {
 		h.note("%v; its pods stay", err)
 	}
 	return p, nil
+}
+
+// lastInstalled is the newest generation that had a kubelet, also when an uninstall has begun to take it away.
+func (h *Host) lastInstalled() (*Generation, error) {
+	current, err := h.Store().Current()
+	if err != nil || current == nil || !current.Snapshot {
+		return current, err
+	}
+	all, err := h.Store().List()
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range slices.Backward(all) {
+		if !g.Snapshot {
+			return g, nil
+		}
+	}
+	return current, nil
 }
 
 // Close ends the connection to the container runtime.
@@ -127,7 +149,12 @@ func (h *Host) Purge(ctx context.Context, p *Purge) error {
 	if err := dir.Unmount(ctx); err != nil {
 		return err
 	}
-	if h.Live {
+	if h.Live && !purge.PodsRun() { // those of a runtime that does not answer go on
+		if state, err := h.Units.State(ctx, purge.PodSlice); err == nil && state.Up() {
+			if err := h.Units.Stop(ctx, purge.PodSlice); err != nil { // systemd would make the groups again
+				h.note("stopping %s: %v", purge.PodSlice, err)
+			}
+		}
 		purge.RemoveCgroups()
 	}
 	if err := dir.Empty(ctx); err != nil {

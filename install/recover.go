@@ -83,7 +83,7 @@ func temporary(name string) ([]string, error) {
 // dropTemporary deletes what a run that was killed had not renamed yet.
 func (h *Host) dropTemporary(n int) error {
 	record := fmt.Sprintf("%s/generations/%d/", StateDir, n)
-	names := []string{pendingFile, recoveredFile, StateDir + "/current", record + "generation.json", record + "reverted.json", record + "before.json", record + "wanted.json"}
+	names := []string{record + "generation.json", record + "reverted.json", record + "before.json", record + "wanted.json"}
 	for _, read := range []func(int) (*Generation, error){h.Store().Before, h.Store().Wanted} {
 		if g, err := read(n); err == nil {
 			for _, f := range g.Files {

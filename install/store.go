@@ -116,7 +116,18 @@ func (s Store) Lock() (release func(), err error) {
 	return nil, &LockedError{}
 }
 
+// dropTemporary deletes what runs that were killed had not renamed yet, of the record's own files.
+func (s Store) dropTemporary(dir string) {
+	for _, file := range []string{"pending", "current", "recovered", "download", "verified.json"} {
+		left, _ := temporary(filepath.Join(dir, file))
+		for _, name := range left {
+			_ = os.RemoveAll(name)
+		}
+	}
+}
+
 func (s Store) unlock(lock *flock.Flock, dir, name string) {
+	s.dropTemporary(dir)
 	if current, err := s.Current(); current == nil && err == nil {
 		if _, err := os.Lstat(filepath.Join(dir, "pending")); errors.Is(err, fs.ErrNotExist) {
 			_ = os.RemoveAll(filepath.Join(dir, "generations"))
@@ -181,6 +192,16 @@ func (s Store) Current() (*Generation, error) {
 		return nil, damaged("%s points to %s, which is not a generation", link, target)
 	}
 	return s.Load(n)
+}
+
+// Empty tells that there is no record at all, also not what a run that was killed left of it.
+func (s Store) Empty() bool {
+	dir, err := s.locate()
+	if err != nil {
+		return false
+	}
+	_, err = os.Lstat(dir)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // Installed returns the committed generation, or ErrNotInstalled.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,17 +75,32 @@ func (r *Runtime) Remove(ctx context.Context, id string) error {
 	return nil
 }
 
-// RemoveCgroups removes the groups that a kubelet made for its pods, as far as they are empty: the kernel keeps one with a
-// process in it.
-func RemoveCgroups() {
-	var groups []string
+// PodSlice is systemd's name of the group that all pods are in, when kubelet's cgroupDriver is systemd.
+const PodSlice = "kubepods.slice"
+
+// cgroups lists the groups that a kubelet made for its pods, outermost first.
+func cgroups() (groups []string) {
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && strings.Contains(name, "/kubepods") {
 			groups = append(groups, name)
 		}
 		return nil
 	})
-	for _, name := range slices.Backward(groups) {
+	return groups
+}
+
+// PodsRun tells whether a process is in one of the groups of pods.
+func PodsRun() bool {
+	return slices.ContainsFunc(cgroups(), func(name string) bool {
+		processes, _ := os.ReadFile(filepath.Join(name, "cgroup.procs"))
+		return len(processes) > 0
+	})
+}
+
+// RemoveCgroups removes the groups that a kubelet made for its pods, as far as they are empty: the kernel keeps one with a
+// process in it.
+func RemoveCgroups() {
+	for _, name := range slices.Backward(cgroups()) {
 		_ = unix.Rmdir(name)
 	}
 }

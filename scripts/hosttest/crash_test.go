@@ -172,13 +172,14 @@ func (c crashing) sweep(t *testing.T, h *host, install func(string) []string) {
 		got, problem := h.recovered(old, new)
 		if problem != "" && c.name == "uninstall" && h.try("test", "-e", "/etc/systemd/system/kubelet.service").ExitCode != 0 {
 			// All is gone but what recovers, which has nothing to do any more: the next run takes it away.
-			h.must("kubeletctl", "uninstall")
+			h.nextUninstall()
 			how["the next run"]++
 			got, problem = h.recovered(old, new)
 		}
-		if problem != "" && c.before == "" && h.try("test", "-e", "/etc/systemd/system/kubeletctl-recover.service").ExitCode != 0 {
-			// Nothing but the record was begun: the next run of kubeletctl clears it away.
-			h.try("kubeletctl", "uninstall")
+		if problem != "" && c.before == "" && h.try("test", "-e", "/var/lib/kubelet/kubelet-config.yaml").ExitCode != 0 {
+			// Nothing of kubelet's was begun, and what recovers was not in place: the next run of kubeletctl clears it away.
+			h.nextUninstall()
+			how["the next run"]++
 			got, problem = h.recovered(old, new)
 		}
 		if problem != "" {
@@ -208,6 +209,13 @@ func (c crashing) sweep(t *testing.T, h *host, install func(string) []string) {
 		sh(c.reset)
 	}
 	t.Logf("verdict: %s: %d calls, %d tried (%d more were not reached), %d recovered (%d old, %d new); by %v", c.name, len(all), tried, unreached, recovered, olds, recovered-olds, how)
+}
+
+// nextUninstall uninstalls, once the recovery, which may be under way at the moment, has let go of the lock.
+func (h *host) nextUninstall() {
+	h.t.Helper()
+	h.eventually("kubelet is uninstalled", func() bool { return h.try("kubeletctl", "uninstall").ExitCode != 75 })
+	h.must("kubeletctl", "uninstall")
 }
 
 func (h *host) reboot() {

@@ -105,6 +105,33 @@ func TestPodsWorkInTheSandbox(t *testing.T) {
 	}
 }
 
+// A purge takes a real kubelet's pods with it: their containers, volumes, mounts and control groups.
+func TestPurgeRemovesPods(t *testing.T) {
+	t.Parallel()
+	dir := realDir(t)
+	h := start(t, dir)
+	h.preparePods()
+	h.must("kubeletctl", slices.Concat(h.install("v1.37.2"), given(t, dir, "v1.37.2"), serving)...)
+	p := h.runPod()
+	p.run("main", "write", "/part/kept", "hello")
+	stranger := h.must("sh", "-c", "ctr -n k8s.io run -d --null-io "+podsImage+" stranger /podcheck pause; ctr -n k8s.io containers ls -q | wc -l")
+	if strings.TrimSpace(stranger) != "4" {
+		t.Fatalf("%s containers run", stranger)
+	}
+	r := h.exits(0, "kubeletctl", "uninstall", "--purge", "--yes")
+	contains(t, r.Stderr, "1 pods? (is|are) removed from the container runtime")
+	left := h.must("sh", "-c", "ctr -n k8s.io containers ls -q; ls -A /var/lib/kubelet; grep /var/lib/kubelet/ /proc/self/mountinfo; find /sys/fs/cgroup -type d -path '*kubepods*'; systemctl list-units --all --plain --no-legend 'kubepods*'; pgrep -fl 'podcheck (serve|mount)'; true")
+	if strings.TrimSpace(left) != "stranger" {
+		t.Errorf("left:\n%s", left)
+	}
+	// What the pod wrote outside of kubelet's directory is the administrator's.
+	if got := h.must("cat", "/srv/host/part/kept"); got != "hello" {
+		t.Errorf("a file of a hostPath volume is %q", got)
+	}
+	h.exits(4, "kubeletctl", "status")
+	h.must("sh", "-c", "ctr -n k8s.io tasks kill -s KILL stranger; umount -R /srv/shared/mounted 2>/dev/null; true")
+}
+
 // serving makes kubelet's own server answer on loopback, to anyone; only for a machine like this one.
 var serving = []string{
 	"--set", "enableServer=true", "--set", "address=127.0.0.1",

@@ -1,6 +1,7 @@
 package hosttest
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -126,4 +127,43 @@ func TestPurgeSweep(t *testing.T) {
 		})
 	}
 	t.Logf("verdict: %d topologies, %d canaries lost", tried, lost)
+}
+
+// A purge that is killed can be run again, wherever it was: it goes on, and is as careful as before.
+func TestPurgeIsKilled(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.trace()
+	h.must("sh", "-ec", "mkdir -p /canary; echo alive >/canary/file; umount -R /var/lib/kubelet 2>/dev/null || true")
+	purge := []string{"kubeletctl", "uninstall", "--purge", "--yes"}
+	prepare := func() {
+		h.must("kubeletctl", h.install("v1.37.2", "--wait", "0", "--skip-rehearsal")...)
+		h.must("sh", "-ec", `cd /var/lib/kubelet; mkdir -p pods/u/volumes/c pki other/deep aaa zzz; mount --bind /canary pods/u/volumes/c
+			for d in pods/u pki other/deep aaa zzz; do touch $d/file; done`)
+	}
+	prepare()
+	all := h.points(purge)
+	tried := 0
+	for _, p := range chosen(all, 12) {
+		prepare()
+		r := h.try("tracer", append([]string{"kill", strconv.Itoa(p.n)}, purge...)...)
+		if r.ExitCode == 99 {
+			continue
+		}
+		tried++
+		if r := h.try(purge[0], purge[1:]...); r.ExitCode != 0 {
+			t.Errorf("killed at call %d (%s), then exit code %d:\n%s", p.n, p.what, r.ExitCode, r.Stderr)
+		}
+		if h.try("sh", "-c", "test -z \"$(ls -A /var/lib/kubelet 2>/dev/null)\" && test ! -e /var/lib/kubeletctl && test ! -e /etc/systemd/system/kubelet.service").ExitCode != 0 {
+			t.Errorf("killed at call %d (%s), not purged:\n%s", p.n, p.what, h.try("sh", "-c", "find /var/lib/kubelet /var/lib/kubeletctl; ls /etc/systemd/system").Stdout)
+			h.try("sh", "-c", "umount -R /var/lib/kubelet/pods/u/volumes/c; rm -rf /var/lib/kubeletctl /etc/systemd/system/kubelet*; systemctl daemon-reload")
+		}
+		if got := h.must("cat", "/canary/file"); got != "alive\n" {
+			t.Fatalf("killed at call %d (%s): the canary is %q", p.n, p.what, got)
+		}
+	}
+	if tried < 5 {
+		t.Errorf("only %d of %d calls were tried", tried, len(all))
+	}
+	t.Logf("verdict: %d calls, %d tried", len(all), tried)
 }
