@@ -329,7 +329,7 @@ func TestEveryFailedRequestLeadsBack(t *testing.T) {
 				return
 			}
 			var back *RolledBackError
-			if !errors.As(err, &back) {
+			if !errors.As(err, &back) && b.fake.calls[i-1] != "arm" { // which comes before anything is changed
 				t.Errorf("%s, request %d: %v is not a rollback", name, i, err)
 			}
 			b.same(before, fmt.Sprintf("%s, request %d", name, i))
