@@ -144,7 +144,7 @@ func (c *Client) exists(ctx context.Context, rawURL string) bool {
 		_, err := os.Stat(path)
 		return err == nil
 	}
-	resp, err := c.open(ctx, http.MethodHead, rawURL, 0)
+	resp, err := c.open(ctx, question{method: http.MethodHead, url: rawURL})
 	if err != nil {
 		return false
 	}

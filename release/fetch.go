@@ -128,7 +128,7 @@ func (c *Client) fetchFrom(ctx context.Context, from string, p *partial) error {
 		source = (&url.URL{Scheme: u.Scheme, Host: u.Host}).JoinPath(u.Path)
 	}
 	client := &getter.Client{
-		Getters:         []getter.Getter{&httpGetter{c, from, p}, &getter.FileGetter{}},
+		Getters:         []getter.Getter{&httpGetter{client: c, url: from, into: p}, &getter.FileGetter{}},
 		Decompressors:   map[string]getter.Decompressor{}, // nil would mean all of them
 		DisableSymlinks: true,
 	}

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ type httpGetter struct {
 	client *Client
 	url    string
 	into   *partial
+	alone  bool // several connections are of no use here
 }
 
 // Detect accepts what the source check has accepted.
@@ -64,7 +66,7 @@ func (g *httpGetter) GetFile(ctx context.Context, _ *getter.Request) error {
 
 // try makes one request, from where the partial file ends.
 func (g *httpGetter) try(ctx context.Context) error {
-	resp, err := g.client.open(ctx, http.MethodGet, g.url, g.into.size)
+	resp, err := g.client.open(ctx, question{method: http.MethodGet, url: g.url, from: g.into.size})
 	if err != nil {
 		return err
 	}
@@ -97,7 +99,33 @@ func (g *httpGetter) try(ctx context.Context) error {
 			return err
 		}
 	}
-	return g.copy(resp.Body, resumed, total)
+	began, before := time.Now(), g.into.size
+	r := g.pieces(resp, total)
+	if err = g.copy(resp.Body, resumed, total, r); err != errSlow {
+		return err
+	}
+	speed := float64(g.into.size-before) / time.Since(began).Seconds()
+	first := make([]byte, min(pieceSize, total-g.into.size))
+	if g.piece(ctx, r, g.into.size, first) != nil { // no ranges after all: the stream is still there
+		g.alone = true
+		return g.copy(resp.Body, resumed, total, nil)
+	}
+	resp.Body.Close()
+	if _, err := g.into.Write(first); err != nil {
+		return err
+	}
+	switch err = g.parallel(ctx, r, resumed, speed); {
+	case errors.Is(err, errNoGain):
+		g.alone = true
+		return g.try(ctx)
+	case errors.Is(err, errChanged):
+		g.alone = true
+		if err := g.into.truncate(); err != nil {
+			return err
+		}
+		return &networkError{errChanged}
+	}
+	return err
 }
 
 // startOver is for a server that has nothing to go on with. It can happen
@@ -110,9 +138,13 @@ func (g *httpGetter) startOver(ctx context.Context, resp *http.Response) error {
 	return g.try(ctx)
 }
 
-func (g *httpGetter) copy(body io.Reader, resumed, total int64) error {
+// copy appends a body to the partial file. It ends with errSlow when r is worth a try.
+func (g *httpGetter) copy(body io.Reader, resumed, total int64, r *ranged) error {
 	buffer := make([]byte, 64<<10)
 	name := Redact(g.url)
+	began, before := time.Now(), g.into.size
+	pace := began
+	paced := g.into.size
 	for {
 		n, readErr := body.Read(buffer)
 		if g.into.size+int64(n) > g.client.maxSize() {
@@ -131,9 +163,20 @@ func (g *httpGetter) copy(body io.Reader, resumed, total int64) error {
 			return nil
 		case readErr != nil:
 			return readErr
+		case r.slow(g.into.size-before, g.into.size, began):
+			return errSlow
+		}
+		if wait := g.client.stall(); time.Since(pace) >= wait {
+			if got := g.into.size - paced; got < int64(wait.Seconds()*slowest) {
+				return &networkError{fmt.Errorf("only %d bytes in %s", got, wait)}
+			}
+			pace, paced = time.Now(), g.into.size
 		}
 	}
 }
+
+// slowest is how many bytes per second a body must bring, over the time of a stall; with less a download never ends.
+const slowest = 1 << 10
 
 func (g *httpGetter) tooLarge(size int64) error {
 	return &VerifyError{Name: Redact(g.url), Problem: fmt.Sprintf("it has %d bytes or more, too many for a kubelet", size)}
@@ -175,10 +218,22 @@ var (
 	errStalled = errors.New("stalled") // why a request was cancelled, never seen outside
 )
 
-// transport is one connection pool for the process. It has no limit on the
-// whole of a request: 90 MB take their time. The stall timer of a Client has.
-var transport = sync.OnceValue(func() *http.Transport {
-	return &http.Transport{
+// pools are the connection pools of the process, by what they trust and whether
+// each request has a connection of its own.
+var pools sync.Map
+
+type pool struct {
+	roots *x509.CertPool
+	apart bool
+}
+
+// transport has no limit on the whole of a request: 90 MB take their time. The
+// stall timer of a Client has.
+func transport(roots *x509.CertPool, apart bool) *http.Transport {
+	if t, known := pools.Load(pool{roots, apart}); known {
+		return t.(*http.Transport)
+	}
+	t := &http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) {
 			proxy, err := http.ProxyFromEnvironment(r)
 			if err != nil { // it quotes the value, and with it a password
@@ -190,27 +245,55 @@ var transport = sync.OnceValue(func() *http.Transport {
 		TLSHandshakeTimeout:   15 * time.Second,
 		ResponseHeaderTimeout: 60 * time.Second,
 		IdleConnTimeout:       30 * time.Second,
-		ForceAttemptHTTP2:     true,
+		ForceAttemptHTTP2:     !apart,
+		MaxIdleConnsPerHost:   16,
+		TLSClientConfig:       &tls.Config{RootCAs: roots},
 		DisableCompression:    true, // the digest is of the bytes that are served
 	}
-})
+	if apart {
+		t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	}
+	kept, _ := pools.LoadOrStore(pool{roots, apart}, t)
+	return kept.(*http.Transport)
+}
 
-// open sends a request, for the bytes from offset on. The body of the answer
-// fails when no byte has come for StallTimeout.
-func (c *Client) open(ctx context.Context, method, rawURL string, offset int64) (*http.Response, error) {
+func (c *Client) stall() time.Duration { return orDefault(c.StallTimeout, 30*time.Second) }
+
+// question is a request.
+type question struct {
+	method, url string
+	from, to    int64  // bytes; 0: from the beginning, to the end
+	validator   string // answer with a part only if the file is still this one
+	apart       bool   // a connection of its own, which HTTP/2 would not take
+}
+
+// open sends a request. The body of the answer fails when no byte has come for
+// StallTimeout.
+func (c *Client) open(ctx context.Context, q question) (*http.Response, error) {
+	if c.Delay != nil {
+		if err := c.Delay(ctx); err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	body := &stallReader{ctx: ctx, cancel: cancel, wait: orDefault(c.StallTimeout, 30*time.Second)}
-	req, err := http.NewRequestWithContext(ctx, method, rawURL, nil)
+	body := &stallReader{ctx: ctx, cancel: cancel, wait: c.stall()}
+	req, err := http.NewRequestWithContext(ctx, q.method, q.url, nil)
 	if err != nil {
 		cancel(nil)
 		return nil, errors.New("it is not a URL")
 	}
 	req.Header.Set("User-Agent", "kubeletctl")
 	req.Header.Set("Accept-Encoding", "identity")
-	if offset > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+	switch {
+	case q.to > 0:
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", q.from, q.to-1))
+	case q.from > 0:
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", q.from))
 	}
-	client := &http.Client{Transport: transport(), CheckRedirect: func(next *http.Request, via []*http.Request) error {
+	if q.validator != "" {
+		req.Header.Set("If-Range", q.validator)
+	}
+	client := &http.Client{Transport: transport(c.RootCAs, q.apart), CheckRedirect: func(next *http.Request, via []*http.Request) error {
 		if len(via) > 10 {
 			return errRedirects
 		}

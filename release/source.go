@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,13 @@ type Client struct {
 	Retries      int           // tries at one source; 4
 	Backoff      time.Duration // first pause between tries, doubled up to 10 s; 500 ms
 	MaxSize      int64         // a larger file is refused; 1 GiB
+
+	// Connections is how many fetch one file at once, when one alone is slow and the server has ranges; 4.
+	Connections int
+	// RootCAs verify servers; nil: the system's.
+	RootCAs *x509.CertPool
+	// Delay is called before each request; may be nil.
+	Delay func(context.Context) error
 
 	// FreeSpace tells how many bytes the file system that holds path has left.
 	// nil: statfs.
@@ -314,7 +322,7 @@ func (c *Client) read(ctx context.Context, rawURL string) (body []byte, from str
 		return body, rawURL, pathless(err)
 	}
 	err = c.retry(ctx, rawURL, func() (bool, error) {
-		resp, err := c.open(ctx, http.MethodGet, rawURL, 0)
+		resp, err := c.open(ctx, question{method: http.MethodGet, url: rawURL})
 		if err != nil {
 			return false, err
 		}

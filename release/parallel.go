@@ -1,0 +1,173 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// DefaultConnections is how many connections fetch one file at most, unless a Client says otherwise.
+	DefaultConnections = 4
+	// pieceSize is what one request of several at once asks for, in bytes. It is held in memory until all before it is
+	// on disk: so the partial file always is the beginning of the file, and is hashed while it is written.
+	pieceSize = 1 << 20
+	// A single stream is given some time to show how fast it is. It goes on alone if the rest is not worth more.
+	observe = 300 * time.Millisecond
+	worth   = 700 * time.Millisecond
+	// After this time several connections have to be faster by a fifth than one was.
+	trial = 2 * time.Second
+)
+
+var (
+	errSlow   = errors.New("one stream is slow")
+	errNoGain = errors.New("several connections are no faster than one")
+	// errChanged tells that two answers were about different files.
+	errChanged = errors.New("the file changed on the server while it was fetched")
+)
+
+// ranged is what an answer tells about a file that can be fetched in pieces.
+type ranged struct {
+	url       string // after redirects
+	validator string // a strong ETag, else Last-Modified
+	total     int64
+}
+
+// pieces tells whether the file of an answer can be fetched in pieces; nil when it can not.
+func (g *httpGetter) pieces(resp *http.Response, total int64) *ranged {
+	validator := resp.Header.Get("ETag")
+	if validator == "" || strings.HasPrefix(validator, "W/") {
+		validator = resp.Header.Get("Last-Modified")
+	}
+	partly := resp.StatusCode == http.StatusPartialContent || resp.Header.Get("Accept-Ranges") == "bytes"
+	if g.alone || g.client.connections() < 2 || total < 0 || validator == "" || !partly {
+		return nil
+	}
+	return &ranged{url: resp.Request.URL.String(), validator: validator, total: total}
+}
+
+// slow tells whether the rest of a file would take one stream so long that several are worth a try.
+func (r *ranged) slow(done, size int64, since time.Time) bool {
+	took := time.Since(since)
+	if r == nil || took < observe {
+		return false
+	}
+	rest := float64(r.total-size) / (float64(done) / took.Seconds())
+	return r.total-size >= 4*pieceSize && rest > worth.Seconds()
+}
+
+// parallel fetches the rest of a file over several connections. single is the speed of one, in bytes per second. What is
+// complete when it fails is in the partial file.
+func (g *httpGetter) parallel(ctx context.Context, r *ranged, resumed int64, single float64) error {
+	n := g.client.connections()
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+
+	type piece struct {
+		data []byte
+		err  error
+	}
+	free := make(chan []byte, n+2) // those that wait for their turn to be written among them
+	for range cap(free) {
+		free <- nil
+	}
+	slots := make(chan struct{}, n)
+	order := make(chan chan piece, cap(free))
+	running.Go(func() {
+		defer close(order)
+		for from := g.into.size; from < r.total; from += pieceSize {
+			var buffer []byte
+			select {
+			case buffer = <-free:
+			case <-ctx.Done():
+				return
+			}
+			if buffer == nil {
+				buffer = make([]byte, pieceSize)
+			}
+			slots <- struct{}{}
+			result := make(chan piece, 1)
+			order <- result
+			running.Go(func() {
+				defer func() { <-slots }()
+				data := buffer[:min(pieceSize, r.total-from)]
+				result <- piece{data, g.piece(ctx, r, from, data)}
+			})
+		}
+	})
+
+	began, start := time.Now(), g.into.size
+	judged := false
+	for result := range order {
+		p := <-result
+		if p.err != nil {
+			return p.err
+		}
+		if _, err := g.into.Write(p.data); err != nil {
+			return err
+		}
+		if progress := g.client.Progress; progress != nil {
+			progress(Progress{Done: g.into.size, Total: r.total, URL: Redact(g.url), Resumed: resumed})
+		}
+		free <- p.data[:pieceSize:pieceSize]
+		if took := time.Since(began); !judged && took > trial {
+			judged = true
+			if float64(g.into.size-start)/took.Seconds() < 1.2*single && g.into.size < r.total {
+				return errNoGain
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// pieceTries is how often a piece is asked for, each time for what is missing of it.
+const pieceTries = 3
+
+func (g *httpGetter) piece(ctx context.Context, r *ranged, from int64, into []byte) error {
+	got := 0
+	for try := 1; ; try++ {
+		n, err := g.pieceOnce(ctx, r, from+int64(got), into[got:])
+		got += n
+		network := (*networkError)(nil)
+		if err == nil || try == pieceTries && n == 0 || ctx.Err() != nil || !errors.As(err, &network) {
+			return err
+		}
+		if n > 0 {
+			try = 0
+		}
+	}
+}
+
+func (g *httpGetter) pieceOnce(ctx context.Context, r *ranged, from int64, into []byte) (int, error) {
+	resp, err := g.client.open(ctx, question{method: http.MethodGet, url: r.url, from: from, to: from + int64(len(into)), validator: r.validator, apart: true})
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusPartialContent:
+	case http.StatusOK, http.StatusRequestedRangeNotSatisfiable: // it is another file now, says If-Range
+		return 0, errChanged
+	default:
+		return 0, answer(resp)
+	}
+	total, fits := continues(resp.Header.Get("Content-Range"), from)
+	tag := resp.Header.Get("ETag")
+	if !fits || total != r.total || strings.HasPrefix(r.validator, `"`) && tag != "" && tag != r.validator {
+		return 0, errChanged
+	}
+	n, err := io.ReadFull(resp.Body, into)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = &networkError{fmt.Errorf("the body ended %d bytes too early", len(into)-n)}
+	}
+	return n, err
+}
+
+func (c *Client) connections() int { return orDefault(c.Connections, DefaultConnections) }
