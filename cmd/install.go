@@ -23,6 +23,7 @@ type installOptions struct {
 	kubeletFlags, sets   []string
 	nodeFlags            map[string]*string
 	change               changeOptions
+	fetch                fetchOptions
 	adopt                bool
 	recorded             bool // begin with the recorded spec, whatever a spec file says
 }
@@ -84,7 +85,9 @@ func newInstallOptions() *installOptions { return &installOptions{nodeFlags: map
 func (o *installOptions) registerSpec(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.spec.Version, "version", "", "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); default stable")
-	f.StringArrayVar(&o.spec.Sources, "source", nil, "`URL` of a directory in release layout (http, https, file); repeat it in order of preference")
+	registerSources(f, &o.spec.Sources, &o.spec.CAFile)
+	o.fetch.register(f)
+	f.StringVar((*string)(&o.spec.RequireTrust), "require-trust", "", "least `TRUST` in the digest of the binary: given, published or checksum")
 	f.StringVar(&o.spec.SHA256, "sha256", "", "pinned SHA-256 `DIGEST` of the binary")
 	f.StringVar(&o.spec.SHA512, "sha512", "", "pinned SHA-512 `DIGEST` of the binary")
 	f.StringVar(&o.spec.Arch, "arch", "", "`ARCH` of the binary: "+strings.Join(release.Architectures(), ", ")+"; default: this machine's")
@@ -134,12 +137,16 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 		return err
 	}
 	defer unlock()
-	return a.converge(ctx, h, spec, positions, adoption, o.change, "install")
+	return a.converge(ctx, h, spec, positions, adoption, o, "install")
 }
 
 // converge makes the host what a spec asks for.
-func (a *app) converge(ctx context.Context, h *install.Host, spec install.Spec, positions config.Positions, adoption adoption, o changeOptions, verb string) error {
-	client, p := a.client(spec.Sources)
+func (a *app) converge(ctx context.Context, h *install.Host, spec install.Spec, positions config.Positions, adoption adoption, options *installOptions, verb string) error {
+	o := options.change
+	client, p, err := a.client(spec.Sources, spec.CAFile, options.fetch)
+	if err != nil {
+		return err
+	}
 	artifact, err := h.Resolve(ctx, spec, client)
 	if err != nil {
 		return err
@@ -175,16 +182,6 @@ func (a *app) converge(ctx context.Context, h *install.Host, spec install.Spec, 
 		return err
 	}
 	return a.change(ctx, h, change, o, install.ApplyOptions{Verb: verb, Release: client, Wait: o.wait}, p)
-}
-
-// client asks and downloads from sources, and shows how far it got.
-func (a *app) client(sources []string) (*release.Client, *progress) {
-	p := a.newProgress()
-	client := &release.Client{Sources: sources, Note: a.note}
-	if p != nil {
-		client.Progress = p.show
-	}
-	return client, p
 }
 
 // readSpec puts the spec together from the file and the flags, and finds all that is wrong with it before anything is
@@ -233,6 +230,7 @@ func (a *app) readSpec(c *cobra.Command, o *installOptions, base *install.Spec) 
 	add(o.mergeFlags(c, &spec))
 	add(spec.Check())
 	add(o.change.check())
+	add(o.fetch.check())
 	for _, id := range o.change.ignore {
 		if !slices.Contains(preflightIDs, id) {
 			add(fmt.Errorf("--ignore-preflight: there is no problem %q; there are %s", id, strings.Join(preflightIDs, ", ")))
@@ -298,6 +296,12 @@ func (o *installOptions) mergeFlags(c *cobra.Command, spec *install.Spec) error 
 	}
 	if f.Changed("source") {
 		spec.Sources = o.spec.Sources
+	}
+	if f.Changed("ca-file") {
+		spec.CAFile = absolute(o.spec.CAFile)
+	}
+	if f.Changed("require-trust") {
+		spec.RequireTrust = o.spec.RequireTrust
 	}
 	if f.Changed("sha256") || f.Changed("sha512") {
 		spec.SHA256, spec.SHA512 = o.spec.SHA256, o.spec.SHA512

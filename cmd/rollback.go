@@ -78,6 +78,9 @@ func (a *app) again(c *cobra.Command, o changeOptions, verb string, prepare func
 	if err := a.managers(h, change, o); err != nil {
 		return err
 	}
-	client, p := a.client(change.Want.Spec.Sources)
+	client, p, err := a.client(change.Want.Spec.Sources, change.Want.Spec.CAFile, fetchOptions{})
+	if err != nil {
+		return err
+	}
 	return a.change(ctx, h, change, o, install.ApplyOptions{Verb: verb, Release: client, Wait: o.wait}, p)
 }

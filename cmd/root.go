@@ -104,6 +104,8 @@ that version, starts the service, and says the truth about it afterwards.
 		a.repairCommand(),
 		a.historyCommand(),
 		a.uninstallCommand(),
+		a.releasesCommand(),
+		a.mirrorCommand(),
 		a.configCommand(),
 		a.recoverCommand(),
 		a.rehearseCommand(),

@@ -71,5 +71,5 @@ func (a *app) upgrade(c *cobra.Command, o *installOptions) error {
 	if file := a.defaultSpec(); file != "" {
 		a.note(fmt.Sprintf("%s is not read by upgrade; change it, too, or the next kubeletctl install goes by what it says", install.SpecFile))
 	}
-	return a.converge(ctx, h, spec, positions, adoption{}, o.change, "upgrade")
+	return a.converge(ctx, h, spec, positions, adoption{}, o, "upgrade")
 }

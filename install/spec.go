@@ -31,6 +31,10 @@ type Spec struct {
 	// SHA256 or SHA512 pins the digest of the binary.
 	SHA256 string `json:"sha256,omitempty"`
 	SHA512 string `json:"sha512,omitempty"`
+	// RequireTrust is the least trust in the digest of a binary with which it is installed; any when empty.
+	RequireTrust release.Trust `json:"requireTrust,omitempty"`
+	// CAFile is a file on this host with the certificates that https sources are verified by, instead of the system's.
+	CAFile string `json:"caFile,omitempty"`
 	// Arch is a Go architecture name; the machine's own when empty.
 	Arch string `json:"arch,omitempty"`
 	// Flags are kubelet flags by name, without dashes; values are scalars.
@@ -133,6 +137,12 @@ func (s Spec) Check() error {
 	}
 	if !slices.Contains(release.Architectures(), s.arch()) {
 		errs = append(errs, fmt.Errorf("unknown architecture %q: kubelets exist for %v", s.arch(), release.Architectures()))
+	}
+	if s.RequireTrust != "" && !slices.Contains(release.Trusts(), s.RequireTrust) {
+		errs = append(errs, fmt.Errorf("unknown trust %q to require: there are %v", s.RequireTrust, release.Trusts()))
+	}
+	if s.CAFile != "" && !path.IsAbs(s.CAFile) {
+		errs = append(errs, fmt.Errorf("the CA file %q is not an absolute path", s.CAFile))
 	}
 	if s.Profile != "" && !slices.Contains(config.Profiles(), s.Profile) {
 		errs = append(errs, fmt.Errorf("unknown profile %q: there are %v", s.Profile, config.Profiles()))

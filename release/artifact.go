@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,31 @@ const (
 	Published Trust = "published"
 	Checksum  Trust = "checksum"
 )
+
+// Trusts lists the kinds of trust, the strongest first.
+func Trusts() []Trust { return []Trust{Given, Published, Checksum} }
+
+// Meets says whether a trust is at least as strong as another; any is as strong as none.
+func (t Trust) Meets(least Trust) bool {
+	return least == "" || t != "" && slices.Index(Trusts(), t) <= slices.Index(Trusts(), least)
+}
+
+// Require fails with a *VerifyError when the digest of an artifact is less
+// well known than it has to be.
+func (a Artifact) Require(least Trust) error {
+	if a.Trust.Meets(least) {
+		return nil
+	}
+	e := &VerifyError{
+		Name:    fmt.Sprintf("kubelet %s for linux/%s", a.Version, a.Arch),
+		Problem: fmt.Sprintf("the trust in its digest is %q (from %s), %q is required", a.Trust, a.From, least),
+		hint:    "give its digest with --sha256 or --sha512",
+	}
+	if least == Published {
+		e.hint += "; upstream's published digests are known up to " + lastPublished().String()
+	}
+	return e
+}
 
 // Artifact is one kubelet that can be fetched, and what it must be.
 type Artifact struct {

@@ -107,6 +107,14 @@ func PublishedDigest(v Version, arch string) (Digest, bool) {
 	return Digest{}, false
 }
 
+// lastPublished returns the newest release in the table.
+func lastPublished() Version {
+	lines := strings.Split(strings.TrimSpace(published), "\n")
+	name, _, _ := strings.Cut(lines[len(lines)-1], " ")
+	v, _ := ParseVersion(name)
+	return v
+}
+
 // newestPublished returns the newest release of a minor in the table that has
 // a kubelet for arch.
 func newestPublished(minor int, arch string) (newest Version) {

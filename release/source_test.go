@@ -2,6 +2,7 @@ package release_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net/http/httptest"
 	"path/filepath"
@@ -168,6 +169,24 @@ func TestRedirects(t *testing.T) {
 		t.Fatalf("a circle: %v", err)
 	}
 	contains(t, err.Error(), "more than 10 redirects")
+}
+
+// A CA of one's own is trusted instead of the system's, and for what it signed alone.
+func TestOwnCertificateAuthority(t *testing.T) {
+	t.Parallel()
+	secure := httptest.NewTLSServer(mirror.Handler(tree(t, kubelet, untabled)))
+	t.Cleanup(secure.Close)
+	own := x509.NewCertPool()
+	own.AddCert(secure.Certificate())
+	c := client(secure.URL + "/release")
+	c.RootCAs = own
+	if _, err := c.Resolve(t.Context(), release.Request{}); err != nil {
+		t.Errorf("its own authority: %v", err)
+	}
+	c.RootCAs = x509.NewCertPool()
+	if _, err := c.Resolve(t.Context(), release.Request{}); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("no authority: %v", err)
+	}
 }
 
 func TestUnknownCertificate(t *testing.T) {

@@ -57,6 +57,9 @@ func (v Version) String() string {
 // Minor returns 36 for v1.36.3.
 func (v Version) Minor() int { return int(v.minor) }
 
+// Pre says that this is a pre-release.
+func (v Version) Pre() bool { return v.pre != "" }
+
 // IsZero says that this is no version at all.
 func (v Version) IsZero() bool { return v == Version{} }
 

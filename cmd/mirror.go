@@ -1,0 +1,165 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+type mirrorOptions struct {
+	versions, channels, archs, sources []string
+	caFile, require                    string
+	prune, check                       bool
+	fetch                              fetchOptions
+}
+
+func (a *app) mirrorCommand() *cobra.Command {
+	var o mirrorOptions
+	c := &cobra.Command{
+		Use:   "mirror DIR --version VERSION...",
+		Short: "Make a directory of releases to serve, or to carry to a place without internet",
+		Long: `Mirror makes DIR a directory in release layout: the kubelets of the versions, verified, with checksum files and
+the markers of their channels. What is there and right is not fetched again. Serve it with any web server, copy it with
+rsync or tar, or name it: --source file:///DIR.
+
+With --check nothing is fetched and nobody is asked: each kubelet in DIR is held against its checksum files and against
+the digests that upstream published.`,
+		Example: `  kubeletctl mirror /srv/mirror --version v1.36.4 --version stable-1.37 --arch amd64,arm64
+  kubeletctl mirror --check /srv/mirror
+  kubeletctl install --version v1.36.4 --source file:///srv/mirror --require-trust published`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.mirror(c, absolute(args[0]), o) },
+	}
+	f := c.Flags()
+	f.StringArrayVar(&o.versions, "version", nil, "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); repeat it")
+	f.StringArrayVar(&o.channels, "channel", nil, "the same as --version, for a `CHANNEL`")
+	f.StringSliceVar(&o.archs, "arch", []string{runtime.GOARCH}, "`ARCH` of the binaries, several with commas")
+	registerSources(f, &o.sources, &o.caFile)
+	o.fetch.register(f)
+	f.StringVar(&o.require, "require-trust", "", "least `TRUST` in the digest of a binary: published or checksum")
+	f.BoolVar(&o.prune, "prune", false, "remove the releases and architectures that are not asked for")
+	f.BoolVar(&o.check, "check", false, "verify what is in DIR, and fetch nothing")
+	return c
+}
+
+func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
+	o.versions = append(o.versions, o.channels...)
+	if o.check {
+		if o.prune || len(o.versions) > 0 {
+			return &usageError{errors.New("--check only looks; it goes with no --version, --channel or --prune")}
+		}
+		return a.checkMirror(dir)
+	}
+	var requests []release.Request
+	errs := []error{o.fetch.check(), (&release.Client{Sources: o.sources}).CheckSources()}
+	if len(o.versions) == 0 {
+		errs = append(errs, errors.New("no --version and no --channel says what the mirror is to have"))
+	}
+	for _, text := range o.versions {
+		r, err := release.ParseRequest(text)
+		requests, errs = append(requests, r), append(errs, err)
+	}
+	for _, arch := range o.archs {
+		if !slices.Contains(release.Architectures(), arch) {
+			errs = append(errs, fmt.Errorf("unknown architecture %q: kubelets exist for %v", arch, release.Architectures()))
+		}
+	}
+	least := release.Trust(o.require)
+	if least != "" && least != release.Published && least != release.Checksum {
+		errs = append(errs, fmt.Errorf("--require-trust %q: published or checksum can be required of a mirror", o.require))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return &usageError{err}
+	}
+	client, _, err := a.client(o.sources, o.caFile, o.fetch)
+	if err != nil {
+		return err
+	}
+	client.Progress = nil // several files at once
+	ctx := c.Context()
+	var versions []release.Version
+	for _, r := range requests {
+		v, err := client.Resolve(ctx, r)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(versions, v) {
+			versions = append(versions, v)
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	all := []release.Mirrored{}
+	done := func(m release.Mirrored) {
+		all = append(all, m)
+		if m.State == release.MirrorFetched {
+			a.note(fmt.Sprintf("fetched kubelet %s for linux/%s: %s, trust %s", m.Version, m.Arch, bytesText(m.Size), m.Trust))
+		}
+	}
+	if err := client.Mirror(ctx, dir, versions, o.archs, least, done); err != nil {
+		return err
+	}
+	if o.prune {
+		if err := release.Prune(dir, versions, o.archs, done); err != nil {
+			return fmt.Errorf("pruning %s: %w", dir, err)
+		}
+	}
+	a.printMirror(all)
+	return nil
+}
+
+// checkMirror fails with a VerifyError when something in a mirror is not to be used.
+func (a *app) checkMirror(dir string) error {
+	list, err := release.CheckMirror(dir)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return withHint(fmt.Errorf("no kubelet is in %s", dir), "a mirror has vX.Y.Z/bin/linux/ARCH/kubelet in it")
+	}
+	var bad []error
+	for _, m := range list {
+		if m.State == release.MirrorBad {
+			bad = append(bad, &release.VerifyError{Name: filepath.Join(dir, m.Version.String(), m.Arch), Problem: m.Problem})
+		}
+	}
+	if !a.output.structured() || len(bad) == 0 {
+		a.printMirror(list)
+	}
+	if len(bad) > 0 {
+		return withHint(errors.Join(bad...), "kubeletctl mirror DIR --version ... fetches what is bad again")
+	}
+	return nil
+}
+
+func (a *app) printMirror(list []release.Mirrored) {
+	slices.SortStableFunc(list, func(x, y release.Mirrored) int { return x.Version.Compare(y.Version) })
+	if a.output.structured() {
+		a.print(list)
+		return
+	}
+	rows := [][]string{{"VERSION", "ARCH", "STATE", "TRUST", "SIZE", "SHA256"}}
+	for _, m := range list {
+		size := "-"
+		if m.Size > 0 {
+			size = bytesText(m.Size)
+		}
+		rows = append(rows, []string{m.Version.String(), m.Arch, string(m.State), orDash(string(m.Trust)), size, orDash(short(m.SHA256))})
+	}
+	table(a.out, rows)
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}

@@ -1,0 +1,144 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+// releasesResult is what releases prints.
+type releasesResult struct {
+	Channels  []channelRow       `json:"channels"`
+	Mirror    []release.Mirrored `json:"mirror"`
+	Installed []installedRow     `json:"installed"`
+	Problems  []string           `json:"problems"`
+}
+
+type channelRow struct {
+	Name    string          `json:"name"`
+	Version release.Version `json:"version"`
+}
+
+type installedRow struct {
+	Version    release.Version `json:"version"`
+	Generation int             `json:"generation"`
+	Current    bool            `json:"current"`
+}
+
+// minorsShown is how many minors before the newest have their channels listed: those that upstream still mends, and one.
+const minorsShown = 4
+
+func (a *app) releasesCommand() *cobra.Command {
+	var sources []string
+	var caFile string
+	c := &cobra.Command{
+		Use:   "releases",
+		Short: "List the releases that there are: channels, in a mirror, on this host",
+		Long: `Releases lists what the channels of the source stand for now, what a directory that is a source (file://) has, and
+what is installed on this host and can be gone back to.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.releases(c, sources, caFile) },
+	}
+	registerSources(c.Flags(), &sources, &caFile)
+	return c
+}
+
+func (a *app) releases(c *cobra.Command, sources []string, caFile string) error {
+	ctx := c.Context()
+	client, _, err := a.client(sources, caFile, fetchOptions{})
+	if err == nil {
+		if err = client.CheckSources(); err != nil {
+			err = &usageError{err}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	r := releasesResult{Channels: []channelRow{}, Mirror: []release.Mirrored{}, Installed: []installedRow{}, Problems: []string{}}
+	var failed []error
+	ask := func(name string) (release.Version, bool) {
+		request, err := release.ParseRequest(name)
+		if err != nil {
+			failed = append(failed, err)
+			return release.Version{}, false
+		}
+		v, err := client.Resolve(ctx, request)
+		var missing *release.NotFoundError
+		switch {
+		case err == nil:
+			r.Channels = append(r.Channels, channelRow{name, v})
+		case !errors.As(err, &missing): // a source need not have every channel
+			failed = append(failed, err)
+		}
+		return v, err == nil
+	}
+	if newest, ok := ask("stable"); ok || len(failed) == 0 {
+		latest, _ := ask("latest")
+		top := max(newest.Minor(), latest.Minor())
+		for minor := top; minor > top-minorsShown && minor > 0 && len(failed) == 0; minor-- {
+			ask(fmt.Sprintf("stable-1.%d", minor))
+		}
+	}
+	for _, source := range sources {
+		list, err := release.InSource(source)
+		if err != nil {
+			failed = append(failed, err)
+		}
+		r.Mirror = append(r.Mirror, list...)
+	}
+	h := &install.Host{Tree: install.Tree{Root: a.root}}
+	history, err := h.History()
+	if err != nil {
+		failed = append(failed, err)
+	}
+	for _, g := range history {
+		if g.Reason == "" { // one that was reverted can not be gone back to
+			r.Installed = append(r.Installed, installedRow{g.Version, g.Number, g.Current})
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if len(r.Channels)+len(r.Mirror)+len(r.Installed) == 0 && len(failed) > 0 {
+		return errors.Join(failed...)
+	}
+	for _, err := range failed {
+		r.Problems = append(r.Problems, err.Error())
+	}
+	a.printReleases(r)
+	return nil
+}
+
+func (a *app) printReleases(r releasesResult) {
+	if a.output.structured() {
+		a.print(r)
+		return
+	}
+	for _, problem := range r.Problems {
+		a.note(problem)
+	}
+	rows := [][]string{{"VERSION", "WHAT", "WHERE"}}
+	for _, c := range r.Channels {
+		rows = append(rows, []string{c.Version.String(), "channel", c.Name})
+	}
+	for _, m := range r.Mirror {
+		rows = append(rows, []string{m.Version.String(), "mirror", "linux/" + m.Arch})
+	}
+	for _, i := range r.Installed {
+		where := "generation " + strconv.Itoa(i.Generation)
+		if i.Current {
+			where += " (current)"
+		}
+		rows = append(rows, []string{i.Version.String(), "installed", where})
+	}
+	if len(rows) == 1 {
+		fmt.Fprintln(a.out, "no source knows a release, and none is installed")
+		return
+	}
+	table(a.out, rows)
+}

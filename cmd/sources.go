@@ -1,0 +1,87 @@
+package cmd
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+// registerSources registers where releases come from.
+func registerSources(f *pflag.FlagSet, sources *[]string, caFile *string) {
+	f.StringArrayVar(sources, "source", nil, "`URL` of a directory in release layout (http, https, file); repeat it in order of preference")
+	f.StringVar(caFile, "ca-file", "", "PEM `FILE` with the certificates that https sources are verified by, instead of the system's")
+}
+
+// fetchOptions say how a download is made, and are not recorded.
+type fetchOptions struct {
+	connections int
+	splay       time.Duration
+}
+
+func (o *fetchOptions) register(f *pflag.FlagSet) {
+	f.IntVar(&o.connections, "connections", release.DefaultConnections, "most connections (`NUMBER`) that fetch a file at once, when one alone is slow")
+	f.DurationVar(&o.splay, "splay", 0, "wait up to this time, at random, before the first request: for many hosts that start at once")
+}
+
+func (o fetchOptions) check() error {
+	var errs []error
+	if o.connections < 1 || o.connections > 16 {
+		errs = append(errs, fmt.Errorf("--connections %d: from 1 to 16 can be used", o.connections))
+	}
+	if o.splay < 0 {
+		errs = append(errs, fmt.Errorf("--splay %s is negative", o.splay))
+	}
+	return errors.Join(errs...)
+}
+
+// absolute makes a path one that also means something to the next run.
+func absolute(file string) string {
+	if full, err := filepath.Abs(file); err == nil && file != "" {
+		return full
+	}
+	return file
+}
+
+// client asks and downloads from sources, and shows how far it got.
+func (a *app) client(sources []string, caFile string, o fetchOptions) (*release.Client, *progress, error) {
+	p := a.newProgress()
+	client := &release.Client{Sources: sources, Note: a.note, Connections: o.connections}
+	if p != nil {
+		client.Progress = p.show
+	}
+	if caFile != "" {
+		data, err := os.ReadFile(caFile)
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading the CA file: %w", err)
+		}
+		client.RootCAs = x509.NewCertPool()
+		if !client.RootCAs.AppendCertsFromPEM(data) {
+			return nil, nil, fmt.Errorf("the CA file %s has no certificate in PEM form", caFile)
+		}
+	}
+	if o.splay > 0 {
+		var once sync.Once
+		client.Delay = func(ctx context.Context) (err error) {
+			once.Do(func() {
+				wait := rand.N(o.splay)
+				a.note(fmt.Sprintf("waiting %s before the first request", wait.Round(time.Millisecond)))
+				select {
+				case <-time.After(wait):
+				case <-ctx.Done():
+				}
+			})
+			return ctx.Err()
+		}
+	}
+	return client, p, nil
+}

@@ -1,0 +1,297 @@
+package release
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/renameio/v2"
+)
+
+// Mirrored is one kubelet in a directory in release layout.
+type Mirrored struct {
+	Version Version `json:"version"`
+	Arch    string  `json:"arch"`
+	// State is what was found, or done.
+	State MirrorState `json:"state,omitempty"`
+	// Trust is how well its digest is known: published, when it is the one that upstream published, else checksum.
+	Trust  Trust  `json:"trust,omitempty"`
+	SHA256 string `json:"sha256,omitempty"`
+	Size   int64  `json:"size,omitempty"` // bytes
+	// Problem says why it is not to be used.
+	Problem string `json:"problem,omitempty"`
+}
+
+// MirrorState is what happened to a file of a mirror.
+type MirrorState string
+
+// The states of a Mirrored.
+const (
+	MirrorFetched MirrorState = "fetched"
+	MirrorPresent MirrorState = "present" // and right
+	MirrorPruned  MirrorState = "pruned"
+	MirrorBad     MirrorState = "bad"
+)
+
+// mirrorAtOnce is how many kubelets are fetched at the same time.
+const mirrorAtOnce = 2
+
+// Mirror makes a directory in release layout hold these releases for these architectures, with checksum files and the
+// markers of all channels that are in it. What is there and right is not fetched again; what was interrupted goes on. done
+// is called for each, one at a time. An error of one does not keep the others from being fetched.
+func (c *Client) Mirror(ctx context.Context, dir string, versions []Version, archs []string, least Trust, done func(Mirrored)) error {
+	var mu sync.Mutex
+	var errs []error
+	slots := make(chan struct{}, mirrorAtOnce)
+	var running sync.WaitGroup
+	for _, v := range versions {
+		for _, arch := range archs {
+			slots <- struct{}{}
+			running.Go(func() {
+				defer func() { <-slots }()
+				m, err := c.mirror(ctx, dir, v, arch, least)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					errs = append(errs, err)
+				} else {
+					done(m)
+				}
+			})
+		}
+	}
+	running.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errors.Join(append(errs, writeMarkers(dir))...)
+}
+
+func (c *Client) mirror(ctx context.Context, dir string, v Version, arch string, least Trust) (Mirrored, error) {
+	file := filepath.Join(dir, binaryPath(v, arch))
+	if m := examine(dir, v, arch); m.State == MirrorPresent && m.Trust.Meets(least) {
+		return m, nil
+	}
+	a, err := c.Artifact(ctx, v, arch, Digest{})
+	if err != nil {
+		return Mirrored{}, err
+	}
+	if err := a.Require(least); err != nil {
+		return Mirrored{}, err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return Mirrored{}, err
+	}
+	partial := filepath.Join(filepath.Dir(file), ".part-kubelet-"+a.Digest.Hex[:16])
+	fetched, err := c.Fetch(ctx, a, partial)
+	if err != nil {
+		return Mirrored{}, err
+	}
+	if err := os.Chmod(partial, 0o755); err != nil {
+		return Mirrored{}, err
+	}
+	if err := Check(ctx, partial, arch, v); err != nil {
+		return Mirrored{}, errors.Join(err, os.Remove(partial))
+	}
+	_, of512, err := sums(partial)
+	if err != nil {
+		return Mirrored{}, err
+	}
+	// The binary comes last: whoever finds it finds its checksums, too.
+	for suffix, sum := range map[string]string{".sha256": fetched.SHA256, ".sha512": of512} {
+		if err := renameio.WriteFile(file+suffix, []byte(sum), 0o644, renameio.WithTempDir(filepath.Dir(file))); err != nil {
+			return Mirrored{}, err
+		}
+	}
+	if err := os.Rename(partial, file); err != nil {
+		return Mirrored{}, err
+	}
+	return Mirrored{Version: v, Arch: arch, State: MirrorFetched, Trust: a.Trust, SHA256: fetched.SHA256, Size: fetched.Size}, nil
+}
+
+// examine holds a kubelet of a mirror against the checksum files beside it and against what upstream published.
+func examine(dir string, v Version, arch string) Mirrored {
+	m := Mirrored{Version: v, Arch: arch, State: MirrorBad}
+	file := filepath.Join(dir, binaryPath(v, arch))
+	info, err := os.Lstat(file)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is not a regular file")
+	}
+	var of512 string
+	if err == nil {
+		m.Size = info.Size()
+		m.SHA256, of512, err = sums(file)
+	}
+	if err != nil {
+		m.Problem = pathless(err).Error()
+		return m
+	}
+	if d, known := PublishedDigest(v, arch); known {
+		if d.Hex != m.SHA256 {
+			m.Problem = fmt.Sprintf("its sha256 is %s, upstream published %s", m.SHA256, d.Hex)
+			return m
+		}
+		m.Trust = Published
+	}
+	for suffix, sum := range map[string]string{"sha512": of512, "sha256": m.SHA256} {
+		body, err := os.ReadFile(file + "." + suffix)
+		if err != nil {
+			m.Problem = fmt.Sprintf("its .%s file: %v", suffix, pathless(err))
+			return m
+		}
+		d, err := parseChecksumFile(suffix, body)
+		if err != nil {
+			m.Problem = fmt.Sprintf("its .%s file: %v", suffix, err)
+			return m
+		}
+		if d.Hex != sum {
+			m.Problem = fmt.Sprintf("its %s is %s, its checksum file says %s", suffix, sum, d.Hex)
+			return m
+		}
+	}
+	if err := checkHeader(file, arch); err != nil {
+		m.Problem = err.Error()
+		return m
+	}
+	if m.State = MirrorPresent; m.Trust == "" {
+		m.Trust = Checksum
+	}
+	return m
+}
+
+func sums(file string) (of256, of512 string, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", "", err
+	}
+	defer f.Close()
+	h256, h512 := sha256.New(), sha512.New()
+	if _, err := io.Copy(io.MultiWriter(h256, h512), f); err != nil {
+		return "", "", err
+	}
+	return fmt.Sprintf("%x", h256.Sum(nil)), fmt.Sprintf("%x", h512.Sum(nil)), nil
+}
+
+// CheckMirror examines every kubelet of a directory in release layout, in version order, and asks nobody.
+func CheckMirror(dir string) ([]Mirrored, error) {
+	list, err := InMirror(dir)
+	for i, m := range list {
+		list[i] = examine(dir, m.Version, m.Arch)
+	}
+	return list, err
+}
+
+// InSource lists the kubelets of a source that is a directory; others can not be listed, and have none here.
+func InSource(source string) ([]Mirrored, error) {
+	dir, local := filePath(source)
+	if !local {
+		return nil, nil
+	}
+	list, err := InMirror(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", source, pathless(err))
+	}
+	return list, nil
+}
+
+// InMirror lists the kubelets of a directory in release layout, in version order, without a look into them.
+func InMirror(dir string) ([]Mirrored, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var list []Mirrored
+	for _, entry := range entries {
+		v, err := ParseVersion(entry.Name())
+		if err != nil || v.String() != entry.Name() {
+			continue
+		}
+		for _, arch := range Architectures() {
+			if _, err := os.Lstat(filepath.Join(dir, binaryPath(v, arch))); err == nil {
+				list = append(list, Mirrored{Version: v, Arch: arch})
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(x, y Mirrored) int { return x.Version.Compare(y.Version) })
+	return list, nil
+}
+
+// Prune takes everything out of a mirror that is not of these releases and architectures, and nothing that is not of a
+// mirror.
+func Prune(dir string, versions []Version, archs []string, done func(Mirrored)) error {
+	list, err := InMirror(dir)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		if slices.Contains(versions, m.Version) && slices.Contains(archs, m.Arch) {
+			continue
+		}
+		file := filepath.Join(dir, binaryPath(m.Version, m.Arch))
+		partials, _ := filepath.Glob(filepath.Join(filepath.Dir(file), ".part-kubelet-*"))
+		for _, name := range append(partials, file, file+".sha256", file+".sha512") { // the binary before its checksums
+			if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		for empty := filepath.Dir(file); empty != filepath.Clean(dir); empty = filepath.Dir(empty) {
+			if os.Remove(empty) != nil {
+				break // something else is in it
+			}
+		}
+		m.State = MirrorPruned
+		done(m)
+	}
+	return writeMarkers(dir)
+}
+
+var markerName = regexp.MustCompile(`^(stable|latest)(-1(\.\d+)?)?\.txt$`)
+
+// writeMarkers names the newest release of each channel that the directory has, and removes the markers of others.
+func writeMarkers(dir string) error {
+	list, err := InMirror(dir)
+	if err != nil {
+		return err
+	}
+	newest := map[string]Version{}
+	for _, m := range list { // in version order
+		for _, channel := range []string{"stable", "latest"} {
+			if channel == "stable" && m.Version.Pre() {
+				continue
+			}
+			for _, of := range []string{"", "-1", fmt.Sprintf("-1.%d", m.Version.Minor())} {
+				newest[channel+of+".txt"] = m.Version
+			}
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if _, wanted := newest[entry.Name()]; markerName.MatchString(entry.Name()) && !wanted {
+			if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	for name, v := range newest {
+		if body, err := os.ReadFile(filepath.Join(dir, name)); err == nil && strings.TrimSpace(string(body)) == v.String() {
+			continue
+		}
+		if err := renameio.WriteFile(filepath.Join(dir, name), []byte(v.String()), 0o644, renameio.WithTempDir(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
