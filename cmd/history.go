@@ -22,13 +22,17 @@ func firstLine(text string) string {
 }
 
 func (a *app) historyCommand() *cobra.Command {
-	return &cobra.Command{
+	var limit int
+	c := &cobra.Command{
 		Use:   "history",
 		Short: "List what was installed on this host, newest first",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			h := &install.Host{Tree: install.Tree{Root: a.root}} // the record alone: no systemd is needed
-			list, err := h.History()
+			if limit < 0 {
+				return &usageError{fmt.Errorf("--limit %d is negative", limit)}
+			}
+			list, older, err := h.History(limit)
 			if err != nil {
 				return err
 			}
@@ -52,7 +56,15 @@ func (a *app) historyCommand() *cobra.Command {
 				rows = append(rows, []string{strconv.Itoa(r.Number), r.Created.Local().Format(time.DateTime), r.Version.String(), r.Verb, r.By, string(r.Trust), mark})
 			}
 			table(a.out, rows)
+			if older {
+				a.note(fmt.Sprintf("these are the newest %d; --limit 0 lists all", limit))
+			}
 			return nil
 		},
 	}
+	c.Flags().IntVar(&limit, "limit", historyLimit, "list at most the newest `NUMBER`; 0: all")
+	return c
 }
+
+// historyLimit is how much of the history is listed, unless more is asked for.
+const historyLimit = 20

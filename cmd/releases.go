@@ -92,7 +92,7 @@ func (a *app) releases(c *cobra.Command, sources []string, caFile string) error 
 		r.Mirror = append(r.Mirror, list...)
 	}
 	h := &install.Host{Tree: install.Tree{Root: a.root}}
-	history, err := h.History()
+	history, _, err := h.History(historyLimit)
 	if err != nil {
 		failed = append(failed, err)
 	}

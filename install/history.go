@@ -1,6 +1,8 @@
 package install
 
 import (
+	"errors"
+	"io/fs"
 	"path"
 	"slices"
 	"time"
@@ -23,27 +25,37 @@ type Release struct {
 	Reason  string  `json:"reason,omitempty"`
 }
 
-// History lists what was installed, and what was tried and taken back, newest first.
-func (h *Host) History() ([]Release, error) {
+// History lists what was installed, and what was tried and taken back, newest first: at most so many, 0 for all. older
+// tells that there are more.
+func (h *Host) History(most int) (list []Release, older bool, err error) {
 	current, err := h.Store().Current()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	all, err := h.Store().List()
+	numbers, err := h.Store().numbers()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	reverted, err := h.Store().Reverted()
-	if err != nil {
-		return nil, err
-	}
-	for _, g := range reverted {
-		g.Outcome = Reverted
-	}
-	all = append(all, reverted...)
-	slices.SortFunc(all, func(a, b *Generation) int { return b.Number - a.Number })
-	list := []Release{}
-	for _, g := range all {
+	list = []Release{}
+	for _, n := range slices.Backward(numbers) {
+		if n == 0 {
+			break
+		}
+		g, err := h.Store().read(n, "generation.json", false)
+		if errors.Is(err, fs.ErrNotExist) {
+			if g, err = h.Store().read(n, "reverted.json", false); err == nil {
+				g.Outcome = Reverted
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // its change did not get to its end
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if most > 0 && len(list) == most {
+			return list, true, nil
+		}
 		r := Release{Number: g.Number, Current: current != nil && current.Number == g.Number, Created: g.Created,
 			Version: g.Version, Verb: g.Verb, By: g.By, Trust: g.Trust, Outcome: g.Outcome, Reason: g.Reason}
 		if binary := g.binary(); binary.Path != "" {
@@ -51,5 +63,5 @@ func (h *Host) History() ([]Release, error) {
 		}
 		list = append(list, r)
 	}
-	return list, nil
+	return list, false, nil
 }

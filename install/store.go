@@ -214,15 +214,15 @@ func (s Store) Installed() (*Generation, error) {
 }
 
 // Load reads one generation, with its texts as far as they can be read.
-func (s Store) Load(n int) (*Generation, error) { return s.read(n, "generation.json") }
+func (s Store) Load(n int) (*Generation, error) { return s.read(n, "generation.json", true) }
 
 // Before reads what the host was right before generation n.
-func (s Store) Before(n int) (*Generation, error) { return s.read(n, "before.json") }
+func (s Store) Before(n int) (*Generation, error) { return s.read(n, "before.json", true) }
 
 // Wanted reads what a pending change was to lead to.
-func (s Store) Wanted(n int) (*Generation, error) { return s.read(n, "wanted.json") }
+func (s Store) Wanted(n int) (*Generation, error) { return s.read(n, "wanted.json", true) }
 
-func (s Store) read(n int, name string) (*Generation, error) {
+func (s Store) read(n int, name string, texts bool) (*Generation, error) {
 	dir, err := s.locate("generations", strconv.Itoa(n))
 	if err != nil {
 		return nil, err
@@ -237,6 +237,9 @@ func (s Store) read(n int, name string) (*Generation, error) {
 	var g Generation
 	if err := json.Unmarshal(data, &g); err != nil {
 		return nil, damaged("reading generation %d: %s: %w", n, name, err)
+	}
+	if !texts {
+		return &g, nil
 	}
 	for i, f := range g.Files {
 		if f.Kind != Text {
@@ -269,7 +272,7 @@ func (s Store) all(name string) ([]*Generation, error) {
 		if n == 0 {
 			continue
 		}
-		g, err := s.read(n, name)
+		g, err := s.read(n, name, true)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // a change that was undone, or whose end was not reached
 		}

@@ -105,7 +105,8 @@ func (g *httpGetter) try(ctx context.Context) error {
 		return err
 	}
 	speed := float64(g.into.size-before) / time.Since(began).Seconds()
-	first := make([]byte, min(pieceSize, total-g.into.size))
+	buffer := make([]byte, pieceSize)
+	first := buffer[:min(pieceSize, total-g.into.size)]
 	if g.piece(ctx, r, g.into.size, first) != nil { // no ranges after all: the stream is still there
 		g.alone = true
 		return g.copy(resp.Body, resumed, total, nil)
@@ -114,7 +115,7 @@ func (g *httpGetter) try(ctx context.Context) error {
 	if _, err := g.into.Write(first); err != nil {
 		return err
 	}
-	switch err = g.parallel(ctx, r, resumed, speed); {
+	switch err = g.parallel(ctx, r, buffer, resumed, speed); {
 	case errors.Is(err, errNoGain):
 		g.alone = true
 		return g.try(ctx)

@@ -63,7 +63,7 @@ func (r *ranged) slow(done, size int64, since time.Time) bool {
 
 // parallel fetches the rest of a file over several connections. single is the speed of one, in bytes per second. What is
 // complete when it fails is in the partial file.
-func (g *httpGetter) parallel(ctx context.Context, r *ranged, resumed int64, single float64) error {
+func (g *httpGetter) parallel(ctx context.Context, r *ranged, spare []byte, resumed int64, single float64) error {
 	n := g.client.connections()
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -74,8 +74,9 @@ func (g *httpGetter) parallel(ctx context.Context, r *ranged, resumed int64, sin
 		data []byte
 		err  error
 	}
-	free := make(chan []byte, n+2) // those that wait for their turn to be written among them
-	for range cap(free) {
+	free := make(chan []byte, n+1) // those that wait for their turn to be written among them
+	free <- spare
+	for range n {
 		free <- nil
 	}
 	slots := make(chan struct{}, n)

@@ -51,7 +51,7 @@ func TestSeveralConnections(t *testing.T) {
 		{name: "pieces are refused", faults: []mirror.Fault{{Throttle: slowly, Times: 1}, {Status: 403, Times: 1}, {Throttle: slowly}}},
 		{name: "pieces break off", faults: []mirror.Fault{{Throttle: slowly, Times: 1}, {Throttle: slowly, ResetAfter: 300_000}}, several: true},
 		{name: "some pieces are truncated", faults: []mirror.Fault{{Throttle: slowly, Times: 3}, {Throttle: slowly, TruncateAfter: 200_000, Times: 3}, {Throttle: slowly}}, several: true},
-		{name: "503 in the middle", faults: []mirror.Fault{{Throttle: slowly, Times: 4}, {Status: 503, Times: 1}, {Throttle: slowly}}, several: true, most: n + 4<<20},
+		{name: "503 in the middle", faults: []mirror.Fault{{Throttle: slowly, Times: 4}, {Status: 503, Times: 1}, {Throttle: slowly}}, several: true, most: n + 6<<20},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
