@@ -30,7 +30,7 @@ type fetchOptions struct {
 
 func (o *fetchOptions) register(f *pflag.FlagSet) {
 	f.IntVar(&o.connections, "connections", release.DefaultConnections, "most connections (`NUMBER`) that fetch a file at once, when one alone is slow")
-	f.DurationVar(&o.splay, "splay", 0, "wait up to this time, at random, before the first request: for many hosts that start at once")
+	f.DurationVar(&o.splay, "splay", 0, "wait up to this time, at random, before the first request, and use one connection: for many hosts that start at once")
 }
 
 func (o fetchOptions) check() error {
@@ -58,6 +58,9 @@ func (a *app) client(sources []string, caFile string, o fetchOptions) (*release.
 	client := &release.Client{Sources: sources, Note: a.note, Connections: o.connections}
 	if p != nil {
 		client.Progress = p.show
+	}
+	if o.splay > 0 && o.connections == release.DefaultConnections {
+		client.Connections = 1 // many hosts share what the mirror has
 	}
 	if caFile != "" {
 		data, err := os.ReadFile(caFile)

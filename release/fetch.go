@@ -259,15 +259,27 @@ func (p *partial) rewind() {
 }
 
 func (p *partial) hash(b []byte) (int, error) {
+	p.note(b)
+	for _, h := range p.hashes() {
+		h.Write(b)
+	}
+	return len(b), nil
+}
+
+// hashes are those that are computed.
+func (p *partial) hashes() []hash.Hash {
+	if p.sha512 != nil {
+		return []hash.Hash{p.sha256, p.sha512}
+	}
+	return []hash.Hash{p.sha256}
+}
+
+// note counts what got into the file, and keeps its beginning.
+func (p *partial) note(b []byte) {
 	if room := 512 - len(p.head); room > 0 {
 		p.head = append(p.head, b[:min(room, len(b))]...)
 	}
 	p.size += int64(len(b))
-	p.sha256.Write(b)
-	if p.sha512 != nil {
-		p.sha512.Write(b)
-	}
-	return len(b), nil
 }
 
 // Write appends to the file and hashes what got there.

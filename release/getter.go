@@ -141,17 +141,23 @@ func (g *httpGetter) startOver(ctx context.Context, resp *http.Response) error {
 
 // copy appends a body to the partial file. It ends with errSlow when r is worth a try.
 func (g *httpGetter) copy(body io.Reader, resumed, total int64, r *ranged) error {
-	buffer := make([]byte, 64<<10)
+	hashes := newHasher(g.into.hashes()...)
+	defer hashes.wait()
 	name := Redact(g.url)
 	began, before := time.Now(), g.into.size
 	pace := began
 	paced := g.into.size
 	for {
-		n, readErr := body.Read(buffer)
+		b := hashes.block()
+		n, readErr := body.Read(b.data)
 		if g.into.size+int64(n) > g.client.maxSize() {
 			return g.tooLarge(g.into.size + int64(n))
 		}
-		if _, err := g.into.Write(buffer[:n]); err != nil {
+		n, err := g.into.file.Write(b.data[:n])
+		g.into.note(b.data[:n])
+		b.data = b.data[:n]
+		hashes.hash(b)
+		if err != nil {
 			return err
 		}
 		if p := g.client.Progress; p != nil && n > 0 {

@@ -17,6 +17,8 @@ const (
 	// pieceSize is what one request of several at once asks for, in bytes. It is held in memory until all before it is
 	// on disk: so the partial file always is the beginning of the file, and is hashed while it is written.
 	pieceSize = 1 << 20
+	// leastRest is how much must be missing, in bytes, for more requests to be worth a server's while.
+	leastRest = 8 * pieceSize
 	// A single stream is given some time to show how fast it is. It goes on alone if the rest is not worth more.
 	observe = 300 * time.Millisecond
 	worth   = 700 * time.Millisecond
@@ -58,7 +60,7 @@ func (r *ranged) slow(done, size int64, since time.Time) bool {
 		return false
 	}
 	rest := float64(r.total-size) / (float64(done) / took.Seconds())
-	return r.total-size >= 4*pieceSize && rest > worth.Seconds()
+	return r.total-size >= leastRest && rest > worth.Seconds()
 }
 
 // parallel fetches the rest of a file over several connections. single is the speed of one, in bytes per second. What is

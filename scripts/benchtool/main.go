@@ -1,6 +1,8 @@
 // Benchtool does for scripts/bench what a shell can not.
 //
 //	benchtool get URL FILE          downloads with go-getter's own client and its checksum option: what kubeletctl is held against
+//	benchtool fetch SOURCE VERSION DIR [SHA256]
+//	                                downloads as kubeletctl does, to the point where the binary is checked, in DIR and on disk
 //	benchtool rss COMMAND...        runs a command and prints its peak resident set, in KiB, on standard output
 //	benchtool limits DIR            prints how fast this machine writes with fsync, and computes a SHA-256 on one core
 //	benchtool generations N ROOT    makes N generations of the newest one in a tree
@@ -16,17 +18,20 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
 
 	getter "github.com/hashicorp/go-getter/v2"
+
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 func main() {
-	verbs := map[string]func([]string) error{"get": get, "rss": rss, "limits": limits, "generations": generations}
+	verbs := map[string]func([]string) error{"get": get, "fetch": fetch, "rss": rss, "limits": limits, "generations": generations}
 	if len(os.Args) < 3 || verbs[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "benchtool: get URL FILE | rss COMMAND... | limits DIR | generations N ROOT")
+		fmt.Fprintln(os.Stderr, "benchtool: get URL FILE | fetch SOURCE VERSION DIR [SHA256] | rss COMMAND... | limits DIR | generations N ROOT")
 		os.Exit(2)
 	}
 	if err := verbs[os.Args[1]](os.Args[2:]); err != nil {
@@ -39,6 +44,43 @@ func get(args []string) error {
 	client := &getter.Client{Getters: []getter.Getter{&getter.HttpGetter{XTerraformGetDisabled: true}}, Decompressors: map[string]getter.Decompressor{}}
 	_, err := client.Get(context.Background(), &getter.Request{Src: args[0] + "?checksum=file:" + args[0] + ".sha256", Dst: args[1], GetMode: getter.ModeFile})
 	return err
+}
+
+func fetch(args []string) error {
+	ctx := context.Background()
+	v, err := release.ParseVersion(args[1])
+	if err != nil {
+		return err
+	}
+	var given release.Digest
+	if len(args) > 3 {
+		if given, err = release.ParseDigest("sha256", args[3]); err != nil {
+			return err
+		}
+	}
+	c := &release.Client{Sources: args[:1]}
+	a, err := c.Artifact(ctx, v, runtime.GOARCH, given)
+	if err != nil {
+		return err
+	}
+	partial := filepath.Join(args[2], ".part")
+	if _, err := c.Fetch(ctx, a, partial); err != nil {
+		return err
+	}
+	if err := os.Chmod(partial, 0o755); err != nil {
+		return err
+	}
+	if err := release.Check(ctx, partial, a.Arch, v); err != nil {
+		return err
+	}
+	if err := os.Rename(partial, filepath.Join(args[2], "kubelet")); err != nil {
+		return err
+	}
+	dir, err := os.Open(args[2])
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func rss(args []string) error {
