@@ -132,7 +132,7 @@ func (c *Client) checksumBeside(ctx context.Context, binary string) (Digest, str
 		}
 		d, err := parseChecksumFile(algorithm, body)
 		if err != nil {
-			return Digest{}, "", fmt.Errorf("its .%s file: %w", algorithm, err)
+			return Digest{}, "", &VerifyError{Name: "its ." + algorithm + " file", Problem: err.Error()}
 		}
 		return d, file, nil
 	}

@@ -81,8 +81,8 @@ func (d *Digest) UnmarshalText(text []byte) error {
 //	v1.36.4 amd64=<sha256> arm64=<sha256> ppc64le=<sha256>
 //
 // It holds what upstream published for v1.15.0 to v1.36.4 as collected by
-// kubernetes-sigs/kubespray. A release is added as one more line; the digests
-// are the content of upstream's kubelet.sha256, read over https on two
+// kubernetes-sigs/kubespray. scripts/published adds a release as one more line:
+// the content of upstream's kubelet.sha256, read over https, best on two
 // networks. A line is never changed: upstream does not publish a version twice.
 //
 //go:embed published.txt

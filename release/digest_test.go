@@ -2,6 +2,8 @@ package release_test
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -87,5 +89,38 @@ func TestPublishedDigest(t *testing.T) {
 	}
 	if each := time.Since(start) / 100; each > time.Millisecond {
 		t.Errorf("a lookup takes %s", each)
+	}
+}
+
+// The script that adds a release to the table keeps its order, and does not change what is there.
+func TestAddPublished(t *testing.T) {
+	t.Parallel()
+	_, source := serve(t, tree(t, kubelet, "v1.36.9", "v1.36.10", tabled))
+	table := filepath.Join(t.TempDir(), "published.txt")
+	before := "v1.36.2 amd64=" + sum([]byte("2")) + "\nv1.36.11 amd64=" + sum([]byte("11")) + "\n"
+	write(t, table, []byte(before), 0o644)
+	run := func(versions ...string) (string, error) {
+		out, err := exec.CommandContext(t.Context(), "../scripts/published", append([]string{"--source", source, "--table", table}, versions...)...).CombinedOutput()
+		return string(out), err
+	}
+	if out, err := run("v1.36.10", "v1.36.9"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	line := func(v string) string { return v + " amd64=" + sum(kubelet) + "\n" }
+	want := "v1.36.2 amd64=" + sum([]byte("2")) + "\n" + line("v1.36.9") + line("v1.36.10") + "v1.36.11 amd64=" + sum([]byte("11")) + "\n"
+	if got, err := os.ReadFile(table); err != nil || string(got) != want {
+		t.Errorf("the table is\n%s\nwant\n%s", got, want)
+	}
+	if out, err := run("v1.36.9"); err != nil {
+		t.Errorf("the same again: %v: %s", err, out)
+	}
+	for _, bad := range []string{"v1.36.7", "1.36.9", "stable"} {
+		if out, err := run(bad); err == nil {
+			t.Errorf("%s was added: %s", bad, out)
+		}
+	}
+	write(t, table, []byte(tabled+" amd64="+sum([]byte("other"))+"\n"), 0o644)
+	if out, err := run(tabled); err == nil || !strings.Contains(out, "is in the table with amd64=") {
+		t.Errorf("a release was published twice: %v: %s", err, out)
 	}
 }
