@@ -60,6 +60,7 @@ func exitCode(err error) int {
 		only       *exitError
 		rolledBack *install.RolledBackError
 		locked     *install.LockedError
+		mirrored   *mirrorLockedError
 		verify     *release.VerifyError
 		preflight  *install.PreflightError
 		conflict   *conflictError
@@ -76,7 +77,7 @@ func exitCode(err error) int {
 		return only.code
 	case errors.As(err, &rolledBack):
 		return exitRolledBack
-	case errors.As(err, &locked):
+	case errors.As(err, &locked), errors.As(err, &mirrored):
 		return exitLocked
 	case errors.As(err, &verify):
 		return exitUnverified

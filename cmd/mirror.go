@@ -9,7 +9,9 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
+	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
@@ -35,7 +37,12 @@ the digests that upstream published.`,
   kubeletctl mirror --check /srv/mirror
   kubeletctl install --version v1.36.4 --source file:///srv/mirror --require-trust published`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.mirror(c, absolute(args[0]), o) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if args[0] == "" {
+				return &usageError{errors.New("DIR is empty")}
+			}
+			return a.mirror(c, absolute(args[0]), o)
+		},
 	}
 	f := c.Flags()
 	f.StringArrayVar(&o.versions, "version", nil, "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); repeat it")
@@ -65,6 +72,10 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 	for _, text := range o.versions {
 		r, err := release.ParseRequest(text)
 		requests, errs = append(requests, r), append(errs, err)
+	}
+	slices.Sort(o.archs)
+	if o.archs = slices.Compact(o.archs); len(o.archs) == 0 {
+		errs = append(errs, errors.New("--arch is empty"))
 	}
 	for _, arch := range o.archs {
 		if !slices.Contains(release.Architectures(), arch) {
@@ -97,6 +108,11 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
+	unlock, err := lockMirror(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	all := []release.Mirrored{}
 	done := func(m release.Mirrored) {
 		all = append(all, m)
@@ -114,6 +130,30 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 	}
 	a.printMirror(all)
 	return nil
+}
+
+// mirrorLockedError tells that another run is at work in a mirror.
+type mirrorLockedError struct{ dir string }
+
+func (e *mirrorLockedError) Error() string { return "another kubeletctl is changing " + e.dir }
+
+// Hint says what to do about it.
+func (e *mirrorLockedError) Hint() string { return (&install.LockedError{}).Hint() }
+
+// lockMirror takes a lock on the directory itself: what is served has no file of ours in it.
+func lockMirror(dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, &mirrorLockedError{dir}
+		}
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
+	}
+	return func() { f.Close() }, nil
 }
 
 // checkMirror fails with a VerifyError when something in a mirror is not to be used.
