@@ -99,7 +99,7 @@ func (a *app) purge(ctx context.Context, h *install.Host, o changeOptions) (*ins
 	if !o.yes {
 		if !a.asks() {
 			return nil, &install.PreflightError{Problems: []install.Problem{{ID: "purge", Severity: install.Failure,
-				Message: data.Lines()[0], Hint: "say that this is wanted: --yes"}}}
+				Message: "there is nobody to ask whether that is wanted", Hint: "say that it is: --yes"}}}
 		}
 		if yes, err := a.ask(ctx, "Delete all of that?"); err != nil || !yes {
 			return nil, errors.Join(err, &install.PreflightError{Problems: []install.Problem{{ID: "purge", Severity: install.Failure, Message: "not confirmed; nothing was changed"}}})

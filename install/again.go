@@ -21,7 +21,7 @@ type NoGenerationError struct {
 
 func (e *NoGenerationError) Error() string {
 	if e.Number == 0 {
-		return "there is no generation before the current one"
+		return "there is no generation before the current one that differs from it"
 	}
 	return fmt.Sprintf("there is no generation %d to go back to", e.Number)
 }
@@ -34,7 +34,8 @@ func (e *NoGenerationError) Hint() string {
 	return "kubeletctl history lists those that are there"
 }
 
-// PrepareRollback plans the way to an earlier generation; 0 is the newest before the current one. It changes nothing.
+// PrepareRollback plans the way to an earlier generation; 0 is the newest before the current one that is another one: what
+// a repair put back is no change to go back from. It changes nothing.
 func (h *Host) PrepareRollback(ctx context.Context, to int) (*Change, error) {
 	current, err := h.Store().Installed()
 	if err != nil {
@@ -46,7 +47,7 @@ func (h *Host) PrepareRollback(ctx context.Context, to int) (*Change, error) {
 	}
 	var target *Generation
 	for _, g := range all {
-		if g.Number == to || to == 0 && g.Number < current.Number {
+		if g.Number == to || to == 0 && g.Number < current.Number && !g.installs(current) {
 			target = g
 		}
 	}
@@ -54,6 +55,23 @@ func (h *Host) PrepareRollback(ctx context.Context, to int) (*Change, error) {
 		return nil, &NoGenerationError{to}
 	}
 	return h.prepareAgain(ctx, target, current)
+}
+
+// installs tells whether two generations put the same on a host, but for what recovers.
+func (g *Generation) installs(other *Generation) bool {
+	for _, f := range slices.Concat(g.Files, other.Files) {
+		if !isRecovery(f.Path) && f.Kind != Program && !g.file(f.Path).same(other.file(f.Path)) {
+			return false
+		}
+	}
+	for _, u := range slices.Concat(g.Units, other.Units) {
+		mine, _ := g.unit(u.Name)
+		theirs, _ := other.unit(u.Name)
+		if !isRecovery(u.Name) && mine != theirs {
+			return false
+		}
+	}
+	return true
 }
 
 // PrepareRepair plans the way back to what was installed last. It changes nothing.

@@ -104,11 +104,10 @@ func (h *Host) Resolve(ctx context.Context, s Spec, c *release.Client) (Resolved
 	if g != nil {
 		// Identified by the digest that was computed when it was downloaded.
 		a := release.Artifact{Version: g.Version, Arch: g.Arch, Digest: g.Digest, Trust: g.Trust, From: g.DigestFrom}
-		if given.IsZero() || a.Trust.Meets(s.RequireTrust) {
-			return Resolved{Artifact: a, installed: g}, a.Require(s.RequireTrust)
+		if !given.IsZero() { // it is the digest that was just compared
+			a.Trust, a.From = release.Given, "command line"
 		}
-		a.Trust, a.From = release.Given, "command line" // it is the digest that was just compared
-		return Resolved{Artifact: a, installed: g}, nil
+		return Resolved{Artifact: a, installed: g}, a.Require(s.RequireTrust)
 	}
 	a, err := c.Artifact(ctx, version, s.arch(), given)
 	if err == nil {
