@@ -291,7 +291,9 @@ func waitFor[T any](ctx context.Context, f func() (T, error)) (T, error) {
 func (o *installOptions) mergeFlags(c *cobra.Command, spec *install.Spec) error {
 	f := c.Flags()
 	var errs []error
-	if f.Changed("version") {
+	if f.Changed("version") && o.spec.Version == "" {
+		errs = append(errs, errors.New("--version is empty"))
+	} else if f.Changed("version") {
 		*spec = spec.For(o.spec.Version)
 	}
 	if f.Changed("source") {

@@ -62,7 +62,10 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 		if o.prune || len(o.versions) > 0 {
 			return &usageError{errors.New("--check only looks; it goes with no --version, --channel or --prune")}
 		}
-		return a.checkMirror(dir)
+		if err := checkLeast(o.require); err != nil {
+			return &usageError{err}
+		}
+		return a.checkMirror(dir, release.Trust(o.require))
 	}
 	var requests []release.Request
 	errs := []error{o.fetch.check(), (&release.Client{Sources: o.sources}).CheckSources()}
@@ -70,6 +73,10 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 		errs = append(errs, errors.New("no --version and no --channel says what the mirror is to have"))
 	}
 	for _, text := range o.versions {
+		if text == "" {
+			errs = append(errs, errors.New("--version is empty"))
+			continue
+		}
 		r, err := release.ParseRequest(text)
 		requests, errs = append(requests, r), append(errs, err)
 	}
@@ -83,9 +90,7 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 		}
 	}
 	least := release.Trust(o.require)
-	if least != "" && least != release.Published && least != release.Checksum {
-		errs = append(errs, fmt.Errorf("--require-trust %q: published or checksum can be required of a mirror", o.require))
-	}
+	errs = append(errs, checkLeast(o.require))
 	if err := errors.Join(errs...); err != nil {
 		return &usageError{err}
 	}
@@ -132,6 +137,14 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 	return nil
 }
 
+// checkLeast refuses a trust that a mirror can not have.
+func checkLeast(trust string) error {
+	if trust != "" && trust != string(release.Published) && trust != string(release.Checksum) {
+		return fmt.Errorf("--require-trust %q: published or checksum can be required of a mirror", trust)
+	}
+	return nil
+}
+
 // mirrorLockedError tells that another run is at work in a mirror.
 type mirrorLockedError struct{ dir string }
 
@@ -157,7 +170,7 @@ func lockMirror(dir string) (unlock func(), err error) {
 }
 
 // checkMirror fails with a VerifyError when something in a mirror is not to be used.
-func (a *app) checkMirror(dir string) error {
+func (a *app) checkMirror(dir string, least release.Trust) error {
 	list, err := release.CheckMirror(dir)
 	if err != nil {
 		return err
@@ -166,7 +179,11 @@ func (a *app) checkMirror(dir string) error {
 		return withHint(fmt.Errorf("no kubelet is in %s", dir), "a mirror has vX.Y.Z/bin/linux/ARCH/kubelet in it")
 	}
 	var bad []error
-	for _, m := range list {
+	for i, m := range list {
+		if m.State == release.MirrorPresent && !m.Trust.Meets(least) {
+			m.State, m.Problem = release.MirrorBad, fmt.Sprintf("the trust in its digest is %q, %q is required", m.Trust, least)
+			list[i] = m
+		}
 		if m.State == release.MirrorBad {
 			bad = append(bad, &release.VerifyError{Name: filepath.Join(dir, m.Version.String(), m.Arch), Problem: m.Problem})
 		}

@@ -44,6 +44,9 @@ func (o fetchOptions) check() error {
 	return errors.Join(errs...)
 }
 
+// maxCAFile is the size in bytes up to which a CA file is read; the certificates that systems trust take about 200 KiB.
+const maxCAFile = 4 << 20
+
 // absolute makes a path one that also means something to the next run.
 func absolute(file string) string {
 	if full, err := filepath.Abs(file); err == nil && file != "" {
@@ -63,7 +66,14 @@ func (a *app) client(sources []string, caFile string, o fetchOptions) (*release.
 		client.Connections = 1 // many hosts share what the mirror has
 	}
 	if caFile != "" {
-		data, err := os.ReadFile(caFile)
+		info, err := os.Stat(caFile)
+		if err == nil && (!info.Mode().IsRegular() || info.Size() > maxCAFile) {
+			err = fmt.Errorf("%s is not a regular file of at most %s", caFile, bytesText(maxCAFile))
+		}
+		var data []byte
+		if err == nil {
+			data, err = os.ReadFile(caFile)
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("reading the CA file: %w", err)
 		}

@@ -35,6 +35,8 @@ It exits with 0 when kubelet is healthy, 3 when it is installed and not healthy,
 				a.printStatus(s)
 			}
 			switch {
+			case s.State == install.StateUnknown: // what is installed can not be said
+				return &exitError{exitFailed}
 			case !s.Installed:
 				return &exitError{exitNotInstalled}
 			case s.State != install.StateHealthy && s.State != install.StateNotRunning:

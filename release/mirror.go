@@ -233,19 +233,35 @@ func Prune(dir string, versions []Version, archs []string, done func(Mirrored)) 
 	if err != nil {
 		return err
 	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(real)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	for _, m := range list {
 		if slices.Contains(versions, m.Version) && slices.Contains(archs, m.Arch) {
 			continue
 		}
-		file := filepath.Join(dir, binaryPath(m.Version, m.Arch))
-		partials, _ := filepath.Glob(filepath.Join(filepath.Dir(file), ".part-kubelet-*"))
+		file := binaryPath(m.Version, m.Arch)
+		// What a symlink leads to is not of this mirror, or is another release.
+		if at, err := filepath.EvalSymlinks(filepath.Join(real, filepath.Dir(file))); err != nil || at != filepath.Join(real, filepath.Dir(file)) {
+			return &hinted{fmt.Errorf("%s is reached by a symlink", filepath.Join(dir, filepath.Dir(file))), "remove the symlink by hand; nothing behind it was touched"}
+		}
+		partials, _ := filepath.Glob(filepath.Join(real, filepath.Dir(file), ".part-kubelet-*"))
+		for i, name := range partials {
+			partials[i] = filepath.Join(filepath.Dir(file), filepath.Base(name))
+		}
 		for _, name := range append(partials, file, file+".sha256", file+".sha512") { // the binary before its checksums
-			if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
-		for empty := filepath.Dir(file); empty != filepath.Clean(dir); empty = filepath.Dir(empty) {
-			if os.Remove(empty) != nil {
+		for empty := filepath.Dir(file); empty != "."; empty = filepath.Dir(empty) {
+			if root.Remove(empty) != nil {
 				break // something else is in it
 			}
 		}

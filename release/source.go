@@ -133,6 +133,8 @@ func checkSource(source string) (why, hint string) {
 		return "a file URL needs an absolute path", "write file:///path/to/directory, with three slashes"
 	case u.Scheme == "file":
 		return "", ""
+	case strings.Contains(u.Opaque, "@"): // what looks like a scheme may be a user's name
+		return "it has no scheme", "write https://HOST/PATH"
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Sprintf("scheme %q is none of http, https, file", u.Scheme), ""
 	case u.Hostname() == "":
@@ -178,10 +180,9 @@ func insecure(rawURL string) bool {
 // and logs, state and errors are read by others.
 func Redact(rawURL string) string {
 	u, err := url.Parse(rawURL)
-	if err != nil {
+	if err != nil || u.Opaque != "" {
 		// No URL, and still it may hold a secret.
-		text, _, _ := strings.Cut(rawURL, "?")
-		text, _, _ = strings.Cut(text, "#")
+		text := rawURL
 		if i := strings.LastIndex(text, "@"); i >= 0 {
 			scheme, _, found := strings.Cut(text, "://")
 			text = "redacted" + text[i:]
@@ -189,6 +190,8 @@ func Redact(rawURL string) string {
 				text = scheme + "://" + text
 			}
 		}
+		text, _, _ = strings.Cut(text, "?")
+		text, _, _ = strings.Cut(text, "#")
 		return text
 	}
 	if u.User != nil {
