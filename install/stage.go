@@ -32,13 +32,11 @@ func (h *Host) stage(ctx context.Context, want File, name string, c *Change, o A
 		return fmt.Errorf("recording the download: %w", err)
 	}
 	fetched, err := o.Release.Fetch(ctx, a, partial)
-	if err == nil {
-		if err = h.prove(ctx, partial, want, a); err != nil {
-			err = errors.Join(err, removeFile(partial))
-		}
-	}
 	if err != nil {
 		return err
+	}
+	if err := h.prove(ctx, partial, want, a); err != nil {
+		return errors.Join(err, removeFile(partial))
 	}
 	if err := os.Rename(partial, name); err != nil {
 		return err
@@ -135,14 +133,19 @@ func (h *Host) Unfinished() bool {
 	return err == nil && d != nil
 }
 
+// partial returns the unfinished download, if there is one, and where its partial file is.
+func (h *Host) partial() (d *download, name string, err error) {
+	if d, err = h.Store().unfinished(); err != nil || d == nil {
+		return nil, "", err
+	}
+	name, err = h.Tree.Locate(d.Partial)
+	return d, name, err
+}
+
 // forgetDownload forgets a download of which nothing is left to go on with.
 func (h *Host) forgetDownload() error {
-	d, err := h.Store().unfinished()
+	d, partial, err := h.partial()
 	if err != nil || d == nil {
-		return err
-	}
-	partial, err := h.Tree.Locate(d.Partial)
-	if err != nil {
 		return err
 	}
 	if _, err := os.Lstat(partial); errors.Is(err, fs.ErrNotExist) {
@@ -153,7 +156,7 @@ func (h *Host) forgetDownload() error {
 
 // unstage makes a binary that has its name already, and that no generation came to know, a download to go on with.
 func (h *Host) unstage() error {
-	d, err := h.Store().unfinished()
+	d, partial, err := h.partial()
 	if err != nil || d == nil {
 		return err
 	}
@@ -172,21 +175,13 @@ func (h *Host) unstage() error {
 	if err != nil {
 		return err
 	}
-	partial, err := h.Tree.Locate(d.Partial)
-	if err != nil {
-		return err
-	}
 	return os.Rename(name, partial)
 }
 
 // Discard deletes an unfinished download. The caller holds the lock, and has recovered.
 func (h *Host) Discard() error {
-	d, err := h.Store().unfinished()
+	d, partial, err := h.partial()
 	if err != nil || d == nil {
-		return err
-	}
-	partial, err := h.Tree.Locate(d.Partial)
-	if err != nil {
 		return err
 	}
 	return errors.Join(removeFile(partial), h.Store().endDownload())

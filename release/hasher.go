@@ -22,15 +22,14 @@ type block struct {
 // hasher computes digests beside the goroutine that reads and writes: a core that waits for the network has time for it.
 // SHA-512 has no help from the processor on amd64, and takes longer than a fast network does.
 type hasher struct {
-	hashes []hash.Hash
-	in     []chan *block // one for each
-	free   chan *block
-	ended  sync.WaitGroup
+	in    []chan *block // one for each hash
+	free  chan *block
+	ended sync.WaitGroup
 }
 
 // newHasher starts a goroutine for each hash. Call wait to end them.
 func newHasher(hashes ...hash.Hash) *hasher {
-	h := &hasher{hashes: hashes, free: make(chan *block, blocks)}
+	h := &hasher{free: make(chan *block, blocks)}
 	for range blocks {
 		h.free <- nil
 	}
@@ -49,7 +48,7 @@ func newHasher(hashes ...hash.Hash) *hasher {
 	return h
 }
 
-// block returns a buffer to read into. It belongs to the caller until hash or putBack.
+// block returns a buffer to read into. It belongs to the caller until hash.
 func (h *hasher) block() *block {
 	b := <-h.free
 	if b == nil {

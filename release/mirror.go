@@ -233,11 +233,11 @@ func Prune(dir string, versions []Version, archs []string, done func(Mirrored)) 
 	if err != nil {
 		return err
 	}
-	real, err := filepath.EvalSymlinks(dir)
+	resolved, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(real)
+	root, err := os.OpenRoot(resolved)
 	if err != nil {
 		return err
 	}
@@ -248,10 +248,10 @@ func Prune(dir string, versions []Version, archs []string, done func(Mirrored)) 
 		}
 		file := binaryPath(m.Version, m.Arch)
 		// What a symlink leads to is not of this mirror, or is another release.
-		if at, err := filepath.EvalSymlinks(filepath.Join(real, filepath.Dir(file))); err != nil || at != filepath.Join(real, filepath.Dir(file)) {
+		if at, err := filepath.EvalSymlinks(filepath.Join(resolved, filepath.Dir(file))); err != nil || at != filepath.Join(resolved, filepath.Dir(file)) {
 			return &hinted{fmt.Errorf("%s is reached by a symlink", filepath.Join(dir, filepath.Dir(file))), "remove the symlink by hand; nothing behind it was touched"}
 		}
-		partials, _ := filepath.Glob(filepath.Join(real, filepath.Dir(file), ".part-kubelet-*"))
+		partials, _ := filepath.Glob(filepath.Join(resolved, filepath.Dir(file), ".part-kubelet-*"))
 		for i, name := range partials {
 			partials[i] = filepath.Join(filepath.Dir(file), filepath.Base(name))
 		}

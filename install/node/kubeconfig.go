@@ -129,7 +129,7 @@ func open(dir string, data []byte) (*Client, error) {
 			return nil, fmt.Errorf("its client certificate: %w", err)
 		}
 		config.Certificates = []tls.Certificate{pair}
-		c.Name = NameOf(pair.Leaf.Subject.CommonName)
+		c.Name = nameOf(pair.Leaf.Subject.CommonName)
 	}
 	token, err := material(nil, u.TokenFile)
 	if err != nil {

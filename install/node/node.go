@@ -127,10 +127,10 @@ func (c *Client) unreachable(err error) error {
 	return fmt.Errorf("asking the API server %s: %w", c.host, err)
 }
 
-// NameOf is the name of the node that a client certificate is for, as the Node authorizer reads it; empty for others.
-func NameOf(commonName string) string {
-	name, ok := strings.CutPrefix(commonName, "system:node:")
-	if !ok {
+// nameOf is the name of the node that a client certificate is for, as the Node authorizer reads it; empty for others.
+func nameOf(commonName string) string {
+	name, isNode := strings.CutPrefix(commonName, "system:node:")
+	if !isNode {
 		return ""
 	}
 	return name
