@@ -133,7 +133,7 @@ func (h *Host) explain(ctx context.Context, err error) error {
 		gate.Reason = failed
 	}
 	for gate.LastWords == "" && ctx.Err() == nil && h.Live {
-		entries, err := systemd.Journal(ctx, systemd.KubeletService, state.InvocationID, 60)
+		entries, err := systemd.Journal(ctx, state, 60)
 		if err != nil {
 			break
 		}

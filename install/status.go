@@ -172,7 +172,7 @@ func (h *Host) judge(ctx context.Context, s *Status, state systemd.UnitState, cu
 	case state.SubState == "auto-restart" || state.ActiveState == "failed" || state.Restarts > 0:
 		s.State = StateUnhealthy
 		message := died(state)
-		if entries, err := systemd.Journal(ctx, systemd.KubeletService, state.InvocationID, 60); err == nil {
+		if entries, err := systemd.Journal(ctx, state, 60); err == nil {
 			if words := systemd.LastFailure(entries); words != "" {
 				message += ": " + words
 			}

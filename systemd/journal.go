@@ -19,29 +19,29 @@ type Entry struct {
 	Message string
 }
 
-// Journal returns the last n lines that a unit logged, oldest first; with an invocation ID only those of that run.
-func Journal(ctx context.Context, unit, invocation string, n int) ([]Entry, error) {
-	args := []string{"--unit=" + unit, "--output=json", "--output-fields=MESSAGE", "--no-pager", "--quiet", "--lines=" + strconv.Itoa(n)}
-	if invocation != "" {
-		args = append(args, "_SYSTEMD_INVOCATION_ID="+invocation)
-	}
-	out, err := exec.CommandContext(ctx, "journalctl", args...).Output()
+// Journal returns what a unit logged in the run that its state is of, oldest first: of the last n lines of the unit those
+// that are of that run. journald can not tell the run of a process that ended before it looked at it; such a line counts
+// when it came after the process was started.
+func Journal(ctx context.Context, state UnitState, n int) ([]Entry, error) {
+	out, err := exec.CommandContext(ctx, "journalctl", "--unit="+state.Name, "--output=json", "--output-fields=MESSAGE,_SYSTEMD_INVOCATION_ID",
+		"--no-pager", "--quiet", "--lines="+strconv.Itoa(n)).Output()
 	if err != nil {
-		return nil, fmt.Errorf("reading the journal of %s: %w", unit, err)
+		return nil, fmt.Errorf("reading the journal of %s: %w", state.Name, err)
 	}
-	return parseJournal(out), nil
+	return parseJournal(out, state), nil
 }
 
 // parseJournal reads journalctl's JSON lines. A message that is not UTF-8 comes as an array of bytes
 // (systemd.journal-fields(7)); a line that is neither is passed over.
-func parseJournal(out []byte) []Entry {
+func parseJournal(out []byte, of UnitState) []Entry {
 	var entries []Entry
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var raw struct {
-			Message json.RawMessage `json:"MESSAGE"`
-			Micros  string          `json:"__REALTIME_TIMESTAMP"`
+			Message    json.RawMessage `json:"MESSAGE"`
+			Micros     string          `json:"__REALTIME_TIMESTAMP"`
+			Invocation string          `json:"_SYSTEMD_INVOCATION_ID"`
 		}
 		if json.Unmarshal(lines.Bytes(), &raw) != nil {
 			continue
@@ -61,7 +61,9 @@ func parseJournal(out []byte) []Entry {
 		if us, err := strconv.ParseInt(raw.Micros, 10, 64); err == nil {
 			e.Time = time.UnixMicro(us)
 		}
-		entries = append(entries, e)
+		if raw.Invocation == of.InvocationID || raw.Invocation == "" && !e.Time.Before(of.Started) {
+			entries = append(entries, e)
+		}
 	}
 	return entries
 }

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -11,12 +12,28 @@ func TestParseJournal(t *testing.T) {
 not json
 {"MESSAGE":null}
 `
-	got := parseJournal([]byte(out))
+	got := parseJournal([]byte(out), UnitState{})
 	if len(got) != 3 || got[0].Message != "first" || got[1].Message != "ba?d" || got[2].Message != "" {
 		t.Fatalf("got %q", got)
 	}
 	if want := time.Unix(1700000000, 0); !got[0].Time.Equal(want) {
 		t.Errorf("time = %s, want %s", got[0].Time, want)
+	}
+}
+
+// Lines of another run do not count; those of which journald does not know the run do when they are not older than it.
+func TestParseJournalOfARun(t *testing.T) {
+	out := `{"MESSAGE":"another run","__REALTIME_TIMESTAMP":"1700000005000000","_SYSTEMD_INVOCATION_ID":"aa"}
+{"MESSAGE":"before","__REALTIME_TIMESTAMP":"1700000001999999"}
+{"MESSAGE":"this run, by a clock that was wrong","__REALTIME_TIMESTAMP":"1700000000000000","_SYSTEMD_INVOCATION_ID":"bb"}
+{"MESSAGE":"nobody knows, but after the start","__REALTIME_TIMESTAMP":"1700000002000000"}
+`
+	var got []string
+	for _, e := range parseJournal([]byte(out), UnitState{InvocationID: "bb", Started: time.Unix(1700000002, 0)}) {
+		got = append(got, e.Message)
+	}
+	if want := []string{"this run, by a clock that was wrong", "nobody knows, but after the start"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -372,6 +372,23 @@ func TestNothingToDoOnASickKubelet(t *testing.T) {
 	}
 }
 
+// A kubelet that ends before journald has looked at it: what it said has no invocation ID in the journal, and is found all
+// the same.
+func TestLastWordsInASlowJournal(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.2")...)
+	h.must("sh", "-c", `journald=$(systemctl show -P MainPID systemd-journald.service)
+		kill -STOP $journald
+		echo 'v1.37.2 crash' >/run/standin
+		systemctl restart --no-block kubelet.service
+		sleep 2
+		kill -CONT $journald`)
+	r := h.exits(1, "kubeletctl", h.install("v1.37.2")...)
+	contains(t, r.Stderr, "nothing to change, but kubelet is not well: .*told to crash")
+	contains(t, h.exits(3, "kubeletctl", "status").Stdout, "crash-loop: .*told to crash")
+}
+
 // What kubelet's resource managers remember is removed only on request, and comes back with the former kubelet.
 func TestManagerState(t *testing.T) {
 	t.Parallel()
