@@ -33,14 +33,18 @@ var machines = map[string]struct {
 const versionTimeout = 10 * time.Second
 
 // Check looks whether the file at path is a kubelet v for arch: it reads the
-// ELF header and, when this machine can run it, runs it with --version. So the
-// file must be executable by then, and its digest must have been checked.
+// ELF header and, when this machine can run it, looks for its loader and runs it
+// with --version. So the file must be executable by then, and its digest must
+// have been checked.
 func Check(ctx context.Context, path, arch string, v Version) error {
 	if err := checkHeader(path, arch); err != nil {
 		return err
 	}
 	if arch != runtime.GOARCH {
 		return nil
+	}
+	if err := checkLoader(path); err != nil {
+		return err
 	}
 	said, err := runVersion(ctx, path)
 	if err != nil {
@@ -96,6 +100,33 @@ func checkHeader(path, arch string) error {
 		}
 	}
 	return wrong(fmt.Sprintf("it is a program for %s %s, it must be one for %s (%s)", machine, class, arch, want.machine))
+}
+
+// checkLoader says whether this machine has the loader that a dynamically linked
+// program names. Upstream's kubelets need glibc's up to 1.37 and none from 1.38
+// on (kubernetes/kubernetes#135870); without it the kernel says only "no such
+// file or directory", of a file that everybody can see.
+func checkLoader(path string) error {
+	program, err := elf.Open(path)
+	if err != nil {
+		return &VerifyError{Name: path, Problem: fmt.Sprintf("its headers are damaged: %v", pathless(err))}
+	}
+	defer program.Close()
+	for _, segment := range program.Progs {
+		if segment.Type != elf.PT_INTERP || segment.Filesz > 4<<10 {
+			continue
+		}
+		name, err := io.ReadAll(segment.Open())
+		if err != nil {
+			return &VerifyError{Name: path, Problem: fmt.Sprintf("its headers are damaged: %v", err)}
+		}
+		loader := string(bytes.TrimRight(name, "\x00"))
+		if _, err := os.Stat(loader); err != nil {
+			return &hinted{fmt.Errorf("%s is linked dynamically and can not run here: its loader %s: %w", path, loader, pathless(err)),
+				"kubelets of upstream need glibc up to 1.37, which Alpine and other systems with musl do not have; from 1.38 on they are static"}
+		}
+	}
+	return nil
 }
 
 // runVersion returns what "path --version" prints.

@@ -2,11 +2,14 @@ package release_test
 
 import (
 	"context"
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -136,6 +139,66 @@ func TestCheckVersion(t *testing.T) {
 }
 
 // A file that is open for writing somewhere can not be executed at that moment.
+// dynamic makes a program for this architecture that names a loader, and that only its headers are there of.
+func dynamic(t *testing.T, loader string) []byte {
+	t.Helper()
+	own, err := elf.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	if own.Class != elf.ELFCLASS64 {
+		t.Skip("this machine's programs have headers of 32 bits")
+	}
+	h := header(byte(own.Class), byte(own.Data), uint16(elf.ET_EXEC), uint16(own.Machine))
+	order := own.ByteOrder
+	order.PutUint32(h[20:], 1)
+	order.PutUint64(h[32:], 64) // the program headers come next
+	order.PutUint16(h[52:], 64)
+	order.PutUint16(h[54:], 56)
+	order.PutUint16(h[56:], 1)
+	segment := make([]byte, 56)
+	order.PutUint32(segment, uint32(elf.PT_INTERP))
+	order.PutUint64(segment[8:], 64+56)
+	order.PutUint64(segment[32:], uint64(len(loader)+1))
+	return slices.Concat(h, segment, []byte(loader), []byte{0})
+}
+
+func TestCheckLoader(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, loader, problem string
+		verify                bool
+	}{
+		{"its loader is not here", "/lib/ld-of-another-libc.so.2", "its loader /lib/ld-of-another-libc.so.2: no such file or directory", false},
+		{"its loader is here", "/bin/sh", "it does not answer --version", true}, // it is no program, but that is another problem
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "kubelet")
+			write(t, path, dynamic(t, test.loader), 0o700)
+			err := release.Check(t.Context(), path, runtime.GOARCH, version(t, tabled))
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			contains(t, err.Error(), test.problem)
+			if wrong := (*release.VerifyError)(nil); errors.As(err, &wrong) != test.verify {
+				t.Errorf("%T: %v", err, err)
+			}
+			var hint interface{ Hint() string }
+			if !test.verify && (!errors.As(err, &hint) || !strings.Contains(hint.Hint(), "glibc")) {
+				t.Error("nothing says what to do")
+			}
+		})
+	}
+	path := filepath.Join(t.TempDir(), "kubelet")
+	damaged := dynamic(t, "/bin/sh")
+	write(t, path, damaged[:64], 0o700)
+	if err := release.Check(t.Context(), path, runtime.GOARCH, version(t, tabled)); err == nil || !strings.Contains(err.Error(), "its headers are damaged") {
+		t.Errorf("a file that ends in its headers: %v", err)
+	}
+}
+
 func TestCheckBusy(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "kubelet-v1.36.3")

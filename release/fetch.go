@@ -289,6 +289,20 @@ func (p *partial) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// endsLike says whether the file ends, from an offset on, as a body begins.
+func (p *partial) endsLike(body io.Reader, from int64) (bool, error) {
+	own, theirs := make([]byte, p.size-from), make([]byte, p.size-from)
+	if _, err := p.file.ReadAt(own, from); err != nil {
+		return false, err
+	}
+	if _, err := io.ReadFull(body, theirs); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, &networkError{errors.New("the body ended too early")}
+	} else if err != nil {
+		return false, err
+	}
+	return bytes.Equal(own, theirs), nil
+}
+
 // truncate empties the file.
 func (p *partial) truncate() error {
 	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
@@ -326,11 +340,14 @@ func (p *partial) mismatch(from string, a Artifact) error {
 		e.hint = "the source does not have what upstream published as " + a.Version.String() +
 			"; if it is meant to be a build of your own, give its --sha256"
 	}
-	if !bytes.HasPrefix(p.head, []byte(elf.ELFMAG)) {
+	if !p.isProgram() {
 		e.Problem = fmt.Sprintf("it is %s, not a kubelet; %s", looksLike(p.head), e.Problem)
 	}
 	return e
 }
+
+// isProgram says whether the file begins as one.
+func (p *partial) isProgram() bool { return bytes.HasPrefix(p.head, []byte(elf.ELFMAG)) }
 
 // finish puts the file on disk for good.
 func (p *partial) finish(from string, reused bool) (Fetched, error) {

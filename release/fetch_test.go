@@ -21,7 +21,8 @@ func TestFetch(t *testing.T) {
 	t.Parallel()
 	const page = "<!DOCTYPE html><title>Login</title>"
 	n := len(kubelet)
-	rangeFrom := func(offset int) string { return fmt.Sprintf("bytes=%d-", offset) }
+	again := func(size int) int { return size - min(16<<10, size/2) } // where a resumed download begins
+	rangeFrom := func(size int) string { return fmt.Sprintf("bytes=%d-", again(size)) }
 	half, wrongHalf := kubelet[:n/2], bytes.Repeat([]byte("x"), n/2)
 	for _, test := range []struct {
 		name     string
@@ -36,15 +37,19 @@ func TestFetch(t *testing.T) {
 	}{
 		{name: "new", requests: []string{""}, bytes: int64(n)},
 		{name: "length not told", faults: []mirror.Fault{{NoLength: true}}, requests: []string{""}},
-		{name: "resumed", partial: half, requests: []string{rangeFrom(n / 2)}, bytes: int64(n - n/2)},
+		{name: "resumed", partial: half, requests: []string{rangeFrom(n / 2)}, bytes: int64(n - again(n/2))},
 		{name: "complete already", partial: kubelet, requests: nil},
 		{name: "Range ignored", partial: half, faults: []mirror.Fault{{IgnoreRange: true}}, requests: []string{rangeFrom(n / 2)}},
 		{name: "Range ignored, length not told", partial: half, faults: []mirror.Fault{{IgnoreRange: true, NoLength: true}}, requests: []string{rangeFrom(n / 2)}},
 		{name: "another range", partial: half, faults: []mirror.Fault{{WrongRange: true}}, requests: []string{rangeFrom(n / 2), ""}},
 		{name: "foreign partial", partial: wrongHalf, requests: []string{rangeFrom(n / 2), ""}},
-		{name: "foreign partial of the right length", partial: bytes.Repeat([]byte("x"), n), requests: []string{rangeFrom(n), ""}, bytes: int64(n)},
+		{name: "foreign partial of the right length", partial: bytes.Repeat([]byte("x"), n), requests: []string{rangeFrom(n), ""}, bytes: int64(n + n - again(n))},
+		{name: "partial with a lost end", partial: append(slices.Clone(half[:len(half)-4096]), make([]byte, 4096)...), requests: []string{rangeFrom(n / 2), ""}},
+		{name: "one byte", partial: kubelet[:1], requests: []string{"bytes=1-"}, bytes: int64(n - 1)},
 		{name: "longer partial", partial: append(slices.Clone(kubelet), "more"...), requests: []string{rangeFrom(n + 4), ""}},
-		{name: "truncated once", faults: []mirror.Fault{{TruncateAfter: 5000, Times: 1}}, requests: []string{"", rangeFrom(5000)}, bytes: int64(n)},
+		{name: "truncated once", faults: []mirror.Fault{{TruncateAfter: 5000, Times: 1}}, requests: []string{"", rangeFrom(5000)}, bytes: int64(n + 2500)},
+		{name: "ended as if complete", faults: []mirror.Fault{{EndAfter: 5000, NoLength: true, Times: 1}}, requests: []string{"", rangeFrom(5000)}, bytes: int64(n + 2500)},
+		{name: "ended as if complete, for ever", faults: []mirror.Fault{{EndAfter: 5000, NoLength: true, IgnoreRange: true}}, requests: []string{"", "+", "", "+"}, verify: "its sha256 is"},
 		{name: "truncated, length not told", faults: []mirror.Fault{{TruncateAfter: 5000, Times: 1, NoLength: true}}, requests: []string{"", rangeFrom(5000)}},
 		{name: "reset twice", faults: []mirror.Fault{{ResetAfter: 5000, Times: 2}}, requests: []string{"", "+", "+"}},
 		{name: "stalled once", faults: []mirror.Fault{{StallAfter: 5000, Times: 1}}, requests: []string{"", rangeFrom(5000)}},
@@ -82,8 +87,8 @@ func TestFetch(t *testing.T) {
 			if strings.Contains(test.name, "stalled") || strings.Contains(test.name, "no answer") {
 				c.StallTimeout = 50 * time.Millisecond
 			}
-			if test.name == "another range" {
-				// Noticed by the header, not by the digest of a file that is put together wrongly.
+			if slices.Contains([]string{"another range", "foreign partial", "partial with a lost end"}, test.name) {
+				// Noticed by the header or by what comes, not by the digest of a file that is put together wrongly.
 				c.Note = func(line string) { t.Errorf("note: %s", line) }
 			}
 			var progress []release.Progress
@@ -258,7 +263,7 @@ func TestFetchOtherSource(t *testing.T) {
 			}
 			checkFile(t, path, kubelet)
 			if test.partial != nil {
-				checkRequests(t, server, []string{"bytes=100-"}, int64(len(kubelet)-100))
+				checkRequests(t, server, []string{"bytes=50-"}, int64(len(kubelet)-50))
 			}
 		})
 	}
@@ -403,7 +408,7 @@ func TestFetchCancelled(t *testing.T) {
 	}
 	checkFile(t, path, kubelet)
 	server2 := server.Log()
-	if last := server2[len(server2)-1]; last.Range != "bytes=50000-" || last.Bytes != int64(len(kubelet)-50_000) {
+	if last := server2[len(server2)-1]; last.Range != "bytes=33616-" || last.Bytes != int64(len(kubelet)-33_616) { // 16 KiB again
 		t.Errorf("the second run sent %+v", last)
 	}
 }

@@ -32,6 +32,7 @@ type httpGetter struct {
 	url    string
 	into   *partial
 	alone  bool // several connections are of no use here
+	unsure bool // an answer of unknown length had ended, and was not the whole file
 }
 
 // Detect accepts what the source check has accepted.
@@ -64,9 +65,15 @@ func (g *httpGetter) GetFile(ctx context.Context, _ *getter.Request) error {
 	})
 }
 
-// try makes one request, from where the partial file ends.
+// overlap is how many bytes before the end of a partial file are asked for again and held against it, but never more than
+// half of it. What an earlier run left may be of another file, and a power cut may have taken the content of the last
+// blocks. An ETag would not tell, and the servers behind one name may disagree about it.
+const overlap = 16 << 10
+
+// try makes one request, from a little before where the partial file ends.
 func (g *httpGetter) try(ctx context.Context) error {
-	resp, err := g.client.open(ctx, question{method: http.MethodGet, url: g.url, from: g.into.size})
+	from := g.into.size - min(overlap, g.into.size/2)
+	resp, err := g.client.open(ctx, question{method: http.MethodGet, url: g.url, from: from})
 	if err != nil {
 		return err
 	}
@@ -74,13 +81,21 @@ func (g *httpGetter) try(ctx context.Context) error {
 	total := int64(-1)
 	resumed := g.into.size
 	switch code := resp.StatusCode; {
-	case code == http.StatusPartialContent && resumed > 0:
+	case code == http.StatusPartialContent && from > 0:
 		var fits bool
-		if total, fits = continues(resp.Header.Get("Content-Range"), resumed); !fits {
+		if total, fits = continues(resp.Header.Get("Content-Range"), from); fits && (total < 0 || total >= resumed) {
+			fits, err = g.into.endsLike(resp.Body, from)
+		} else {
+			fits = false
+		}
+		if err != nil {
+			return err
+		}
+		if !fits {
 			return g.startOver(ctx, resp)
 		}
-	case code == http.StatusRequestedRangeNotSatisfiable && resumed > 0:
-		// The partial is longer than the file, or as long and wrong.
+	case code == http.StatusRequestedRangeNotSatisfiable && from > 0:
+		// The partial is longer than the file.
 		return g.startOver(ctx, resp)
 	case code == http.StatusOK:
 		total = resp.ContentLength
@@ -101,7 +116,13 @@ func (g *httpGetter) try(ctx context.Context) error {
 	}
 	began, before := time.Now(), g.into.size
 	r := g.pieces(resp, total)
-	if err = g.copy(resp.Body, resumed, total, r); err != errSlow {
+	err = g.copy(resp.Body, resumed, total, r)
+	if err == nil && total < 0 && !g.unsure && !g.into.verified() && g.into.isProgram() {
+		// Nobody said how long the file is: perhaps somebody on the way cut it off. If so, the next answer has the rest.
+		g.unsure = true
+		return &networkError{fmt.Errorf("the body ended after %d bytes, which are not all", g.into.size)}
+	}
+	if err != errSlow {
 		return err
 	}
 	speed := float64(g.into.size-before) / time.Since(began).Seconds()

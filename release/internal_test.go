@@ -15,7 +15,7 @@ import (
 // show that, so the partial file is swapped for one.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	content := bytes.Repeat([]byte("kubelet"), 1000)
+	content := append(make([]byte, 100), bytes.Repeat([]byte("kubelet"), 1000)...) // the device reads as zeros
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 	}))
@@ -30,7 +30,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	defer p.close()
 	p.close()
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
 	if err != nil {
 		t.Skip(err)
 	}

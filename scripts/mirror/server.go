@@ -45,8 +45,9 @@ type Fault struct {
 
 	// After this many bytes of the body the connection is closed, reset, or
 	// stays open with nothing coming until the client goes away.
-	TruncateAfter, ResetAfter, StallAfter int64
-	Stall                                 bool // not even headers come
+	// EndAfter ends it as if it were complete; that needs NoLength.
+	TruncateAfter, ResetAfter, StallAfter, EndAfter int64
+	Stall                                           bool // not even headers come
 
 	Throttle int // bytes per second
 }
@@ -198,6 +199,9 @@ func (w *writer) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
 		if w.over() {
+			if w.fault.EndAfter > 0 {
+				return written, io.ErrShortWrite // the handler returns, and net/http ends the body in good order
+			}
 			w.breakOff()
 		}
 		n := min(w.piece(), len(p))
@@ -222,7 +226,7 @@ func (w *writer) Flush() { http.NewResponseController(w.ResponseWriter).Flush() 
 
 // end is the number of bytes after which to break off.
 func (w *writer) end() int64 {
-	return max(w.fault.TruncateAfter, w.fault.ResetAfter, w.fault.StallAfter)
+	return max(w.fault.TruncateAfter, w.fault.ResetAfter, w.fault.StallAfter, w.fault.EndAfter)
 }
 
 func (w *writer) over() bool { return w.end() > 0 && w.sent >= w.end() }
