@@ -152,6 +152,7 @@ func (a *app) converge(ctx context.Context, h *install.Host, spec install.Spec, 
 		return err
 	}
 	if !o.dryRun {
+		h.KeepMarkers(client)
 		if err := h.Ask(ctx, spec, &artifact, client); err != nil {
 			return err
 		}

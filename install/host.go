@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -93,6 +94,7 @@ func (h *Host) Resolve(ctx context.Context, s Spec, c *release.Client) (Resolved
 	}
 	version, exact := request.Exact()
 	if !exact {
+		c.Markers = h.markers()
 		if version, err = c.Resolve(ctx, request); err != nil {
 			return Resolved{}, err
 		}
@@ -114,6 +116,33 @@ func (h *Host) Resolve(ctx context.Context, s Spec, c *release.Client) (Resolved
 		err = a.Require(s.RequireTrust)
 	}
 	return Resolved{Artifact: a}, err
+}
+
+const markersFile = StateDir + "/markers.json"
+
+// markers are those that sources sent to earlier runs.
+func (h *Host) markers() *release.Answers {
+	known := &release.Answers{}
+	if name, err := h.Tree.Locate(markersFile); err == nil {
+		if data, err := os.ReadFile(name); err == nil && json.Unmarshal(data, known) != nil {
+			return &release.Answers{} // damaged, so they are asked for once more
+		}
+	}
+	return known
+}
+
+// KeepMarkers saves the markers that came; the caller holds the lock. Without them the next run only asks for more.
+func (h *Host) KeepMarkers(c *release.Client) {
+	if c.Markers == nil || !c.Markers.Fresh() {
+		return
+	}
+	name, err := h.Tree.Locate(markersFile)
+	if err != nil {
+		return
+	}
+	if data, err := json.Marshal(c.Markers); err == nil {
+		_ = os.WriteFile(name, append(data, '\n'), 0o644)
+	}
 }
 
 // installed finds the newest generation whose binary would do for the spec and is on the host as it was recorded.

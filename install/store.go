@@ -31,6 +31,7 @@ import (
 //	    files/SHA256              the bytes of every text of both
 //	  download                    the binary that is being fetched, until a generation has it
 //	  verified.json               see fingerprints
+//	  markers.json                see release.Answers
 //	  recovered                   what kubeletctl-recover.service did, until a run has told it
 //
 // generations/0 is the host before the first install.
@@ -132,6 +133,7 @@ func (s Store) unlock(lock *flock.Flock, dir, name string) {
 		if _, err := os.Lstat(filepath.Join(dir, "pending")); errors.Is(err, fs.ErrNotExist) {
 			_ = os.RemoveAll(filepath.Join(dir, "generations"))
 			_ = os.Remove(filepath.Join(dir, "verified.json"))
+			_ = os.Remove(filepath.Join(dir, "markers.json"))
 			_ = os.Remove(name)
 			_ = os.Remove(dir) // stays when something of somebody else's is in it
 		}

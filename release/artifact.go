@@ -121,7 +121,7 @@ func (c *Client) checksumBeside(ctx context.Context, binary string) (Digest, str
 		var body []byte
 		var from string
 		file := suffixed(binary, "."+algorithm)
-		if body, from, err = c.read(ctx, file); err != nil {
+		if body, from, err = c.read(ctx, file, nil); err != nil {
 			if notFound(err) {
 				continue
 			}

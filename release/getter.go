@@ -290,9 +290,10 @@ func (c *Client) stall() time.Duration { return orDefault(c.StallTimeout, 30*tim
 // question is a request.
 type question struct {
 	method, url string
-	from, to    int64  // bytes; 0: from the beginning, to the end
-	validator   string // answer with a part only if the file is still this one
-	apart       bool   // a connection of its own, which HTTP/2 would not take
+	from, to    int64    // bytes; 0: from the beginning, to the end
+	validator   string   // answer with a part only if the file is still this one
+	known       *Answers // what need not be sent again; may be nil
+	apart       bool     // a connection of its own, which HTTP/2 would not take
 }
 
 // open sends a request. The body of the answer fails when no byte has come for
@@ -318,6 +319,7 @@ func (c *Client) open(ctx context.Context, q question) (*http.Response, error) {
 	case q.from > 0:
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", q.from))
 	}
+	q.known.ask(req, q.url)
 	if q.validator != "" {
 		req.Header.Set("If-Range", q.validator)
 	}

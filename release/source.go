@@ -38,6 +38,9 @@ type Client struct {
 	// Delay is called before each request; may be nil.
 	Delay func(context.Context) error
 
+	// Markers are those that sources have sent before; nil asks for them as if there were none.
+	Markers *Answers
+
 	// FreeSpace tells how many bytes the file system that holds path has left.
 	// nil: statfs.
 	FreeSpace func(path string) (int64, error)
@@ -239,7 +242,7 @@ func (c *Client) Resolve(ctx context.Context, r Request) (Version, error) {
 
 // marker reads the version in a marker file.
 func (c *Client) marker(ctx context.Context, marker string) (Version, error) {
-	body, _, err := c.read(ctx, marker)
+	body, _, err := c.read(ctx, marker, c.Markers)
 	if err != nil {
 		return Version{}, err
 	}
@@ -313,8 +316,8 @@ func binaryPath(v Version, arch string) string {
 // smallFile is more than any checksum or marker has.
 const smallFile = 4 << 10
 
-// read returns a small file and the URL that it came from after redirects.
-func (c *Client) read(ctx context.Context, rawURL string) (body []byte, from string, err error) {
+// read returns a small file and the URL that it came from after redirects. Of what is known already only a change is sent.
+func (c *Client) read(ctx context.Context, rawURL string, known *Answers) (body []byte, from string, err error) {
 	if path, local := filePath(rawURL); local {
 		f, err := os.Open(path)
 		if err != nil {
@@ -325,16 +328,24 @@ func (c *Client) read(ctx context.Context, rawURL string) (body []byte, from str
 		return body, rawURL, pathless(err)
 	}
 	err = c.retry(ctx, rawURL, func() (bool, error) {
-		resp, err := c.open(ctx, question{method: http.MethodGet, url: rawURL})
+		resp, err := c.open(ctx, question{method: http.MethodGet, url: rawURL, known: known})
 		if err != nil {
 			return false, err
 		}
 		defer resp.Body.Close()
+		from = resp.Request.URL.String()
+		if resp.StatusCode == http.StatusNotModified {
+			var is bool
+			if body, is = known.unchanged(rawURL); is {
+				return false, nil
+			}
+		}
 		if resp.StatusCode != http.StatusOK {
 			return false, answer(resp)
 		}
-		from = resp.Request.URL.String()
-		body, err = io.ReadAll(io.LimitReader(resp.Body, smallFile))
+		if body, err = io.ReadAll(io.LimitReader(resp.Body, smallFile)); err == nil {
+			known.keep(rawURL, resp.Header, body)
+		}
 		return false, err
 	})
 	return body, from, err
