@@ -116,27 +116,15 @@ func (g *httpGetter) try(ctx context.Context) error {
 	}
 	began, before := time.Now(), g.into.size
 	r := g.pieces(resp, total)
-	err = g.copy(resp.Body, resumed, total, r)
-	if err == nil && total < 0 && !g.unsure && !g.into.verified() && g.into.isProgram() {
-		// Nobody said how long the file is: perhaps somebody on the way cut it off. If so, the next answer has the rest.
-		g.unsure = true
-		return &networkError{fmt.Errorf("the body ended after %d bytes, which are not all", g.into.size)}
+	err = g.stream(ctx, resp.Body, resumed, total, r)
+	if err == errSlow {
+		speed := float64(g.into.size-before) / time.Since(began).Seconds()
+		err = g.parallel(ctx, r, resp.Body, resumed, speed)
 	}
-	if err != errSlow {
-		return err
-	}
-	speed := float64(g.into.size-before) / time.Since(began).Seconds()
-	buffer := make([]byte, pieceSize)
-	first := buffer[:min(pieceSize, total-g.into.size)]
-	if g.piece(ctx, r, g.into.size, first) != nil { // no ranges after all: the stream is still there
+	switch {
+	case errors.Is(err, errNoRanges): // the stream is still there
 		g.alone = true
-		return g.copy(resp.Body, resumed, total, nil)
-	}
-	resp.Body.Close()
-	if _, err := g.into.Write(first); err != nil {
-		return err
-	}
-	switch err = g.parallel(ctx, r, buffer, resumed, speed); {
+		return g.stream(ctx, resp.Body, resumed, total, nil)
 	case errors.Is(err, errNoGain):
 		g.alone = true
 		return g.try(ctx)
@@ -146,6 +134,10 @@ func (g *httpGetter) try(ctx context.Context) error {
 			return err
 		}
 		return &networkError{errChanged}
+	case err == nil && total < 0 && !g.unsure && !g.into.verified() && g.into.isProgram():
+		// Nobody said how long the file is: perhaps somebody on the way cut it off. If so, the next answer has the rest.
+		g.unsure = true
+		return &networkError{fmt.Errorf("the body ended after %d bytes, which are not all", g.into.size)}
 	}
 	return err
 }
@@ -160,29 +152,42 @@ func (g *httpGetter) startOver(ctx context.Context, resp *http.Response) error {
 	return g.try(ctx)
 }
 
-// copy appends a body to the partial file. It ends with errSlow when r is worth a try.
-func (g *httpGetter) copy(body io.Reader, resumed, total int64, r *ranged) error {
-	hashes := newHasher(g.into.hashes()...)
-	defer hashes.wait()
+// stream appends a body to the partial file. It ends with errSlow when r is worth a try.
+func (g *httpGetter) stream(ctx context.Context, body io.Reader, resumed, total int64, r *ranged) (err error) {
+	s, err := newSink(g.into, streamBlocks)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if diskErr := s.close(); diskErr != nil {
+			err = diskErr
+		}
+	}()
 	name := Redact(g.url)
 	began, before := time.Now(), g.into.size
 	pace := began
 	paced := g.into.size
 	for {
-		b := hashes.block()
-		n, readErr := body.Read(b.data)
-		if g.into.size+int64(n) > g.client.maxSize() {
-			return g.tooLarge(g.into.size + int64(n))
+		b := s.block(ctx)
+		if b == nil {
+			return ctx.Err()
 		}
-		n, err := g.into.file.Write(b.data[:n])
-		g.into.note(b.data[:n])
+		var readErr error
+		n, since := 0, time.Now()
+		for n < len(b.data) && readErr == nil && time.Since(since) < flushAfter {
+			var came int
+			came, readErr = body.Read(b.data[n:])
+			n += came
+			if g.into.size+int64(n) > g.client.maxSize() {
+				return g.tooLarge(g.into.size + int64(n))
+			}
+			if p := g.client.Progress; p != nil && came > 0 {
+				p(Progress{Done: g.into.size + int64(n), Total: total, URL: name, Resumed: resumed})
+			}
+		}
 		b.data = b.data[:n]
-		hashes.hash(b)
-		if err != nil {
+		if err := s.write(b); err != nil {
 			return err
-		}
-		if p := g.client.Progress; p != nil && n > 0 {
-			p(Progress{Done: g.into.size, Total: total, URL: name, Resumed: resumed})
 		}
 		switch {
 		case readErr == io.EOF && total >= 0 && g.into.size < total:

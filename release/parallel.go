@@ -14,11 +14,8 @@ import (
 const (
 	// DefaultConnections is how many connections fetch one file at most, unless a Client says otherwise.
 	DefaultConnections = 4
-	// pieceSize is what one request of several at once asks for, in bytes. It is held in memory until all before it is
-	// on disk: so the partial file always is the beginning of the file, and is hashed while it is written.
-	pieceSize = 1 << 20
 	// leastRest is how much must be missing, in bytes, for more requests to be worth a server's while.
-	leastRest = 8 * pieceSize
+	leastRest = 8 * blockSize
 	// A single stream is given some time to show how fast it is. It goes on alone if the rest is not worth more.
 	observe = 300 * time.Millisecond
 	worth   = 700 * time.Millisecond
@@ -27,8 +24,9 @@ const (
 )
 
 var (
-	errSlow   = errors.New("one stream is slow")
-	errNoGain = errors.New("several connections are no faster than one")
+	errSlow     = errors.New("one stream is slow")
+	errNoRanges = errors.New("the server has no ranges after all")
+	errNoGain   = errors.New("several connections are no faster than one")
 	// errChanged tells that two answers were about different files.
 	errChanged = errors.New("the file changed on the server while it was fetched")
 )
@@ -63,45 +61,59 @@ func (r *ranged) slow(done, size int64, since time.Time) bool {
 	return r.total-size >= leastRest && rest > worth.Seconds()
 }
 
-// parallel fetches the rest of a file over several connections. single is the speed of one, in bytes per second. What is
-// complete when it fails is in the partial file.
-func (g *httpGetter) parallel(ctx context.Context, r *ranged, spare []byte, resumed int64, single float64) error {
-	n := g.client.connections()
+// parallel fetches the rest of a file over several connections, a block each, and closes the stream that was slow as soon as
+// one has come that way. A block is held in memory until all before it are written: so the partial file always is the
+// beginning of the file, also when this fails. single is the speed of one connection, in bytes per second.
+func (g *httpGetter) parallel(ctx context.Context, r *ranged, stream io.Closer, resumed int64, single float64) (err error) {
+	s, err := newSink(g.into, g.client.connections()+1)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if diskErr := s.close(); diskErr != nil {
+			err = diskErr
+		}
+	}()
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
 
 	type piece struct {
-		data []byte
-		err  error
+		*block
+		err error
 	}
-	free := make(chan []byte, n+1) // those that wait for their turn to be written among them
-	free <- spare
-	for range n {
-		free <- nil
+	fetch := func(b *block, from int64) piece {
+		b.data = b.data[:min(blockSize, r.total-from)]
+		return piece{b, g.piece(ctx, r, from, b.data)}
 	}
-	slots := make(chan struct{}, n)
-	order := make(chan chan piece, cap(free))
+	b := s.block(ctx)
+	if b == nil {
+		return ctx.Err()
+	}
+	first := fetch(b, g.into.size)
+	if first.err != nil {
+		return errNoRanges
+	}
+	stream.Close()
+	if err := s.write(first.block); err != nil {
+		return err
+	}
+	slots := make(chan struct{}, g.client.connections())
+	order := make(chan chan piece, cap(s.free))
 	running.Go(func() {
 		defer close(order)
-		for from := g.into.size; from < r.total; from += pieceSize {
-			var buffer []byte
-			select {
-			case buffer = <-free:
-			case <-ctx.Done():
+		for from := g.into.size; from < r.total; from += blockSize {
+			b := s.block(ctx)
+			if b == nil {
 				return
-			}
-			if buffer == nil {
-				buffer = make([]byte, pieceSize)
 			}
 			slots <- struct{}{}
 			result := make(chan piece, 1)
 			order <- result
 			running.Go(func() {
 				defer func() { <-slots }()
-				data := buffer[:min(pieceSize, r.total-from)]
-				result <- piece{data, g.piece(ctx, r, from, data)}
+				result <- fetch(b, from)
 			})
 		}
 	})
@@ -113,13 +125,12 @@ func (g *httpGetter) parallel(ctx context.Context, r *ranged, spare []byte, resu
 		if p.err != nil {
 			return p.err
 		}
-		if _, err := g.into.Write(p.data); err != nil {
+		if err := s.write(p.block); err != nil {
 			return err
 		}
 		if progress := g.client.Progress; progress != nil {
 			progress(Progress{Done: g.into.size, Total: r.total, URL: Redact(g.url), Resumed: resumed})
 		}
-		free <- p.data[:pieceSize:pieceSize]
 		if took := time.Since(began); !judged && took > trial {
 			judged = true
 			if float64(g.into.size-start)/took.Seconds() < 1.2*single && g.into.size < r.total {
