@@ -24,24 +24,26 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address to listen on; port 0 chooses a free one")
 	log := flag.String("log", "", "file to append one JSON line per request to")
 	throttle := flag.Int("throttle", 0, "bytes per second and request; 0: no limit")
+	fast := flag.Bool("sendfile", false, "let the kernel copy files, as other web servers do")
 	flag.Parse()
 	if *dir == "" || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := serve(*dir, *listen, *log, *throttle); err != nil {
+	if err := serve(*dir, *listen, *log, *throttle, *fast); err != nil {
 		fmt.Fprintln(os.Stderr, "serve:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(dir, listen, log string, throttle int) error {
+func serve(dir, listen, log string, throttle int, fast bool) error {
 	if info, err := os.Stat(dir); err != nil {
 		return err
 	} else if !info.IsDir() {
 		return fmt.Errorf("%s is not a directory", dir)
 	}
 	handler := mirror.Handler(dir)
+	handler.Fast = fast
 	if throttle > 0 {
 		handler.Fault("", mirror.Fault{Throttle: throttle})
 	}
