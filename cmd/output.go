@@ -38,6 +38,20 @@ func (f *outputFormat) Type() string { return "FORMAT" }
 // structured tells whether exactly one document is to be printed.
 func (f *outputFormat) structured() bool { return *f == "json" || *f == "yaml" }
 
+// checkedWriter remembers that something could not be written: a result on a full disk is none.
+type checkedWriter struct {
+	io.Writer
+	err error
+}
+
+func (w *checkedWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
+}
+
 // print writes one document.
 func (a *app) print(doc any) {
 	data, err := json.MarshalIndent(doc, "", "  ")
@@ -61,6 +75,9 @@ func table(w io.Writer, rows [][]string) {
 }
 
 func terminal(stream any) bool {
+	if w, ok := stream.(*checkedWriter); ok {
+		stream = w.Writer
+	}
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/rehearsal"
@@ -25,18 +27,37 @@ import (
 func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	a := &app{in: in, out: out, err: errs}
+	result := &checkedWriter{Writer: out}
+	a := &app{in: in, out: result, err: errs}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(in)
-	root.SetOut(out)
+	root.SetOut(result)
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
+	if err == nil && result.err != nil {
+		a.output = "" // nothing that goes to stdout would arrive
+		err = fmt.Errorf("the result could not be printed: %w", result.err)
+	}
 	if err != nil && !a.parsed {
 		a.guessOutput(args)
 		err = &usageError{withHint(err, "kubeletctl --help, and kubeletctl VERB --help, show what there is")}
 	}
 	return a.report(err)
+}
+
+// plainFlagError says in words of this program what the parser of numbers says in those of its source code.
+func plainFlagError(err error) error {
+	var invalid *pflag.InvalidValueError
+	var number *strconv.NumError
+	if !errors.As(err, &invalid) || !errors.As(err, &number) {
+		return err
+	}
+	what := map[string]string{"int": "a whole number", "bool": "true or false"}[invalid.GetFlag().Value.Type()]
+	if what == "" {
+		return err
+	}
+	return fmt.Errorf("--%s %q is not %s", invalid.GetFlag().Name, invalid.GetValue(), what)
 }
 
 // guessOutput finds out how to print an error about a command line that could not be read to its end.
@@ -95,6 +116,7 @@ that version, starts the service, and says the truth about it afterwards.
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print the differences of each file, too")
 	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time, and go back if something was changed (0: never)")
 	c.CompletionOptions.HiddenDefaultCmd = false
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return plainFlagError(err) })
 	c.AddCommand(
 		a.installCommand(),
 		a.upgradeCommand(),

@@ -71,6 +71,11 @@ func (c *Client) Mirror(ctx context.Context, dir string, versions []Version, arc
 		}
 	}
 	running.Wait()
+	for _, v := range versions { // a download that failed leaves directories
+		for _, arch := range archs {
+			removeEmpty(dir, filepath.Join(dir, binaryPath(v, arch)))
+		}
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -82,12 +87,18 @@ func (c *Client) mirror(ctx context.Context, dir string, v Version, arch string,
 	if m := examine(dir, v, arch); m.State == MirrorPresent && m.Trust.Meets(least) {
 		return m, nil
 	}
+	if info, err := os.Lstat(file); err == nil && info.IsDir() {
+		return Mirrored{}, &hinted{fmt.Errorf("%s is a directory", file), "remove it; a kubelet belongs there"}
+	}
 	a, err := c.Artifact(ctx, v, arch, Digest{})
-	if err != nil {
+	if missing := (*NotFoundError)(nil); errors.As(err, &missing) {
 		return Mirrored{}, err
 	}
-	if err := a.Require(least); err != nil {
-		return Mirrored{}, err
+	if err == nil {
+		err = a.Require(least)
+	}
+	if err != nil { // no digest can be given here, as an install would advise
+		return Mirrored{}, &hinted{err, "the digests that upstream published are known up to " + lastPublished().String() + "; others need a source with https and checksum files"}
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return Mirrored{}, err
@@ -117,6 +128,12 @@ func (c *Client) mirror(ctx context.Context, dir string, v Version, arch string,
 		return Mirrored{}, err
 	}
 	return Mirrored{Version: v, Arch: arch, State: MirrorFetched, Trust: a.Trust, SHA256: fetched.SHA256, Size: fetched.Size}, nil
+}
+
+// removeEmpty removes the directories that a file was to be in, below dir, as far as nothing is in them.
+func removeEmpty(dir, file string) {
+	for empty := filepath.Dir(file); empty != dir && os.Remove(empty) == nil; empty = filepath.Dir(empty) {
+	}
 }
 
 // examine holds a kubelet of a mirror against the checksum files beside it and against what upstream published.
@@ -260,10 +277,7 @@ func Prune(dir string, versions []Version, archs []string, done func(Mirrored)) 
 				return err
 			}
 		}
-		for empty := filepath.Dir(file); empty != "."; empty = filepath.Dir(empty) {
-			if root.Remove(empty) != nil {
-				break // something else is in it
-			}
+		for empty := filepath.Dir(file); empty != "." && root.Remove(empty) == nil; empty = filepath.Dir(empty) {
 		}
 		m.State = MirrorPruned
 		done(m)

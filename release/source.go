@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -143,6 +144,9 @@ func checkSource(source string) (why, hint string) {
 	case u.Hostname() == "":
 		return "it names no host", ""
 	}
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
+		return fmt.Sprintf("%s is not a port", u.Port()), ""
+	}
 	return "", ""
 }
 
@@ -270,7 +274,8 @@ func (c *Client) nearest(ctx context.Context, v Version, arch string) []Version 
 			found = append(found, w)
 		}
 	}
-	if w := newestPublished(v.Minor(), arch); len(found) == 0 && !w.IsZero() && w != v {
+	// Upstream has what it published; of a mirror that is not known.
+	if w := newestPublished(v.Minor(), arch); len(c.Sources) == 0 && len(found) == 0 && !w.IsZero() && w != v {
 		found = append(found, w)
 	}
 	slices.SortFunc(found, Version.Compare)
