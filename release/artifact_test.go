@@ -225,7 +225,7 @@ func TestNotFound(t *testing.T) {
 		{"directory", "v1.37.9", []string{"file://" + dir}, release.Digest{}, "v1.37.2, v1.38.1", "ask for v1.37.2 or v1.38.1"},
 		{"directory, other arch", "v1.37.9", []string{"file://" + other}, release.Digest{}, "v1.37.2", "ask for v1.37.2"},
 		{"directory, in between", "v1.37.1", []string{"file://" + other}, release.Digest{}, "v1.37.0, v1.37.2", "ask for v1.37.0 or v1.37.2"},
-		{"table", "v1.36.99", []string{empty}, release.Digest{}, "v1.36.4", "ask for v1.36.4"},
+		{"the table is not of a mirror", "v1.36.99", []string{empty}, release.Digest{}, "", "check the version and the sources"},
 		{"nothing near", "v1.99.0", []string{empty}, release.Digest{}, "", "check the version and the sources"},
 		{"two sources", "v1.37.9", []string{empty, "file://" + dir}, release.Digest{}, "v1.37.2", ""},
 	} {
