@@ -39,10 +39,14 @@
 //
 // Client.Fetch runs hashicorp/go-getter's Client with a Getter of our own for
 // http and https, because the stock one can return a wrong file without an
-// error (see getter.go). What is there of an interrupted download is hashed
-// and continued. A file whose digest is wrong is deleted at once. Check then
-// looks inside: is it a program for this architecture, does it say that it is
-// the version that was asked for.
+// error (see getter.go). What is there of an interrupted download is hashed,
+// held against the server's bytes at its end, and continued. A body goes
+// through a sink, which hashes and writes beside the network; when one
+// connection is slow, several fetch a block each, which go into the file in
+// order: a partial file always is the beginning of the whole. A file whose
+// digest is wrong is deleted at once. Check then looks inside: is it a program
+// for this architecture, can this machine load it, does it say that it is the
+// version that was asked for.
 //
 // # Errors
 //
