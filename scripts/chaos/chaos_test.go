@@ -350,7 +350,7 @@ func (f fault) run(t *testing.T, dir string, fetch func(ctx context.Context, sou
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	err := fetch(ctx, sources, to)
 	got, _ := os.ReadFile(to)
@@ -381,7 +381,7 @@ func ours(f fault) func(context.Context, []string, string) error {
 		if err != nil {
 			return err
 		}
-		c := &release.Client{Sources: sources, StallTimeout: 400 * time.Millisecond, Backoff: 50 * time.Millisecond}
+		c := &release.Client{Sources: sources, StallTimeout: time.Second, Backoff: 50 * time.Millisecond}
 		given := release.Digest{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(file))}
 		if f.checksum {
 			given = release.Digest{}
