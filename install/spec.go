@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/purge"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -156,8 +157,12 @@ func (s Spec) Check() error {
 	if err := (&release.Client{Sources: s.Sources}).CheckSources(); err != nil {
 		errs = append(errs, err)
 	}
-	if _, err := s.flags(); err != nil {
+	flags, err := s.flags()
+	if err != nil {
 		errs = append(errs, err)
+	}
+	if dir := flags["root-dir"]; dir != "" && (!path.IsAbs(dir) || purge.Never(dir)) {
+		errs = append(errs, fmt.Errorf("--root-dir=%s can not be kubelet's: it needs an absolute path to a directory of its own, as %s", dir, KubeletDir))
 	}
 	return errors.Join(errs...)
 }

@@ -14,6 +14,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,6 +69,9 @@ var never = []string{
 	"/usr", "/var", "/usr/bin", "/usr/lib", "/usr/local", "/usr/local/bin", "/var/lib", "/var/log", "/var/lib/containerd", "/var/lib/kubeletctl", "/etc/kubernetes", "/etc/systemd",
 }
 
+// Never tells whether a path is a directory that no kubelet calls its own, as one of the system's is.
+func Never(name string) bool { return slices.Contains(never, path.Clean(name)) }
+
 // kubelets are entries of which a kubelet's root directory has at least one, unless it is empty.
 var kubelets = []string{
 	"pods", "plugins", "plugins_registry", "device-plugins", "pod-resources", "pki", "checkpoints", "cpu_manager_state", "memory_manager_state",
@@ -95,7 +99,7 @@ func Look(root, name string) (*Dir, error) {
 	if err != nil || inside == ".." || strings.HasPrefix(inside, "../") {
 		return nil, &RefusedError{d.Path, "it is outside of " + root}
 	}
-	if slices.Contains(never, "/"+strings.TrimPrefix(inside, ".")) || inside == "." {
+	if Never("/" + inside) {
 		return nil, &RefusedError{d.Path, "it is no kubelet's own directory"}
 	}
 	entries, err := os.ReadDir(d.Path)
