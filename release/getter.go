@@ -83,15 +83,9 @@ func (g *httpGetter) try(ctx context.Context) error {
 	switch code := resp.StatusCode; {
 	case code == http.StatusPartialContent && from > 0:
 		var fits bool
-		if total, fits = continues(resp.Header.Get("Content-Range"), from); fits && (total < 0 || total >= resumed) {
-			fits, err = g.into.endsLike(resp.Body, from)
-		} else {
-			fits = false
-		}
-		if err != nil {
+		if total, fits, err = g.goesOn(resp, from); err != nil {
 			return err
-		}
-		if !fits {
+		} else if !fits {
 			return g.startOver(ctx, resp)
 		}
 	case code == http.StatusRequestedRangeNotSatisfiable && from > 0:
@@ -140,6 +134,17 @@ func (g *httpGetter) try(ctx context.Context) error {
 		return &networkError{fmt.Errorf("the body ended after %d bytes, which are not all", g.into.size)}
 	}
 	return err
+}
+
+// goesOn says whether an answer has, from an offset on, what the partial file ends with and more, and how large the whole
+// is (-1: not told). What the file has is read off the body.
+func (g *httpGetter) goesOn(resp *http.Response, from int64) (total int64, fits bool, err error) {
+	total, fits = continues(resp.Header.Get("Content-Range"), from)
+	if !fits || total >= 0 && total < g.into.size {
+		return 0, false, nil
+	}
+	fits, err = g.into.endsLike(resp.Body, from)
+	return total, fits, err
 }
 
 // startOver is for a server that has nothing to go on with. It can happen
