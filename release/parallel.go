@@ -63,9 +63,10 @@ func (r *ranged) slow(done, size int64, since time.Time) bool {
 
 // parallel fetches the rest of a file over several connections, a block each, and closes the stream that was slow as soon as
 // one has come that way. A block is held in memory until all before it are written: so the partial file always is the
-// beginning of the file, also when this fails. single is the speed of one connection, in bytes per second.
+// beginning of the file, also when this fails. There are as many blocks as connections. single is the speed of one connection,
+// in bytes per second.
 func (g *httpGetter) parallel(ctx context.Context, r *ranged, stream io.Closer, resumed int64, single float64) (err error) {
-	s, err := newSink(g.into, g.client.connections()+1)
+	s, err := newSink(g.into, g.client.connections())
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,6 @@ func (g *httpGetter) parallel(ctx context.Context, r *ranged, stream io.Closer, 
 	if err := s.write(first.block); err != nil {
 		return err
 	}
-	slots := make(chan struct{}, g.client.connections())
 	order := make(chan chan piece, cap(s.free))
 	running.Go(func() {
 		defer close(order)
@@ -108,13 +108,9 @@ func (g *httpGetter) parallel(ctx context.Context, r *ranged, stream io.Closer, 
 			if b == nil {
 				return
 			}
-			slots <- struct{}{}
 			result := make(chan piece, 1)
 			order <- result
-			running.Go(func() {
-				defer func() { <-slots }()
-				result <- fetch(b, from)
-			})
+			running.Go(func() { result <- fetch(b, from) })
 		}
 	})
 
