@@ -2,6 +2,7 @@ package install
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/google/renameio/v2"
 )
@@ -38,6 +40,25 @@ func writeAtomic(name string, mode fs.FileMode, owner *Owner, content io.Reader)
 		return err
 	}
 	return syncDir(filepath.Dir(name))
+}
+
+// writeCache writes what can be had again: in place, without waiting for the disk, and not through a symlink, which in a tree
+// may lead out of it. That it could not be written is nobody's concern.
+func writeCache(t Tree, file string, content any) {
+	name, err := t.Locate(file)
+	if err != nil {
+		return
+	}
+	data, err := json.MarshalIndent(content, "", "  ")
+	if err != nil {
+		return
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return
+	}
+	_, _ = f.Write(append(data, '\n'))
+	_ = f.Close()
 }
 
 // writeText puts the content of a Text at name.

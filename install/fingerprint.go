@@ -26,16 +26,7 @@ func loadFingerprints(t Tree) fingerprints {
 	return known
 }
 
-// save writes the file; it is a cache, so that it could not be written is nobody's concern.
-func (f fingerprints) save(t Tree) {
-	name, err := t.Locate(fingerprintFile)
-	if err != nil {
-		return
-	}
-	if data, err := json.MarshalIndent(f, "", "  "); err == nil {
-		_ = os.WriteFile(name, append(data, '\n'), 0o644)
-	}
-}
+func (f fingerprints) save(t Tree) { writeCache(t, fingerprintFile, f) }
 
 // sum returns the SHA-256 of a file, from memory when nothing touched it since.
 func (f fingerprints) sum(name string, info os.FileInfo) (string, error) {

@@ -133,15 +133,8 @@ func (h *Host) markers() *release.Answers {
 
 // KeepMarkers saves the markers that came; the caller holds the lock. Without them the next run only asks for more.
 func (h *Host) KeepMarkers(c *release.Client) {
-	if c.Markers == nil || !c.Markers.Fresh() {
-		return
-	}
-	name, err := h.Tree.Locate(markersFile)
-	if err != nil {
-		return
-	}
-	if data, err := json.Marshal(c.Markers); err == nil {
-		_ = os.WriteFile(name, append(data, '\n'), 0o644)
+	if c.Markers != nil && c.Markers.Fresh() {
+		writeCache(h.Tree, markersFile, c.Markers)
 	}
 }
 
