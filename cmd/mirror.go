@@ -57,6 +57,9 @@ the digests that upstream published.`,
 }
 
 func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
+	if c.Flags().Changed("require-trust") && o.require == "" {
+		return &usageError{errors.New("--require-trust is empty")}
+	}
 	o.versions = append(o.versions, o.channels...)
 	if o.check {
 		if o.prune || len(o.versions) > 0 {

@@ -1,9 +1,7 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -58,9 +56,6 @@ func (a *app) upgrade(c *cobra.Command, o *installOptions) error {
 	spec, positions, err := a.readSpec(c, o, &recorded)
 	if err != nil {
 		return &usageError{err}
-	}
-	if slices.ContainsFunc(spec.Sources, func(s string) bool { return release.Redacted(s) }) && !c.Flags().Changed("source") {
-		return &usageError{withHint(errors.New("the recorded source needs credentials, and these are not recorded"), "give the whole URL: --source")}
 	}
 	if request, err := release.ParseRequest(spec.Version); err == nil {
 		if v, exact := request.Exact(); exact && v.Compare(current.Version) < 0 {

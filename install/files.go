@@ -42,6 +42,19 @@ func writeAtomic(name string, mode fs.FileMode, owner *Owner, content io.Reader)
 	return syncDir(filepath.Dir(name))
 }
 
+// readCache reads what writeCache has written, and tells whether it was there and made sense.
+func readCache(t Tree, file string, content any) bool {
+	name, err := t.Locate(file)
+	if err != nil {
+		return false
+	}
+	if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() { // reading a pipe may not come to an end
+		return false
+	}
+	data, err := os.ReadFile(name)
+	return err == nil && json.Unmarshal(data, content) == nil
+}
+
 // writeCache writes what can be had again: in place, without waiting for the disk, and not through a symlink, which in a tree
 // may lead out of it. That it could not be written is nobody's concern.
 func writeCache(t Tree, file string, content any) {
@@ -53,7 +66,7 @@ func writeCache(t Tree, file string, content any) {
 	if err != nil {
 		return
 	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o644)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o644)
 	if err != nil {
 		return
 	}

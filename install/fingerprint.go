@@ -2,7 +2,6 @@ package install
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"os"
 	"syscall"
@@ -18,10 +17,8 @@ const fingerprintFile = StateDir + "/verified.json"
 
 func loadFingerprints(t Tree) fingerprints {
 	known := fingerprints{}
-	if name, err := t.Locate(fingerprintFile); err == nil {
-		if data, err := os.ReadFile(name); err == nil && json.Unmarshal(data, &known) != nil {
-			return fingerprints{} // a damaged cache is an empty one
-		}
+	if !readCache(t, fingerprintFile, &known) {
+		return fingerprints{} // a damaged cache is an empty one
 	}
 	return known
 }

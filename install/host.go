@@ -2,7 +2,6 @@ package install
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -123,10 +122,8 @@ const markersFile = StateDir + "/markers.json"
 // markers are those that sources sent to earlier runs.
 func (h *Host) markers() *release.Answers {
 	known := &release.Answers{}
-	if name, err := h.Tree.Locate(markersFile); err == nil {
-		if data, err := os.ReadFile(name); err == nil && json.Unmarshal(data, known) != nil {
-			return &release.Answers{} // damaged, so they are asked for once more
-		}
+	if !readCache(h.Tree, markersFile, known) {
+		return &release.Answers{} // so they are asked for once more
 	}
 	return known
 }

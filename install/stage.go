@@ -36,6 +36,9 @@ func (h *Host) stage(ctx context.Context, want File, name string, c *Change, o A
 		return err
 	}
 	if err := h.prove(ctx, partial, want, a); err != nil {
+		if ctx.Err() != nil {
+			return err // it has the right digest, and the next run asks it again
+		}
 		return errors.Join(err, removeFile(partial))
 	}
 	if err := os.Rename(partial, name); err != nil {

@@ -19,9 +19,10 @@ type Answers struct {
 
 // sent is one file.
 type sent struct {
-	Body     string `json:"body"`
-	ETag     string `json:"etag,omitempty"`
-	Modified string `json:"modified,omitempty"` // Last-Modified, as it came
+	Body string `json:"body"`
+	// ETag is the only thing that tells. By Last-Modified, a marker that was put back from a backup has not changed for many
+	// servers, since it is older.
+	ETag string `json:"etag"`
 }
 
 // mostAnswers bounds what is remembered; a host follows one channel, at a source or two.
@@ -47,10 +48,8 @@ func (a *Answers) ask(req *http.Request, url string) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s := a.known[answerKey(url)]; s.ETag != "" {
+	if s, known := a.known[answerKey(url)]; known {
 		req.Header.Set("If-None-Match", s.ETag)
-	} else if s.Modified != "" {
-		req.Header.Set("If-Modified-Since", s.Modified)
 	}
 }
 
@@ -67,8 +66,8 @@ func (a *Answers) unchanged(url string) (body []byte, known bool) {
 
 // keep remembers a file, if its server will be able to say whether it changed.
 func (a *Answers) keep(url string, header http.Header, body []byte) {
-	s := sent{Body: string(body), ETag: header.Get("ETag"), Modified: header.Get("Last-Modified")}
-	if a == nil || s.ETag == "" && s.Modified == "" {
+	s := sent{Body: string(body), ETag: header.Get("ETag")}
+	if a == nil || s.ETag == "" {
 		return
 	}
 	a.mu.Lock()

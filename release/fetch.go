@@ -31,7 +31,7 @@ func (c *Client) Fetch(ctx context.Context, a Artifact, path string) (Fetched, e
 	if a.Digest.IsZero() || len(a.URLs) == 0 {
 		return Fetched{}, fmt.Errorf("%s: the artifact has no digest or no URL", doing)
 	}
-	p := &partial{path: path, digest: a.Digest}
+	p := &partial{path: path, digest: a.Digest, most: c.maxSize()}
 	defer p.close()
 	if err := p.open(ctx); err != nil {
 		return Fetched{}, fmt.Errorf("%s: %w", doing, err)

@@ -63,7 +63,7 @@ func TestFetch(t *testing.T) {
 		{name: "asked to come back tomorrow", faults: []mirror.Fault{{Status: 503, RetryAfter: "86400"}}, requests: []string{""}, problem: "503"},
 		{name: "403", faults: []mirror.Fault{{Status: 403}}, requests: []string{""}, problem: "403 Forbidden"},
 		{name: "truncated for ever", faults: []mirror.Fault{{TruncateAfter: 5000, IgnoreRange: true}},
-			requests: []string{"", "+", "+", "+"}, problem: "EOF", left: 5000},
+			requests: []string{"", "+", "+", "+"}, problem: "the body ended after 5000 of", left: 5000},
 		{name: "other content", faults: []mirror.Fault{{Body: "\x7fELF other"}}, requests: []string{"", ""}, verify: "its sha256 is"},
 		{name: "other content once", faults: []mirror.Fault{{Body: "\x7fELF other", Times: 1}}, requests: []string{"", ""}},
 		{name: "html page", faults: []mirror.Fault{{Body: page}}, requests: []string{"", ""}, verify: "it is an HTML page, not a kubelet"},
@@ -373,11 +373,51 @@ func TestFetchNotThroughLink(t *testing.T) {
 	}
 	c := client("file://" + dir)
 	a, _ := c.Artifact(t.Context(), version(t, untabled), "amd64", digestOf(kubelet))
-	if _, err := c.Fetch(t.Context(), a, path); !errors.Is(err, syscall.ELOOP) {
-		t.Errorf("got %v", err)
+	if _, err := c.Fetch(t.Context(), a, path); err != nil {
+		t.Errorf("the link is in the way: %v", err)
 	}
+	checkFile(t, path, kubelet)
 	if content, _ := os.ReadFile(victim); string(content) != "precious" {
 		t.Errorf("the link's target is now %q", content)
+	}
+}
+
+// What is no part of a kubelet is in nobody's way: it is removed, or emptied, without being read.
+func TestFetchOverWhatIsNoPartial(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		make func(path string) error
+		hint string
+	}{
+		{"pipe", func(path string) error { return syscall.Mkfifo(path, 0o600) }, ""},
+		{"empty directory", func(path string) error { return os.Mkdir(path, 0o700) }, ""},
+		{"full directory", func(path string) error { return os.MkdirAll(filepath.Join(path, "x"), 0o700) }, "remove it and run this again"},
+		{"8 TiB", func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<43)) // what ext4 can hold, nearly
+		}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, web := serve(t, tree(t, kubelet, untabled))
+			path := filepath.Join(t.TempDir(), "partial")
+			if err := test.make(path); err != nil {
+				t.Skip(err)
+			}
+			c := client(web)
+			a, _ := c.Artifact(t.Context(), version(t, untabled), "amd64", digestOf(kubelet))
+			_, err := c.Fetch(t.Context(), a, path)
+			if test.hint != "" {
+				if err == nil || !strings.Contains(hint(err), test.hint) {
+					t.Fatalf("got %v, hint %q", err, hint(err))
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkFile(t, path, kubelet)
+		})
 	}
 }
 

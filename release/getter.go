@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -195,7 +196,7 @@ func (g *httpGetter) stream(ctx context.Context, body io.Reader, resumed, total 
 			return err
 		}
 		switch {
-		case readErr == io.EOF && total >= 0 && g.into.size < total:
+		case total >= 0 && g.into.size < total && (readErr == io.EOF || errors.Is(readErr, io.ErrUnexpectedEOF)):
 			return &networkError{fmt.Errorf("the body ended after %d of %d bytes", g.into.size, total)}
 		case readErr == io.EOF:
 			return nil
@@ -252,6 +253,7 @@ var (
 	// These two end a chain of redirects for good.
 	errDowngrade = errors.New("refused a redirect from https to plain http")
 	errRedirects = errors.New("more than 10 redirects")
+	errProxy     = errors.New("the proxy in the environment (HTTPS_PROXY, HTTP_PROXY) is not a URL; a % in its password is written %25")
 
 	errStalled = errors.New("stalled") // why a request was cancelled, never seen outside
 )
@@ -274,8 +276,8 @@ func transport(roots *x509.CertPool, apart bool) *http.Transport {
 	t := &http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) {
 			proxy, err := http.ProxyFromEnvironment(r)
-			if err != nil { // it quotes the value, and with it a password
-				return nil, errors.New("the proxy in the environment (HTTPS_PROXY, HTTP_PROXY) is not a URL")
+			if err != nil || proxy == nil && brokenProxy(r.URL) { // the error quotes the value, and with it a password
+				return nil, errProxy
 			}
 			return proxy, nil
 		},
@@ -293,6 +295,22 @@ func transport(roots *x509.CertPool, apart bool) *http.Transport {
 	}
 	kept, _ := pools.LoadOrStore(pool{roots, apart}, t)
 	return kept.(*http.Transport)
+}
+
+// brokenProxy says whether the environment names a proxy for a URL that is no URL, which net/http passes over in silence: a
+// password with a "%" that is not written %25, for example. Loopback addresses have no proxy.
+func brokenProxy(u *url.URL) bool {
+	if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+		return false
+	}
+	for _, name := range []string{strings.ToUpper(u.Scheme) + "_PROXY", u.Scheme + "_proxy"} {
+		value := os.Getenv(name)
+		_, err := url.Parse(value)
+		if _, bare := url.Parse("http://" + value); value != "" && err != nil && bare != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Client) stall() time.Duration { return orDefault(c.StallTimeout, 30*time.Second) }
@@ -340,6 +358,7 @@ func (c *Client) open(ctx context.Context, q question) (*http.Response, error) {
 		if via[len(via)-1].URL.Scheme == "https" && next.URL.Scheme != "https" {
 			return errDowngrade
 		}
+		next.Header.Del("Referer") // it would give the query of a signed URL away
 		return nil
 	}}
 	body.timer = time.AfterFunc(body.wait, func() { cancel(errStalled) })
@@ -395,7 +414,7 @@ func (r *stallReader) fault(err error) error {
 		err = e.Err
 	}
 	if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) ||
-		errors.Is(err, errDowngrade) || errors.Is(err, errRedirects) {
+		errors.Is(err, errDowngrade) || errors.Is(err, errRedirects) || errors.Is(err, errProxy) {
 		return err
 	}
 	return &networkError{err}

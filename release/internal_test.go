@@ -24,7 +24,7 @@ func TestDiskFull(t *testing.T) {
 	if err := os.WriteFile(path, content[:100], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &partial{path: path, digest: Digest{Algorithm: "sha256"}}
+	p := &partial{path: path, digest: Digest{Algorithm: "sha256"}, most: 1 << 20}
 	if err := p.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}

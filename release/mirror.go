@@ -160,19 +160,19 @@ func examine(dir string, v Version, arch string) Mirrored {
 		}
 		m.Trust = Published
 	}
-	for suffix, sum := range map[string]string{"sha512": of512, "sha256": m.SHA256} {
-		body, err := os.ReadFile(file + "." + suffix)
+	for _, d := range []Digest{{"sha512", of512}, {"sha256", m.SHA256}} {
+		body, err := readSmall(file + "." + d.Algorithm)
 		if err != nil {
-			m.Problem = fmt.Sprintf("its .%s file: %v", suffix, pathless(err))
+			m.Problem = fmt.Sprintf("its .%s file: %v", d.Algorithm, pathless(err))
 			return m
 		}
-		d, err := parseChecksumFile(suffix, body)
+		said, err := parseChecksumFile(d.Algorithm, body)
 		if err != nil {
-			m.Problem = fmt.Sprintf("its .%s file: %v", suffix, err)
+			m.Problem = fmt.Sprintf("its .%s file: %v", d.Algorithm, err)
 			return m
 		}
-		if d.Hex != sum {
-			m.Problem = fmt.Sprintf("its %s is %s, its checksum file says %s", suffix, sum, d.Hex)
+		if said != d {
+			m.Problem = fmt.Sprintf("its %s is %s, its checksum file says %s", d.Algorithm, d.Hex, said.Hex)
 			return m
 		}
 	}
@@ -316,7 +316,7 @@ func writeMarkers(dir string) error {
 		}
 	}
 	for name, v := range newest {
-		if body, err := os.ReadFile(filepath.Join(dir, name)); err == nil && strings.TrimSpace(string(body)) == v.String() {
+		if body, err := readSmall(filepath.Join(dir, name)); err == nil && strings.TrimSpace(string(body)) == v.String() {
 			continue
 		}
 		if err := renameio.WriteFile(filepath.Join(dir, name), []byte(v.String()), 0o644, renameio.WithTempDir(dir)); err != nil {

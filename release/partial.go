@@ -25,6 +25,7 @@ type partial struct {
 	from   string // the URL that completed it
 	file   *os.File
 	size   int64
+	most   int64     // bytes that it may have
 	need   int64     // bytes of free disk that the last attempt wanted
 	head   []byte    // the first bytes, to say what a wrong file looks like
 	sha256 hash.Hash // recorded by callers whatever the digest is
@@ -34,6 +35,11 @@ type partial struct {
 // open opens or creates the file and hashes what is in it.
 func (p *partial) open(ctx context.Context) error {
 	p.close()
+	if info, err := os.Lstat(p.path); err == nil && !info.Mode().IsRegular() {
+		if err := os.Remove(p.path); err != nil {
+			return &hinted{err, "it is in the place of an unfinished download: remove it and run this again"}
+		}
+	}
 	file, err := os.OpenFile(p.path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return err
@@ -50,6 +56,9 @@ func (p *partial) open(ctx context.Context) error {
 		return err
 	}
 	p.rewind()
+	if info.Size() > p.most { // no part of a kubelet, and it takes long to read
+		return file.Truncate(0)
+	}
 	_, err = getter.Copy(ctx, writerFunc(p.hash), file)
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -135,6 +136,8 @@ func checkSource(source string) (why, hint string) {
 		return "it has no scheme", "write https://" + Redact(source)
 	case u.Scheme == "file" && (u.Opaque != "" || (u.Host != "" && u.Host != "localhost") || !filepath.IsAbs(u.Path)):
 		return "a file URL needs an absolute path", "write file:///path/to/directory, with three slashes"
+	case u.User.String() == "redacted" || u.RawQuery == "redacted": // as Redact has left it, in the record of an install
+		return "it needs credentials, and these are not recorded", "give the whole URL: kubeletctl install --source, or upgrade --source"
 	case u.Scheme == "file":
 		return "", ""
 	case strings.Contains(u.Opaque, "@"): // what looks like a scheme may be a user's name
@@ -324,12 +327,7 @@ const smallFile = 4 << 10
 // read returns a small file and the URL that it came from after redirects. Of what is known already only a change is sent.
 func (c *Client) read(ctx context.Context, rawURL string, known *Answers) (body []byte, from string, err error) {
 	if path, local := filePath(rawURL); local {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, "", pathless(err)
-		}
-		defer f.Close()
-		body, err = io.ReadAll(io.LimitReader(f, smallFile))
+		body, err = readSmall(path)
 		return body, rawURL, pathless(err)
 	}
 	err = c.retry(ctx, rawURL, func() (bool, error) {
@@ -356,17 +354,25 @@ func (c *Client) read(ctx context.Context, rawURL string, known *Answers) (body 
 	return body, from, err
 }
 
+// readSmall reads a small regular file. A pipe of which nobody writes the other end would be waited for for ever.
+func readSmall(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
+	return io.ReadAll(io.LimitReader(f, smallFile))
+}
+
 // pathless removes the path from an error whose message gets a URL anyway.
 func pathless(err error) error {
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
 		return e.Err
 	}
 	return err
-}
-
-// Redacted tells whether Redact took something out of a source, so that it can
-// not be asked as it is.
-func Redacted(rawURL string) bool {
-	u, err := url.Parse(rawURL)
-	return err == nil && (u.User.String() == "redacted" || u.RawQuery == "redacted")
 }

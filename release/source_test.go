@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -169,6 +171,26 @@ func TestRedirects(t *testing.T) {
 		t.Fatalf("a circle: %v", err)
 	}
 	contains(t, err.Error(), "more than 10 redirects")
+}
+
+// The host behind a redirect does not learn the query of the URL before it, which may be a token.
+func TestRedirectKeepsSecrets(t *testing.T) {
+	t.Parallel()
+	var got http.Header
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Clone()
+		fmt.Fprint(w, untabled)
+	}))
+	t.Cleanup(other.Close)
+	first, web := serve(t, t.TempDir())
+	first.Fault("stable.txt", mirror.Fault{Redirect: strings.Replace(other.URL, "127.0.0.1", "localhost", 1)})
+	source := strings.Replace(web, "://", "://user:password@", 1) + "?token=secret"
+	if _, err := client(source).Resolve(t.Context(), release.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprint(got); got == nil || strings.Contains(text, "secret") || strings.Contains(text, "Basic") {
+		t.Errorf("the other host got %s", text)
+	}
 }
 
 // A CA of one's own is trusted instead of the system's, and for what it signed alone.

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -158,6 +159,7 @@ func (s *Server) serve(w *writer, r *http.Request) {
 				r.Header.Set("Range", "bytes=0-")
 			}
 			w.Header().Set("Content-Type", "application/octet-stream")
+			w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
 			http.ServeContent(w, r, "", info.ModTime(), file)
 			return
 		}
