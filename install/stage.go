@@ -28,7 +28,11 @@ func (h *Host) stage(ctx context.Context, want File, name string, c *Change, o A
 		a = fresh
 	}
 	partial := partialName(name, a)
-	if err := h.Store().beginDownload(download{File: want, Partial: path.Join(path.Dir(want.Path), filepath.Base(partial))}); err != nil {
+	d := download{File: want, Partial: path.Join(path.Dir(want.Path), filepath.Base(partial))}
+	if before, left, err := h.partial(); err == nil && before != nil && before.Partial != d.Partial {
+		_ = removeFile(left) // nobody would know of it any more
+	}
+	if err := h.Store().beginDownload(d); err != nil {
 		return fmt.Errorf("recording the download: %w", err)
 	}
 	fetched, err := o.Release.Fetch(ctx, a, partial)
