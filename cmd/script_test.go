@@ -76,7 +76,8 @@ func TestScript(t *testing.T) {
 			"fill":      fill,
 			"tmpfs":     tmpfs,
 			"start":     start,
-			"interrupt": interrupt,
+			"interrupt": signal(os.Interrupt),
+			"kill9":     signal(os.Kill),
 			"ends":      ends,
 			"grows":     grows,
 		},
@@ -491,12 +492,15 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("PID", strconv.Itoa(p.cmd.Process.Pid))
 }
 
-// interrupt NAME is what Ctrl-C does.
-func interrupt(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: interrupt NAME")
+// signal makes a command that sends a signal to what was started: interrupt NAME, which is what Ctrl-C does,
+// and kill9 NAME.
+func signal(s os.Signal) func(ts *testscript.TestScript, neg bool, args []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) != 1 {
+			ts.Fatalf("usage: interrupt|kill9 NAME")
+		}
+		ts.Check(started(ts, args[0]).cmd.Process.Signal(s))
 	}
-	ts.Check(started(ts, args[0]).cmd.Process.Signal(os.Interrupt))
 }
 
 // longest is how long a script waits for anything.

@@ -113,8 +113,10 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 	if stored, err := h.Store().Before(n); err == nil {
 		before = stored // it has the content of what was too large to be held in memory
 	}
-	if switched { // else there is nothing for history to tell
+	if switched {
 		c.Want.Reason = err.Error()
+	} else if kept := h.unstage(); kept != nil { // there is nothing for history to tell
+		h.note("the download was not kept: %v", kept)
 	}
 	back := h.undo(ctx, c.Want, before, c.Have, false)
 	switch {

@@ -279,6 +279,19 @@ func (b *bench) same(before []string, what string) {
 	}
 }
 
+// discard deletes a download that was kept for another try.
+func (b *bench) discard() {
+	b.t.Helper()
+	unlock, err := b.Store().Lock()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer unlock()
+	if err := b.Discard(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func TestInstallUpgradeUninstall(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "v1.37.1", "v1.37.2")
@@ -332,6 +345,7 @@ func TestEveryFailedRequestLeadsBack(t *testing.T) {
 			if !errors.As(err, &back) && b.fake.calls[i-1] != "arm" { // which comes before anything is changed
 				t.Errorf("%s, request %d: %v is not a rollback", name, i, err)
 			}
+			b.discard()
 			b.same(before, fmt.Sprintf("%s, request %d", name, i))
 			if i > 30 {
 				t.Fatal("it never came to an end")
@@ -342,7 +356,8 @@ func TestEveryFailedRequestLeadsBack(t *testing.T) {
 	sweep("upgrade", b.spec("v1.37.2", map[string]any{"maxPods": 50}))
 }
 
-// The user interrupts after each step: files and units are those of before.
+// The user interrupts after each step: files and units are those of before. What was downloaded is kept when it is all that
+// was done.
 func TestInterruptAfterEachStepLeadsBack(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "v1.37.1", "v1.37.2")
@@ -369,6 +384,7 @@ func TestInterruptAfterEachStepLeadsBack(t *testing.T) {
 			if !errors.Is(err, ErrInterrupted) {
 				t.Errorf("%s, step %d: %v", name, i, err)
 			}
+			b.discard()
 			b.same(before, fmt.Sprintf("%s, after step %d (%s %s)", name, i, c.Plan.Steps[i-1].Action, c.Plan.Steps[i-1].Target))
 		}
 	}

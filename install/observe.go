@@ -29,6 +29,9 @@ type Seen struct {
 	Process *Process
 	// Overrides are the drop-ins of an administrator that replace kubelet's command line.
 	Overrides []string
+	// Partial tells that an earlier run has fetched the wanted binary, or a part of it, and not got so far as to give it its
+	// name.
+	Partial bool
 	// Unreadable says what could not be looked at, and why.
 	Unreadable map[string]error
 }
@@ -95,6 +98,7 @@ func (h *Host) Observe(ctx context.Context, want *Generation, others ...*Generat
 			}
 		}
 		seen.Credentials = h.haveCredentials(want)
+		seen.Partial = h.havePartial(want)
 	}
 	if state := seen.Units[systemd.KubeletService]; h.Live && state.MainPID > 0 {
 		var err error
@@ -146,6 +150,15 @@ func (h *Host) haveCredentials(g *Generation) bool {
 		}
 	}
 	return len(g.Credentials) == 0
+}
+
+func (h *Host) havePartial(g *Generation) bool {
+	name, err := h.Tree.Locate(g.binary().Path)
+	if err != nil || g.Digest.IsZero() {
+		return false
+	}
+	_, err = os.Lstat(partialName(name, g.Digest))
+	return err == nil
 }
 
 // missingDirs adds dir and its ancestors to list as far as they do not exist.

@@ -77,7 +77,7 @@ func (h *Host) Ask(ctx context.Context, s Spec, r *Resolved, c *release.Client) 
 		if _, err := os.Stat(filepath.Dir(name)); err != nil {
 			return fmt.Errorf("the flags of %s have to be asked from the binary: %w", r.Version, err)
 		}
-		partial := partialName(name, r.Artifact)
+		partial := partialName(name, r.Artifact.Digest)
 		if _, err := c.Fetch(ctx, r.Artifact, partial); err != nil {
 			return err
 		}

@@ -77,8 +77,8 @@ func (p *Plan) has(a Action, target string) bool {
 // NewPlan compares what is wanted with what was last installed (nil: nothing) and with what was seen, and says what to
 // do, in order, and why. It is pure: no clock, no disk, no network.
 //
-// The order is what makes a plan safe to break off: first what disturbs nobody (directories, the binary beside the old
-// one), then the files, then systemd. Deletions are last, marked as Cleanup.
+// The order is what makes a plan safe to break off: first what disturbs nobody (the binary beside the old one,
+// directories), then the files, then systemd. Deletions are last, marked as Cleanup.
 func NewPlan(want, have *Generation, seen *Seen) *Plan {
 	p := &Plan{Steps: []Step{}}
 	for _, f := range want.Files {
@@ -92,14 +92,22 @@ func NewPlan(want, have *Generation, seen *Seen) *Plan {
 	var changed []string // what a running kubelet would not have noticed
 	unitsChanged := false
 
-	for _, dir := range seen.MissingDirs {
-		p.add(MakeDir, dir, "it does not exist", File{})
-	}
-	for _, f := range want.Files {
-		if f.Kind == Binary {
-			p.stage(f, have.file(f.Path), seen.Files[f.Path])
+	// A run that is killed during a download leaves no more directories than it needs.
+	above := func(dir string) bool { return strings.HasPrefix(want.binary().Path, dir+"/") }
+	mkdirs := func(needed bool) {
+		for _, dir := range seen.MissingDirs {
+			if above(dir) == needed {
+				p.add(MakeDir, dir, "it does not exist", File{})
+			}
 		}
 	}
+	mkdirs(true)
+	for _, f := range want.Files {
+		if f.Kind == Binary {
+			p.stage(f, have.file(f.Path), seen)
+		}
+	}
+	mkdirs(false)
 	if p.recovery(want, have, seen) {
 		unitsChanged = true
 	}
@@ -160,11 +168,14 @@ func (p *Plan) add(a Action, target, reason string, f File) {
 
 // stage plans the download of a binary. A versioned binary that differs from its record is damaged: nobody edits a
 // kubelet, and its proper bytes are known, so this is never a conflict when the record is ours.
-func (p *Plan) stage(want, have, seen File) {
+func (p *Plan) stage(want, have File, host *Seen) {
+	seen := host.Files[want.Path]
 	switch {
 	case want.same(seen):
 	case want.sameContent(seen):
 		p.attributes(want, seen)
+	case seen.Kind == Absent && host.Partial:
+		p.add(Stage, want.Path, "an earlier run has fetched it, or a part of it", want)
 	case seen.Kind == Absent:
 		p.add(Stage, want.Path, "it is not on this host yet", want)
 	case have.Kind == Binary && have.sameContent(want):

@@ -2,6 +2,7 @@ package install
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -87,9 +88,9 @@ func TestNewPlan(t *testing.T) {
 		{"nothing to do", g37, g37, func() *Seen { return on(g37) }, nil, nil, nil},
 		{"an empty host", g37, nil, func() *Seen {
 			s := on(nil)
-			s.MissingDirs = []string{KubeletDir}
+			s.MissingDirs = []string{KubeletDir, path.Dir(DefaultBinDir), DefaultBinDir}
 			return s
-		}, []string{"mkdir " + KubeletDir, "download " + kubelet37, "write " + ConfigFile, "link " + linkFile, "write " + unitFile,
+		}, []string{"mkdir " + path.Dir(DefaultBinDir), "mkdir " + DefaultBinDir, "download " + kubelet37, "mkdir " + KubeletDir, "write " + ConfigFile, "link " + linkFile, "write " + unitFile,
 			"reload systemd", "enable kubelet.service", "start kubelet.service"}, nil, nil},
 		{"one field changed", changed, g37, func() *Seen { return on(g37) },
 			[]string{"write " + ConfigFile, "restart kubelet.service"}, nil, nil},

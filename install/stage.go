@@ -27,7 +27,7 @@ func (h *Host) stage(ctx context.Context, want File, name string, c *Change, o A
 		fresh.Trust, fresh.From = a.Trust, a.From // the digest was proved before; it only has to be fetched again
 		a = fresh
 	}
-	partial := partialName(name, a)
+	partial := partialName(name, a.Digest)
 	d := download{File: want, Partial: path.Join(path.Dir(want.Path), filepath.Base(partial))}
 	if before, left, err := h.partial(); err == nil && before != nil && before.Partial != d.Partial {
 		_ = removeFile(left) // nobody would know of it any more
@@ -57,8 +57,8 @@ func (h *Host) stage(ctx context.Context, want File, name string, c *Change, o A
 	return syncDir(filepath.Dir(name))
 }
 
-func partialName(name string, a release.Artifact) string {
-	return filepath.Join(filepath.Dir(name), partialPrefix+filepath.Base(name)+"-"+a.Digest.Hex[:16])
+func partialName(name string, digest release.Digest) string {
+	return filepath.Join(filepath.Dir(name), partialPrefix+filepath.Base(name)+"-"+digest.Hex[:16])
 }
 
 func (h *Host) prove(ctx context.Context, partial string, want File, a release.Artifact) error {

@@ -210,6 +210,18 @@ func (h *host) ours() string {
 		grep -Ev "/var/lib/kubeletctl/(generations/(${tried:-none})(/| )|lock|recovered)" | sort`)
 }
 
+// kept are ours without a download that waits for another try.
+func (h *host) kept() string {
+	h.t.Helper()
+	var lines []string
+	for line := range strings.Lines(h.ours()) {
+		if !strings.Contains(line, "/usr/local/bin/.part-kubelet-v") && !strings.Contains(line, "/var/lib/kubeletctl/download") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
 // status is kubeletctl's own word, decoded.
 func (h *host) status(code int) (s struct {
 	Installed  bool

@@ -55,7 +55,7 @@ func TestRehearsal(t *testing.T) {
 	if after := h.machine(); after != before {
 		t.Errorf("the machine changed:\n%s", difference(before, after))
 	}
-	if after := h.ours(); after != files {
+	if after := h.kept(); after != files {
 		t.Errorf("files changed:\n%s", difference(files, after))
 	}
 	for _, version := range []string{"v1.34.4", "v1.36.3", "v1.37.2"} {

@@ -175,7 +175,7 @@ func TestUpgradeSweep(t *testing.T) {
 		t.Run("bad/"+u.name, func(t *testing.T) {
 			h := h.in(t)
 			prepare(h, u)
-			pid, files := h.show("MainPID"), h.ours()
+			pid, files := h.show("MainPID"), h.kept()
 			stop := h.poll()
 			r := h.try("kubeletctl", command(u)...)
 			down := stop()
@@ -194,7 +194,7 @@ func TestUpgradeSweep(t *testing.T) {
 			}
 			contains(t, told, "(?s)"+u.words)
 			h.running("v1.36.3")
-			if after := h.ours(); after != files {
+			if after := h.kept(); after != files {
 				t.Errorf("files changed:\n%s", difference(files, after))
 			}
 			if again := h.show("MainPID"); u.by != "gate" && (again != pid || down > 0) {
