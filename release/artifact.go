@@ -102,10 +102,8 @@ func (c *Client) checksum(ctx context.Context, a Artifact) (Digest, string, erro
 		missing.Nearest = c.nearest(ctx, a.Version, a.Arch)
 		return Digest{}, "", missing
 	}
-	return Digest{}, "", &hinted{
-		fmt.Errorf("no checksum for kubelet %s for linux/%s: %w", a.Version, a.Arch, failed),
-		"give its digest with --sha256 or --sha512, or a source that has it over https",
-	}
+	return Digest{}, "", advise(fmt.Errorf("no checksum for kubelet %s for linux/%s: %w", a.Version, a.Arch, failed),
+		"give its digest with --sha256 or --sha512, or a source that has it over https")
 }
 
 // checksumBeside reads the checksum file beside a binary, preferably .sha512

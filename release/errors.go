@@ -1,6 +1,7 @@
 package release
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -98,6 +99,55 @@ type hinted struct {
 
 func (e *hinted) Hint() string  { return e.hint }
 func (e *hinted) Unwrap() error { return e.error }
+
+// advise adds what to do to the error of sources that could not be asked, or something else where one of them had other
+// reasons to fail; nothing if that is empty, too.
+func advise(err error, otherwise string) error {
+	if hint := remedy(err); hint != "" {
+		return &hinted{err, hint}
+	}
+	if otherwise != "" {
+		return &hinted{err, otherwise}
+	}
+	return err
+}
+
+func remedy(err error) string {
+	var (
+		all       several
+		status    *statusError
+		network   *networkError
+		authority x509.UnknownAuthorityError
+		invalid   x509.CertificateInvalidError
+		host      x509.HostnameError
+	)
+	switch {
+	case errors.As(err, &all):
+		first := ""
+		for i, e := range all {
+			switch hint := remedy(e); {
+			case hint == "":
+				return ""
+			case i == 0:
+				first = hint
+			}
+		}
+		return first
+	case errors.As(err, &authority):
+		return "if the source has a certificate authority of its own, give its certificate: --ca-file"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "compare the clock of this host with the dates of the certificate"
+	case errors.As(err, &host):
+		return "name the source by a name that its certificate is for"
+	case errors.Is(err, errRedirects), errors.Is(err, errDowngrade):
+		return "name another source, or the place that it means: --source"
+	case errors.As(err, &status) && status.code == http.StatusUnauthorized:
+		return "check the user and the password in the URL of the source; the spec file is the place where nobody sees them"
+	case errors.As(err, &network):
+		return "check the network of this host and its proxy (HTTPS_PROXY), or name another source: --source"
+	}
+	return ""
+}
 
 // statusError is an answer of a server that is not the file.
 type statusError struct {

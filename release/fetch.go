@@ -48,7 +48,7 @@ func (c *Client) Fetch(ctx context.Context, a Artifact, path string) (Fetched, e
 		missing.Nearest = c.nearest(ctx, a.Version, a.Arch)
 		return Fetched{}, missing
 	}
-	return Fetched{}, fmt.Errorf("%s: %w", doing, err)
+	return Fetched{}, advise(fmt.Errorf("%s: %w", doing, err), "")
 }
 
 // fetch asks one source after the other. A wrong file gets a second chance:

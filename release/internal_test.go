@@ -2,11 +2,15 @@ package release
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -84,6 +88,37 @@ func TestInsecure(t *testing.T) {
 	} {
 		if got := insecure(url); got != want {
 			t.Errorf("%s: %v", url, got)
+		}
+	}
+}
+
+// What to do depends on why the sources could not be asked. Where one could, and had something else that was wrong, the
+// caller knows better.
+func TestRemedy(t *testing.T) {
+	t.Parallel()
+	refused := &networkError{errors.New("connection refused")}
+	certificate := func(why error) error { return &tls.CertificateVerificationError{Err: why} }
+	unknown := certificate(x509.UnknownAuthorityError{})
+	for _, test := range []struct {
+		name, want string
+		err        error
+	}{
+		{"refused", "network", refused},
+		{"unknown authority", "--ca-file", unknown},
+		{"expired", "clock", certificate(x509.CertificateInvalidError{Reason: x509.Expired})},
+		{"other certificate", "", certificate(x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign})},
+		{"host name", "name that its certificate is for", certificate(x509.HostnameError{Certificate: &x509.Certificate{}})},
+		{"redirects", "--source", errRedirects},
+		{"downgrade", "--source", errDowngrade},
+		{"password", "user and the password", &statusError{code: http.StatusUnauthorized}},
+		{"forbidden", "", &statusError{code: http.StatusForbidden}},
+		{"broken", "", &statusError{code: http.StatusBadGateway}},
+		{"two", "--ca-file", several{fmt.Errorf("a: %w", unknown), fmt.Errorf("b: %w", refused)}},
+		{"one had it", "", several{refused, &VerifyError{Name: "x", Problem: "y"}}},
+		{"none", "", several{}},
+	} {
+		if got := remedy(fmt.Errorf("doing: %w", test.err)); test.want == "" && got != "" || !strings.Contains(got, test.want) {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
 }

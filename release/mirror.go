@@ -98,7 +98,7 @@ func (c *Client) mirror(ctx context.Context, dir string, v Version, arch string,
 		err = a.Require(least)
 	}
 	if err != nil { // no digest can be given here, as an install would advise
-		return Mirrored{}, &hinted{err, "the digests that upstream published are known up to " + lastPublished().String() + "; others need a source with https and checksum files"}
+		return Mirrored{}, advise(err, "the digests that upstream published are known up to "+lastPublished().String()+"; others need a source with https and checksum files")
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return Mirrored{}, err

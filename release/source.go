@@ -241,10 +241,7 @@ func (c *Client) Resolve(ctx context.Context, r Request) (Version, error) {
 	if len(missing.Tried) == len(failed) {
 		return Version{}, missing
 	}
-	return Version{}, &hinted{
-		fmt.Errorf("asking for %s: %w", r, failed),
-		"an exact version (v1.36.3) needs no answer from there",
-	}
+	return Version{}, advise(fmt.Errorf("asking for %s: %w", r, failed), "an exact version (v1.36.3) needs no answer from there")
 }
 
 // marker reads the version in a marker file.

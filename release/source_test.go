@@ -208,6 +208,8 @@ func TestOwnCertificateAuthority(t *testing.T) {
 	c.RootCAs = x509.NewCertPool()
 	if _, err := c.Resolve(t.Context(), release.Request{}); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("no authority: %v", err)
+	} else {
+		contains(t, hint(err), "--ca-file")
 	}
 }
 
@@ -225,6 +227,7 @@ func TestUnknownCertificate(t *testing.T) {
 		t.Fatal("the certificate was accepted")
 	}
 	contains(t, err.Error(), "certificate")
+	contains(t, hint(err), "a name that its certificate is for")
 	if strings.Contains(err.Error(), "Get ") {
 		t.Errorf("%q has the words of net/http", err)
 	}
