@@ -84,7 +84,7 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// buildPrograms builds kubeletctl and the stand-ins, once for all scripts.
+// buildPrograms builds kubeletctl, what measures it, and the stand-ins, once for all scripts.
 func buildPrograms(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -92,7 +92,7 @@ func buildPrograms(t *testing.T) string {
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	err := gobuild.Static(filepath.Join(dir, "kubeletctl"), "cmd/kubeletctl")
+	err := errors.Join(gobuild.Static(filepath.Join(dir, "kubeletctl"), "cmd/kubeletctl"), gobuild.Static(filepath.Join(dir, "benchtool"), "scripts/benchtool"))
 	for _, v := range slices.Concat(standins, odd) {
 		err = errors.Join(err, gobuild.Standin(filepath.Join(dir, "kubelet-"+v), v))
 	}
