@@ -199,7 +199,7 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		}
 	}
 	if h.gated(c, o) {
-		return switched, h.gate(ctx, c.Want, o.Wait, deadline, was)
+		return switched, h.gate(ctx, c.Want, o.Wait, deadline, was, c.Plan.restarts(c.Seen))
 	}
 	return switched, ctx.Err()
 }
@@ -210,7 +210,7 @@ func (h *Host) stillWell(ctx context.Context, c *Change, o ApplyOptions) error {
 	if !h.gated(c, o) || h.up(ctx) && (c.Want.HealthURL == "" || Probe(ctx, c.Want.HealthURL).OK) {
 		return nil
 	}
-	if err := h.gate(ctx, c.Want, o.Wait, time.Now().Add(o.Wait), nil); err != nil {
+	if err := h.gate(ctx, c.Want, o.Wait, time.Now().Add(o.Wait), nil, c.Plan.restarts(c.Seen)); err != nil {
 		return fmt.Errorf("there is nothing to change, but kubelet is not well: %w", err)
 	}
 	return nil
@@ -329,6 +329,7 @@ func (h *Host) undo(ctx context.Context, from, before, current *Generation, queu
 			return err
 		}
 	}
+	h.keepPrograms(before, current)
 	c, err := h.prepare(ctx, before, from)
 	if err != nil {
 		return err
@@ -347,8 +348,8 @@ func (h *Host) undo(ctx context.Context, from, before, current *Generation, queu
 			return err
 		}
 	}
-	if service, _ := before.unit(systemd.KubeletService); service.Run == Running && len(c.Plan.Steps) > 0 && !queue {
-		if err := h.gate(ctx, before, undoWait, time.Now().Add(undoWait), nil); err != nil {
+	if service, _ := before.unit(systemd.KubeletService); service.Run == Running && c.Plan.disturbs() && !queue {
+		if err := h.gate(ctx, before, undoWait, time.Now().Add(undoWait), nil, c.Plan.restarts(c.Seen)); err != nil {
 			h.note("the former kubelet runs again but is not healthy: %v", err)
 		}
 	}
@@ -361,6 +362,23 @@ func (h *Host) undo(ctx context.Context, from, before, current *Generation, queu
 	}
 	h.disarm(ctx)
 	return nil
+}
+
+// keepPrograms adds to a snapshot what the host had lost of its current generation when the snapshot was taken, and has
+// again: a way back is none to a kubelet without its binary.
+func (h *Host) keepPrograms(before, current *Generation) {
+	if current == nil {
+		return
+	}
+	known := loadFingerprints(h.Tree)
+	for _, f := range current.Files {
+		if f.Kind != Binary && f.Kind != Program || before.file(f.Path).Kind != Absent {
+			continue
+		}
+		if found, err := h.lookAt(f, known); err == nil && found.sameContent(f) {
+			before.Files = append(before.Files, f)
+		}
+	}
 }
 
 // describe says what a snapshot is, for people.

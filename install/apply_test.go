@@ -32,6 +32,8 @@ type fakeSystemd struct {
 	active  map[string]bool
 	armed   bool
 	gone    func() // called at every request
+	waiting bool   // kubelet has ended, and systemd is about to start it again
+	deaths  int    // how often it has done so since the last start by hand
 }
 
 func newFake(tree Tree) *fakeSystemd {
@@ -58,10 +60,10 @@ func (f *fakeSystemd) Disable(_ context.Context, u string) error {
 	return f.call("disable", u, func() { delete(f.enabled, u) })
 }
 func (f *fakeSystemd) Start(_ context.Context, u string) error {
-	return f.call("start", u, func() { f.active[u] = true })
+	return f.call("start", u, func() { f.active[u], f.waiting, f.deaths = true, false, 0 })
 }
 func (f *fakeSystemd) Restart(_ context.Context, u string) error {
-	return f.call("restart", u, func() { f.active[u] = true })
+	return f.call("restart", u, func() { f.active[u], f.waiting, f.deaths = true, false, 0 })
 }
 func (f *fakeSystemd) Stop(_ context.Context, u string) error {
 	return f.call("stop", u, func() { delete(f.active, u) })
@@ -85,6 +87,12 @@ func (f *fakeSystemd) State(_ context.Context, u string) (systemd.UnitState, err
 	}
 	if f.active[u] {
 		s.ActiveState, s.SubState = "active", "running"
+	}
+	if u == systemd.KubeletService {
+		s.Restarts = f.deaths
+		if f.waiting {
+			s.ActiveState, s.SubState, s.Result, s.ExitStatus = "activating", "auto-restart", "exit-code", 203
+		}
 	}
 	return s, nil
 }
@@ -412,6 +420,54 @@ func TestUnhealthyKubeletLeadsBack(t *testing.T) {
 		t.Errorf("error: %v", err)
 	}
 	b.same(before, "after the rollback")
+}
+
+// A kubelet that systemd had to start again at some time is no sicker than before when what it has lost is put back, and one
+// that ends for want of it is started with it.
+func TestRepairAfterDeaths(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []string{"kubelet-v1.37.2", "kubelet", recoverName} {
+		for _, waiting := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s,waiting=%t", lost, waiting), func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t, "v1.37.2")
+				b.install(b.spec("v1.37.2", nil))
+				b.fake.deaths, b.fake.waiting = 3, waiting
+				if err := os.Remove(filepath.Join(b.Tree.Root, DefaultBinDir, lost)); err != nil {
+					t.Fatal(err)
+				}
+				b.fake.calls = nil
+				outcome, err := b.apply(t.Context(), b.prepare(b.spec("v1.37.2", nil)), 10*time.Second)
+				if err != nil || outcome != Healthy {
+					t.Errorf("outcome %q, %v", outcome, err)
+				}
+				if got := slices.Contains(b.fake.calls, "restart kubelet.service"); got != waiting && lost != "kubelet" {
+					t.Errorf("systemd was asked %q", b.fake.calls)
+				}
+			})
+		}
+	}
+}
+
+// A repair that fails at the gate does not take away again what the host had lost.
+func TestFailedRepairKeepsTheBinary(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.2")
+	b.install(b.spec("v1.37.2", nil))
+	for _, lost := range []string{"kubelet-v1.37.2", recoverName} {
+		if err := os.Remove(filepath.Join(b.Tree.Root, DefaultBinDir, lost)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.healthy = false
+	if _, err := b.apply(t.Context(), b.prepare(b.spec("v1.37.2", nil)), time.Second); err == nil {
+		t.Error("a sick kubelet passed the gate")
+	}
+	for _, lost := range []string{"kubelet-v1.37.2", recoverName} {
+		if _, err := os.Stat(filepath.Join(b.Tree.Root, DefaultBinDir, lost)); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // A run that is killed leaves the pending marker; the next one goes back first.

@@ -42,9 +42,10 @@ func (h *Host) gated(c *Change, o ApplyOptions) bool {
 }
 
 // gate waits until kubelet has been active, without a restart, and with a good /healthz, for a few seconds on end. It
-// gives up at the first death: systemd would start it again and again, and the reason would be the same. Once kubelet is
-// well it gets its few seconds even if wait is over by then. If the node was joined to a cluster before, it has to be again.
-func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration, deadline time.Time, was *membership) error {
+// gives up at the first death: systemd would start it again and again, and the reason would be the same. Deaths are counted
+// from restarts on. Once kubelet is well it gets its few seconds even if wait is over by then. If the node was joined to a
+// cluster before, it has to be again.
+func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration, deadline time.Time, was *membership, restarts int) error {
 	var wellSince time.Time
 	last := "it did not become active"
 	for {
@@ -55,7 +56,7 @@ func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration, dead
 			}
 			return err
 		}
-		if failed := died(state); failed != "" {
+		if failed := died(state, restarts); failed != "" {
 			return h.explain(ctx, &GateError{Reason: failed})
 		}
 		ok := state.ActiveState == "active"
@@ -102,12 +103,13 @@ func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration, dead
 
 var errAtGate = errors.New("while waiting for kubelet to become healthy")
 
-// died says how kubelet ended, or nothing while it lives or was not started yet.
-func died(s systemd.UnitState) string {
+// died says how kubelet ended, or nothing while it lives or was not started yet. What systemd has started again by itself no
+// more often than so many times did not die since.
+func died(s systemd.UnitState, restarts int) string {
 	switch {
 	case s.ConditionFailed && !s.Up():
 		return "systemd did not start kubelet: a condition of its unit does not hold"
-	case s.Restarts > 0, s.SubState == "auto-restart", s.ActiveState == "failed":
+	case s.Restarts > restarts, s.Restarting(), s.ActiveState == "failed":
 		switch s.Result {
 		case "exit-code":
 			return fmt.Sprintf("kubelet ended with exit status %d", s.ExitStatus)
@@ -129,7 +131,7 @@ func (h *Host) explain(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	state, stateErr := h.Units.State(ctx, systemd.KubeletService)
-	if failed := died(state); stateErr == nil && g == nil && failed != "" {
+	if failed := died(state, 0); stateErr == nil && g == nil && failed != "" {
 		gate.Reason = failed
 	}
 	for gate.LastWords == "" && ctx.Err() == nil && h.Live {

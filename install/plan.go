@@ -290,7 +290,23 @@ func (p *Plan) runUnit(u Unit, want, have *Generation, seen *Seen, changed []str
 		p.add(Restart, u.Name, u.Name+" changed", File{})
 	case !pathUnit && len(changed) > 0:
 		p.add(Restart, u.Name, reason, File{})
+	case u.Name == systemd.KubeletService && state.Restarting() && !p.Empty():
+		p.add(Restart, u.Name, "it ended, perhaps for want of what is put back", File{})
 	}
+}
+
+// disturbs tells whether the plan does anything but clean up.
+func (p *Plan) disturbs() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return !s.Cleanup })
+}
+
+// restarts is how often systemd has started kubelet again by itself, by the time when the plan has been carried out and no
+// kubelet has died meanwhile: a start by hand begins to count anew.
+func (p *Plan) restarts(seen *Seen) int {
+	if p.has(Start, systemd.KubeletService) || p.has(Restart, systemd.KubeletService) {
+		return 0
+	}
+	return seen.Units[systemd.KubeletService].Restarts
 }
 
 // enabledElsewhere tells that the unit file that is there is to be replaced by one with another [Install] section: the

@@ -169,9 +169,9 @@ func (h *Host) judge(ctx context.Context, s *Status, state systemd.UnitState, cu
 		s.State = StateWaiting
 		problem("waiting-for-credentials", Info, "kubelet starts as soon as one of these exists: "+strings.Join(current.Credentials, ", "),
 			"put the node's kubeconfig there, owned by root, mode 0600")
-	case state.SubState == "auto-restart" || state.ActiveState == "failed" || state.Restarts > 0:
+	case state.Restarting() || state.ActiveState == "failed" || state.Restarts > 0:
 		s.State = StateUnhealthy
-		message := died(state)
+		message := died(state, 0)
 		if entries, err := systemd.Journal(ctx, state, 60); err == nil {
 			if words := systemd.LastFailure(entries); words != "" {
 				message += ": " + words

@@ -1,6 +1,9 @@
 package systemd
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // UnitState is what systemd says of one unit, in its own words (org.freedesktop.systemd1(5)).
 type UnitState struct {
@@ -41,6 +44,10 @@ type UnitState struct {
 func (s UnitState) Enabled() bool {
 	return s.UnitFileState == "enabled" || s.UnitFileState == "enabled-runtime"
 }
+
+// Restarting tells whether the unit has ended and systemd is about to start it again ("auto-restart", and from systemd 254 on
+// "auto-restart-queued").
+func (s UnitState) Restarting() bool { return strings.HasPrefix(s.SubState, "auto-restart") }
 
 // Up tells whether the unit runs or is on its way there, which includes waiting for an automatic restart.
 func (s UnitState) Up() bool {

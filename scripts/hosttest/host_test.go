@@ -372,6 +372,27 @@ func TestNothingToDoOnASickKubelet(t *testing.T) {
 	}
 }
 
+// A node that lost its kubelet: while the old process runs, after it died once, and in the crash loop that follows.
+func TestRepairOfALostBinary(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.2")...)
+	h.must("sh", "-c", "systemctl kill -s KILL kubelet.service")
+	h.eventually("kubelet was started again", func() bool { return h.show("NRestarts") == "1" && h.show("ActiveState") == "active" })
+	pid := h.show("MainPID")
+	h.must("rm", "/usr/local/bin/kubelet-v1.37.2", "/usr/local/bin/kubeletctl-recover")
+	h.must("kubeletctl", "repair")
+	h.running("v1.37.2")
+	if now := h.show("MainPID"); now != pid {
+		t.Errorf("kubelet was restarted: pid %s, then %s", pid, now)
+	}
+	h.must("sh", "-c", "rm /usr/local/bin/kubelet-v1.37.2; systemctl kill -s KILL kubelet.service")
+	h.eventually("kubelet can not be started", func() bool { return h.show("NRestarts") == "2" && h.show("SubState") == "auto-restart" })
+	contains(t, h.exits(3, "kubeletctl", "status").Stdout, "crash-loop: ")
+	h.must("kubeletctl", "repair")
+	h.running("v1.37.2")
+}
+
 // A kubelet that ends before journald has looked at it: what it said has no invocation ID in the journal, and is found all
 // the same.
 func TestLastWordsInASlowJournal(t *testing.T) {
