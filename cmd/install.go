@@ -25,8 +25,16 @@ type installOptions struct {
 	change               changeOptions
 	fetch                fetchOptions
 	adopt                bool
-	recorded             bool // begin with the recorded spec, whatever a spec file says
+	recorded             *install.Generation // begin with its spec, whatever a spec file says
+	digestFrom           string              // who gave the digest of the spec
 }
+
+// What digestFrom may be.
+const (
+	fromCommandLine = "command line"
+	fromSpecFile    = "spec file"
+	fromRecord      = "recorded spec"
+)
 
 // nodeFlags are the kubelet flags that describe this node; each is a flag of install, too.
 var nodeFlags = []struct{ name, usage string }{
@@ -147,7 +155,14 @@ func (a *app) converge(ctx context.Context, h *install.Host, spec install.Spec, 
 	if err != nil {
 		return err
 	}
-	artifact, err := h.Resolve(ctx, spec, client)
+	version, err := h.Version(ctx, spec, client)
+	if err != nil {
+		return err
+	}
+	if options.digestFrom == fromRecord && version != options.recorded.Version { // it belongs to the release that it was given for
+		spec.SHA256, spec.SHA512 = "", ""
+	}
+	artifact, err := h.Resolve(ctx, spec, version, options.digestFrom, client)
 	if err != nil {
 		return err
 	}
@@ -194,6 +209,9 @@ func (a *app) readSpec(c *cobra.Command, o *installOptions, base *install.Spec) 
 	if base != nil {
 		spec = *base
 	}
+	if o.recorded != nil {
+		o.digestFrom = fromRecord
+	}
 	positions := config.Positions{}
 	var errs []error
 	add := func(err error) {
@@ -202,7 +220,7 @@ func (a *app) readSpec(c *cobra.Command, o *installOptions, base *install.Spec) 
 		}
 	}
 	file := o.specFile
-	if file == "" && !o.recorded {
+	if file == "" && o.recorded == nil {
 		file = a.defaultSpec()
 	}
 	if file != "" {
@@ -213,6 +231,7 @@ func (a *app) readSpec(c *cobra.Command, o *installOptions, base *install.Spec) 
 		if spec, positions, err = install.ParseSpec(file, data); err != nil {
 			return spec, nil, err
 		}
+		o.digestFrom = fromSpecFile
 	}
 	if o.configFile != "" {
 		data, err := a.read(c.Context(), o.configFile)
@@ -294,6 +313,8 @@ func (o *installOptions) mergeFlags(c *cobra.Command, spec *install.Spec) error 
 	var errs []error
 	if f.Changed("version") && o.spec.Version == "" {
 		errs = append(errs, errors.New("--version is empty"))
+	} else if f.Changed("version") && o.digestFrom == fromRecord {
+		spec.Version = o.spec.Version // whether the digest fits is seen when it is resolved
 	} else if f.Changed("version") {
 		*spec = spec.For(o.spec.Version)
 	}
@@ -313,6 +334,7 @@ func (o *installOptions) mergeFlags(c *cobra.Command, spec *install.Spec) error 
 	}
 	if f.Changed("sha256") || f.Changed("sha512") {
 		spec.SHA256, spec.SHA512 = o.spec.SHA256, o.spec.SHA512
+		o.digestFrom = fromCommandLine
 	}
 	if f.Changed("arch") {
 		spec.Arch = o.spec.Arch

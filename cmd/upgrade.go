@@ -11,7 +11,6 @@ import (
 
 func (a *app) upgradeCommand() *cobra.Command {
 	o := newInstallOptions()
-	o.recorded = true
 	c := &cobra.Command{
 		Use:   "upgrade [--version VERSION]",
 		Short: "Take this host to another kubelet release, with all that it was told",
@@ -48,11 +47,11 @@ func (a *app) upgrade(c *cobra.Command, o *installOptions) error {
 	if err != nil {
 		return err
 	}
-	recorded := current.Spec.For("")
-	recorded.SHA256, recorded.SHA512 = current.Spec.SHA256, current.Spec.SHA512
-	if o.spec.Version != "" {
-		recorded = *current.Spec
+	recorded := *current.Spec
+	if o.spec.Version == "" {
+		recorded.Version = "" // the newest stable one
 	}
+	o.recorded = current
 	spec, positions, err := a.readSpec(c, o, &recorded)
 	if err != nil {
 		return &usageError{err}

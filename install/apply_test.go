@@ -184,13 +184,23 @@ func (b *bench) spec(version string, fields map[string]any) Spec {
 	return Spec{Version: version, Standalone: true, Arch: "amd64", Sources: b.release.Sources, KubeletConfiguration: all}
 }
 
-func (b *bench) prepare(s Spec) *Change {
+func (b *bench) resolve(s Spec) Resolved {
 	b.t.Helper()
-	ctx := context.Background()
-	artifact, err := b.Resolve(ctx, s, b.release)
+	version, err := b.Version(b.t.Context(), s, b.release)
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	r, err := b.Resolve(b.t.Context(), s, version, "the test", b.release)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r
+}
+
+func (b *bench) prepare(s Spec) *Change {
+	b.t.Helper()
+	ctx := context.Background()
+	artifact := b.resolve(s)
 	built, err := Build(s, nil, artifact)
 	if err != nil {
 		b.t.Fatal(err)
@@ -676,10 +686,7 @@ func TestDanglingDirectoryIsRefused(t *testing.T) {
 	}
 	before := b.state()
 	ctx := context.Background()
-	artifact, err := b.Resolve(ctx, b.spec("v1.37.2", nil), b.release)
-	if err != nil {
-		t.Fatal(err)
-	}
+	artifact := b.resolve(b.spec("v1.37.2", nil))
 	built, err := Build(b.spec("v1.37.2", nil), nil, artifact)
 	if err != nil {
 		t.Fatal(err)

@@ -81,22 +81,25 @@ func (h *Host) Lock() (release func(), err error) {
 // Store is the record of what was installed there.
 func (h *Host) Store() Store { return Store{h.Tree} }
 
-// Resolve finds the artifact for a spec. An exact version of which a verified binary is on the host costs no request.
-func (h *Host) Resolve(ctx context.Context, s Spec, c *release.Client) (Resolved, error) {
+// Version tells which release a spec asks for. An exact version costs no request.
+func (h *Host) Version(ctx context.Context, s Spec, c *release.Client) (release.Version, error) {
 	request, err := release.ParseRequest(s.Version)
 	if err != nil {
-		return Resolved{}, err
+		return release.Version{}, err
 	}
+	if version, exact := request.Exact(); exact {
+		return version, nil
+	}
+	c.Markers = h.markers()
+	return c.Resolve(ctx, request)
+}
+
+// Resolve finds the artifact for a spec, of the release that it asks for. One of which a verified binary is on the host costs
+// no request. from says where a digest in the spec comes from, for people.
+func (h *Host) Resolve(ctx context.Context, s Spec, version release.Version, from string, c *release.Client) (Resolved, error) {
 	given, err := s.digest()
 	if err != nil {
 		return Resolved{}, err
-	}
-	version, exact := request.Exact()
-	if !exact {
-		c.Markers = h.markers()
-		if version, err = c.Resolve(ctx, request); err != nil {
-			return Resolved{}, err
-		}
 	}
 	g, err := h.installed(version, s, given)
 	if err != nil {
@@ -105,12 +108,15 @@ func (h *Host) Resolve(ctx context.Context, s Spec, c *release.Client) (Resolved
 	if g != nil {
 		// Identified by the digest that was computed when it was downloaded.
 		a := release.Artifact{Version: g.Version, Arch: g.Arch, Digest: g.Digest, Trust: g.Trust, From: g.DigestFrom}
-		if !given.IsZero() { // it is the digest that was just compared
-			a.Trust, a.From = release.Given, "command line"
+		if !given.IsZero() && a.Trust != release.Given { // it is the digest that was just compared
+			a.Trust, a.From = release.Given, from
 		}
 		return Resolved{Artifact: a, installed: g}, a.Require(s.RequireTrust)
 	}
 	a, err := c.Artifact(ctx, version, s.arch(), given)
+	if a.Trust == release.Given {
+		a.From = from
+	}
 	if err == nil {
 		err = a.Require(s.RequireTrust)
 	}
