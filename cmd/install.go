@@ -140,12 +140,24 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 		defer done()
 		h = host
 	}
+	if err := a.spreadUnlocked(ctx, h, spec, o); err != nil {
+		return err
+	}
 	unlock, err := a.lock(ctx, h, o.change.dryRun)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	return a.converge(ctx, h, spec, positions, adoption, o, "install")
+}
+
+// spreadUnlocked waits as long as --splay wants before a change that asks a source. The host is not locked meanwhile: nothing
+// is being changed, and somebody may have to change it.
+func (a *app) spreadUnlocked(ctx context.Context, h *install.Host, spec install.Spec, o *installOptions) error {
+	if o.fetch.splay == 0 || o.change.dryRun || !h.Asks(spec) {
+		return nil
+	}
+	return a.spread(ctx, o.fetch.splay)
 }
 
 // converge makes the host what a spec asks for.

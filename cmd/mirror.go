@@ -103,6 +103,9 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 	}
 	client.Progress = nil // several files at once
 	ctx := c.Context()
+	if err := a.spread(ctx, o.fetch.splay); err != nil {
+		return err
+	}
 	var versions []release.Version
 	for _, r := range requests {
 		v, err := client.Resolve(ctx, r)

@@ -40,7 +40,8 @@ func (a *app) releasesCommand() *cobra.Command {
 		Use:   "releases",
 		Short: "List the releases that there are: channels, in a mirror, on this host",
 		Long: `Releases lists what the channels of the source stand for now, what a directory that is a source (file://) has, and
-what is installed on this host and can be gone back to.`,
+what is installed on this host and can be gone back to. The source is the one that the installed kubelet came from, unless
+another is named.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.releases(c, sources, caFile) },
 	}
@@ -50,6 +51,13 @@ what is installed on this host and can be gone back to.`,
 
 func (a *app) releases(c *cobra.Command, sources []string, caFile string) error {
 	ctx := c.Context()
+	h := &install.Host{Tree: install.Tree{Root: a.root}}
+	if current, err := h.Store().Installed(); err == nil && !c.Flags().Changed("source") {
+		sources = current.Spec.Sources
+		if !c.Flags().Changed("ca-file") {
+			caFile = current.Spec.CAFile
+		}
+	}
 	client, _, err := a.client(sources, caFile, fetchOptions{})
 	if err == nil {
 		if err = client.CheckSources(); err != nil {
@@ -91,7 +99,6 @@ func (a *app) releases(c *cobra.Command, sources []string, caFile string) error 
 		}
 		r.Mirror = append(r.Mirror, list...)
 	}
-	h := &install.Host{Tree: install.Tree{Root: a.root}}
 	history, _, err := h.History(historyLimit)
 	if err != nil {
 		failed = append(failed, err)

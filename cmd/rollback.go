@@ -6,10 +6,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 func (a *app) rollbackCommand() *cobra.Command {
-	var o changeOptions
+	var o againOptions
 	var to int
 	c := &cobra.Command{
 		Use:   "rollback [--to GENERATION]",
@@ -28,12 +29,11 @@ were. It is a new generation itself, so a second rollback undoes the first. kube
 	}
 	c.Flags().IntVar(&to, "to", 0, "`GENERATION` to go back to; default: the one before the current")
 	o.register(c)
-	o.registerSwitch(c)
 	return c
 }
 
 func (a *app) repairCommand() *cobra.Command {
-	var o changeOptions
+	var o againOptions
 	c := &cobra.Command{
 		Use:   "repair",
 		Short: "Put back what differs from what was installed",
@@ -51,12 +51,43 @@ kubeletctl diff shows what repair would mend.`,
 		},
 	}
 	o.register(c)
-	o.registerSwitch(c)
 	return c
 }
 
+// againOptions are the flags of verbs that install a generation that was installed before.
+type againOptions struct {
+	changeOptions
+	sources []string
+	caFile  string
+}
+
+func (o *againOptions) register(c *cobra.Command) {
+	o.changeOptions.register(c)
+	o.registerSwitch(c)
+	registerSources(c.Flags(), &o.sources, &o.caFile)
+}
+
+// client asks the recorded sources, unless others were named this once. Only a binary that has to be fetched needs them.
+func (o *againOptions) client(a *app, c *cobra.Command, change *install.Change) (*release.Client, *progress, error) {
+	sources, caFile := change.Want.Spec.Sources, change.Want.Spec.CAFile
+	if c.Flags().Changed("source") {
+		sources = o.sources
+	}
+	if c.Flags().Changed("ca-file") {
+		caFile = absolute(o.caFile)
+	}
+	if !change.Plan.Downloads() {
+		return &release.Client{}, nil, nil
+	}
+	client, p, err := a.client(sources, caFile, fetchOptions{})
+	if err != nil {
+		return nil, nil, withHint(err, "put it back, or name another: --ca-file")
+	}
+	return client, p, client.CheckSources()
+}
+
 // again installs a generation that was installed before.
-func (a *app) again(c *cobra.Command, o changeOptions, verb string, prepare func(*install.Host) (*install.Change, error)) error {
+func (a *app) again(c *cobra.Command, o againOptions, verb string, prepare func(*install.Host) (*install.Change, error)) error {
 	ctx := c.Context()
 	if err := o.check(); err != nil {
 		return &usageError{err}
@@ -75,12 +106,12 @@ func (a *app) again(c *cobra.Command, o changeOptions, verb string, prepare func
 	if err != nil {
 		return err
 	}
-	if err := a.managers(h, change, o); err != nil {
+	if err := a.managers(h, change, o.changeOptions); err != nil {
 		return err
 	}
-	client, p, err := a.client(change.Want.Spec.Sources, change.Want.Spec.CAFile, fetchOptions{})
+	client, p, err := o.client(a, c, change)
 	if err != nil {
 		return err
 	}
-	return a.change(ctx, h, change, o, install.ApplyOptions{Verb: verb, Release: client, Wait: o.wait}, p)
+	return a.change(ctx, h, change, o.changeOptions, install.ApplyOptions{Verb: verb, Release: client, Wait: o.wait}, p)
 }

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -82,19 +81,20 @@ func (a *app) client(sources []string, caFile string, o fetchOptions) (*release.
 			return nil, nil, fmt.Errorf("the CA file %s has no certificate in PEM form", caFile)
 		}
 	}
-	if o.splay > 0 {
-		var once sync.Once
-		client.Delay = func(ctx context.Context) (err error) {
-			once.Do(func() {
-				wait := rand.N(o.splay)
-				a.note(fmt.Sprintf("waiting %s before the first request", wait.Round(time.Millisecond)))
-				select {
-				case <-time.After(wait):
-				case <-ctx.Done():
-				}
-			})
-			return ctx.Err()
-		}
-	}
 	return client, p, nil
+}
+
+// spread waits for a random part of the time of --splay.
+func (a *app) spread(ctx context.Context, splay time.Duration) error {
+	if splay == 0 {
+		return nil
+	}
+	wait := rand.N(splay)
+	a.note(fmt.Sprintf("waiting %s before the first request", wait.Round(time.Millisecond)))
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -38,6 +38,13 @@ func (a *app) upgrade(c *cobra.Command, o *installOptions) error {
 		return err
 	}
 	defer done()
+	if current, err := h.Store().Installed(); err == nil { // else it is told below
+		spec := *current.Spec
+		spec.Version, spec.SHA256, spec.SHA512 = o.spec.Version, o.spec.SHA256, o.spec.SHA512
+		if err := a.spreadUnlocked(ctx, h, spec, o); err != nil {
+			return err
+		}
+	}
 	unlock, err := a.lock(ctx, h, o.change.dryRun)
 	if err != nil {
 		return err

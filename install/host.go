@@ -123,6 +123,18 @@ func (h *Host) Resolve(ctx context.Context, s Spec, version release.Version, fro
 	return Resolved{Artifact: a}, err
 }
 
+// Asks tells whether a source has to be asked for what a spec wants: for a channel, or for a binary that is not here.
+func (h *Host) Asks(s Spec) bool {
+	request, err := release.ParseRequest(s.Version)
+	version, exact := request.Exact()
+	given, err2 := s.digest()
+	if err != nil || err2 != nil || !exact {
+		return true
+	}
+	g, err := h.installed(version, s, given)
+	return err != nil || g == nil
+}
+
 const markersFile = StateDir + "/markers.json"
 
 // markers are those that sources sent to earlier runs.

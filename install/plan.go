@@ -66,6 +66,11 @@ type Plan struct {
 // Empty tells that there is nothing to do.
 func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
 
+// Downloads tells whether a binary has to be fetched.
+func (p *Plan) Downloads() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Action == Stage })
+}
+
 // Diff is a unified diff of every text and link that the plan changes.
 func (p *Plan) Diff() []byte { return bytes.Join(p.diffs, nil) }
 

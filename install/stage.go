@@ -24,7 +24,7 @@ func (h *Host) stage(ctx context.Context, want File, name string, c *Change, o A
 		if err != nil {
 			return err
 		}
-		fresh.Trust, fresh.From = a.Trust, a.From // the digest was proved before; it only has to be fetched again
+		fresh.Trust, fresh.From, fresh.Recorded = a.Trust, a.From, true // the digest was proved before; it only has to be fetched again
 		a = fresh
 	}
 	partial := partialName(name, a.Digest)

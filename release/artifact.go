@@ -53,6 +53,8 @@ type Artifact struct {
 	Digest  Digest   `json:"digest"`
 	Trust   Trust    `json:"trust"`
 	From    string   `json:"from"` // where the digest is from, for people
+	// Recorded tells that the digest is that of an earlier install, whatever the sources say now.
+	Recorded bool `json:"-"`
 }
 
 // Artifact finds out what a kubelet must be, and where it may be had. With a

@@ -327,11 +327,6 @@ type question struct {
 // open sends a request. The body of the answer fails when no byte has come for
 // StallTimeout.
 func (c *Client) open(ctx context.Context, q question) (*http.Response, error) {
-	if c.Delay != nil {
-		if err := c.Delay(ctx); err != nil {
-			return nil, err
-		}
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	body := &stallReader{ctx: ctx, cancel: cancel, wait: c.stall()}
 	req, err := http.NewRequestWithContext(ctx, q.method, q.url, nil)

@@ -142,10 +142,12 @@ func (p *partial) mismatch(from string, a Artifact) error {
 		Problem: fmt.Sprintf("its %s is %s, it must be %s (%s)", p.digest.Algorithm, sum, p.digest.Hex, a.From),
 		hint:    "the source has another file than its checksum file says: try again later, or another --source",
 	}
-	switch a.Trust {
-	case Given:
+	switch {
+	case a.Recorded:
+		e.hint = "the source has another file by now than the one that was installed from it; name a source that still has that: --source"
+	case a.Trust == Given:
 		e.hint = "check the digest that was given, and the source"
-	case Published:
+	case a.Trust == Published:
 		e.hint = "the source does not have what upstream published as " + a.Version.String() +
 			"; if it is meant to be a build of your own, give its --sha256"
 	}

@@ -37,8 +37,6 @@ type Client struct {
 	Connections int
 	// RootCAs verify servers; nil: the system's.
 	RootCAs *x509.CertPool
-	// Delay is called before each request; may be nil.
-	Delay func(context.Context) error
 
 	// Markers are those that sources have sent before; nil asks for them as if there were none.
 	Markers *Answers
@@ -137,7 +135,7 @@ func checkSource(source string) (why, hint string) {
 	case u.Scheme == "file" && (u.Opaque != "" || (u.Host != "" && u.Host != "localhost") || !filepath.IsAbs(u.Path)):
 		return "a file URL needs an absolute path", "write file:///path/to/directory, with three slashes"
 	case u.User.String() == "redacted" || u.RawQuery == "redacted": // as Redact has left it, in the record of an install
-		return "it needs credentials, and these are not recorded", "give the whole URL: kubeletctl install --source, or upgrade --source"
+		return "it needs credentials, and these are not recorded", "give the whole URL: --source"
 	case u.Scheme == "file":
 		return "", ""
 	case strings.Contains(u.Opaque, "@"): // what looks like a scheme may be a user's name
