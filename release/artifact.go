@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strings"
 )
@@ -90,15 +91,15 @@ func (c *Client) checksum(ctx context.Context, a Artifact) (Digest, string, erro
 	var failed several
 	missing := &NotFoundError{Version: a.Version, Arch: a.Arch}
 	for _, binary := range a.URLs {
-		d, from, err := c.checksumBeside(ctx, binary)
+		d, asked, err := c.checksumBeside(ctx, binary)
 		if err == nil {
-			return d, from, nil
+			return d, asked, nil
 		}
 		if ctx.Err() != nil {
 			return Digest{}, "", fmt.Errorf("asking for the checksum of kubelet %s: %w", a.Version, ctx.Err())
 		}
 		missing.note(binary, err)
-		failed = append(failed, fmt.Errorf("%s: %w", Redact(binary), err))
+		failed = append(failed, fmt.Errorf("%s: %w", Redact(asked), err))
 	}
 	if len(missing.Tried) == len(failed) {
 		missing.Nearest = c.nearest(ctx, a.Version, a.Arch)
@@ -109,14 +110,14 @@ func (c *Client) checksum(ctx context.Context, a Artifact) (Digest, string, erro
 }
 
 // checksumBeside reads the checksum file beside a binary, preferably .sha512
-// (from v1.12 on), else .sha256 (from about v1.16 on). The error is that of a
-// missing file only when the binary is missing as well.
-func (c *Client) checksumBeside(ctx context.Context, binary string) (Digest, string, error) {
+// (from v1.12 on), else .sha256 (from about v1.16 on), and returns which URL it
+// asked. The error is that of a missing file only when the binary is missing as
+// well.
+func (c *Client) checksumBeside(ctx context.Context, binary string) (d Digest, asked string, err error) {
 	const plain = "plain http can be changed on its way, and a checksum file with it"
 	if insecure(binary) {
-		return Digest{}, "", errors.New(plain)
+		return Digest{}, binary, errors.New(plain)
 	}
-	var err error
 	for _, algorithm := range []string{"sha512", "sha256"} {
 		var body []byte
 		var from string
@@ -125,21 +126,20 @@ func (c *Client) checksumBeside(ctx context.Context, binary string) (Digest, str
 			if notFound(err) {
 				continue
 			}
-			return Digest{}, "", err
+			return Digest{}, file, err
 		}
 		if insecure(from) {
-			return Digest{}, "", fmt.Errorf("its checksum file is redirected to %s: %s", Redact(from), plain)
+			return Digest{}, file, fmt.Errorf("it is redirected to %s: %s", Redact(from), plain)
 		}
-		d, err := parseChecksumFile(algorithm, body)
-		if err != nil {
-			return Digest{}, "", &VerifyError{Name: "its ." + algorithm + " file", Problem: err.Error()}
+		if d, err = parseChecksumFile(algorithm, body); err != nil {
+			return Digest{}, binary, &VerifyError{Name: "its ." + algorithm + " file", Problem: err.Error()}
 		}
 		return d, file, nil
 	}
 	if c.exists(ctx, binary) {
-		return Digest{}, "", errors.New("it is there, without a .sha512 or .sha256 file beside it")
+		return Digest{}, binary, errors.New("it is there, without a .sha512 or .sha256 file beside it")
 	}
-	return Digest{}, "", err
+	return Digest{}, binary, err
 }
 
 // parseChecksumFile reads a checksum file: upstream's have bare hex digits,
@@ -148,8 +148,8 @@ func parseChecksumFile(algorithm string, body []byte) (Digest, error) {
 	if what := looksLike(body); what != text {
 		return Digest{}, fmt.Errorf("it looks like %s, not like a checksum", what)
 	}
-	fields := strings.Fields(string(body))
-	if len(fields) == 2 && strings.TrimPrefix(fields[1], "*") == "kubelet" {
+	fields := strings.Fields(strings.TrimPrefix(string(body), "\ufeff"))
+	if len(fields) == 2 && path.Base(strings.TrimPrefix(fields[1], "*")) == "kubelet" {
 		fields = fields[:1]
 	}
 	return ParseDigest(algorithm, strings.Join(fields, " "))

@@ -117,6 +117,7 @@ func remedy(err error) string {
 		all       several
 		status    *statusError
 		network   *networkError
+		proxy     *proxyError
 		authority x509.UnknownAuthorityError
 		invalid   x509.CertificateInvalidError
 		host      x509.HostnameError
@@ -141,6 +142,8 @@ func remedy(err error) string {
 		return "name the source by a name that its certificate is for"
 	case errors.Is(err, errRedirects), errors.Is(err, errDowngrade):
 		return "name another source, or the place that it means: --source"
+	case errors.As(err, &proxy), errors.As(err, &status) && status.code == http.StatusProxyAuthRequired:
+		return "check the proxy in the environment (HTTPS_PROXY, HTTP_PROXY), and the user and the password in it"
 	case errors.As(err, &status) && status.code == http.StatusUnauthorized:
 		return "check the user and the password in the URL of the source; the spec file is the place where nobody sees them"
 	case errors.As(err, &network):
@@ -158,6 +161,14 @@ type statusError struct {
 func (e *statusError) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", e.code, http.StatusText(e.code)))
 }
+
+// proxyError is the answer of a proxy that does not lead to a server. It says nothing of what the server has.
+type proxyError struct {
+	error
+	busy bool // it may have another answer in a moment
+}
+
+func (e *proxyError) Error() string { return "the proxy answers: " + e.error.Error() }
 
 // networkError is a fault on the way, worth another try.
 type networkError struct{ error }

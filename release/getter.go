@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -253,10 +254,13 @@ var (
 	// These two end a chain of redirects for good.
 	errDowngrade = errors.New("refused a redirect from https to plain http")
 	errRedirects = errors.New("more than 10 redirects")
-	errProxy     = errors.New("the proxy in the environment (HTTPS_PROXY, HTTP_PROXY) is not a URL; a % in its password is written %25")
+	errProxy     = errors.New("the proxy in the environment (HTTPS_PROXY, HTTP_PROXY) is not a URL with http, https or socks5; a % in its password is written %25")
 
 	errStalled = errors.New("stalled") // why a request was cancelled, never seen outside
 )
+
+// proxySchemes are those that net/http knows; it takes a proxy with any other one for an http proxy.
+var proxySchemes = []string{"http", "https", "socks5", "socks5h"}
 
 // pools are the connection pools of the process, by what they trust and whether
 // each request has a connection of its own.
@@ -276,10 +280,16 @@ func transport(roots *x509.CertPool, apart bool) *http.Transport {
 	t := &http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) {
 			proxy, err := http.ProxyFromEnvironment(r)
-			if err != nil || proxy == nil && brokenProxy(r.URL) { // the error quotes the value, and with it a password
-				return nil, errProxy
+			if err != nil || proxy == nil && brokenProxy(r.URL) || proxy != nil && !slices.Contains(proxySchemes, proxy.Scheme) {
+				return nil, errProxy // the error quotes the value, and with it a password
 			}
 			return proxy, nil
+		},
+		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+			return &proxyError{answer(resp), resp.StatusCode >= 500}
 		},
 		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   15 * time.Second,
@@ -346,6 +356,7 @@ func (c *Client) open(ctx context.Context, q question) (*http.Response, error) {
 	if q.validator != "" {
 		req.Header.Set("If-Range", q.validator)
 	}
+	var led *url.URL // where redirects led to
 	client := &http.Client{Transport: transport(c.RootCAs, q.apart), CheckRedirect: func(next *http.Request, via []*http.Request) error {
 		if len(via) > 10 {
 			return errRedirects
@@ -353,6 +364,7 @@ func (c *Client) open(ctx context.Context, q question) (*http.Response, error) {
 		if via[len(via)-1].URL.Scheme == "https" && next.URL.Scheme != "https" {
 			return errDowngrade
 		}
+		led = next.URL
 		next.Header.Del("Referer") // it would give the query of a signed URL away
 		return nil
 	}}
@@ -360,7 +372,9 @@ func (c *Client) open(ctx context.Context, q question) (*http.Response, error) {
 	resp, err := client.Do(req)
 	body.timer.Stop()
 	if err != nil {
-		err = body.fault(err)
+		if err = body.fault(err); led != nil && ctx.Err() == nil {
+			err = fmt.Errorf("redirected to %s://%s: %w", led.Scheme, led.Host, err)
+		}
 		cancel(nil)
 		return nil, err
 	}
@@ -408,7 +422,13 @@ func (r *stallReader) fault(err error) error {
 	for e := (*url.Error)(nil); errors.As(err, &e); {
 		err = e.Err
 	}
-	if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) ||
+	if refused := (*proxyError)(nil); errors.As(err, &refused) && !refused.busy {
+		return refused
+	}
+	// A server that has decided about us will not decide otherwise in a second. "remote error" is what crypto/tls calls an alert.
+	var remote *net.OpError
+	alert := errors.As(err, &remote) && remote.Op == "remote error"
+	if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) || alert || errors.Is(err, http.ErrSchemeMismatch) ||
 		errors.Is(err, errDowngrade) || errors.Is(err, errRedirects) || errors.Is(err, errProxy) {
 		return err
 	}

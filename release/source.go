@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,6 +121,9 @@ func (c *Client) CheckSources() error {
 	return errors.Join(problems...)
 }
 
+// hostLike begins as the name of a host, with or without a port, and holds no password.
+var hostLike = regexp.MustCompile(`^[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(:[0-9]+)?(/[^@]*)?$`)
+
 func checkSource(source string) (why, hint string) {
 	u, err := url.Parse(source)
 	switch {
@@ -127,11 +131,17 @@ func checkSource(source string) (why, hint string) {
 		return "it is empty", ""
 	case err != nil:
 		// The parser's own words quote the text, and with it a password.
-		return "it is not a URL", ""
-	case u.Scheme == "" && filepath.IsAbs(source):
-		return "it has no scheme", "for a directory write file://" + source
+		return "it is not a URL", "in names and passwords write %25 for %, %2F for /, %40 for @, %23 for #, %3F for ?, %20 for a space"
+	case strings.Contains(source, "#"):
+		return "it has a #, and nothing that comes behind that would be asked for", "write %23 for a # that is part of a name or a password"
+	case u.Scheme == "file" && (u.RawQuery != "" || u.ForceQuery):
+		return "it has a ?, and nothing that comes behind that would be looked for", "write %3F for a ? that is part of a name"
+	case u.Scheme == "" && filepath.IsAbs(source) && u.Host == "" && !strings.Contains(source, "@"):
+		return "it has no scheme", "for a directory write " + (&url.URL{Scheme: "file", Path: source}).String()
+	case u.Scheme == "" && hostLike.MatchString(source):
+		return "it has no scheme", "write https://" + source
 	case u.Scheme == "":
-		return "it has no scheme", "write https://" + Redact(source)
+		return "it has no scheme", "write https://HOST/PATH, or file:///DIRECTORY"
 	case u.Scheme == "file" && (u.Opaque != "" || (u.Host != "" && u.Host != "localhost") || !filepath.IsAbs(u.Path)):
 		return "a file URL needs an absolute path", "write file:///path/to/directory, with three slashes"
 	case u.User.String() == "redacted" || u.RawQuery == "redacted": // as Redact has left it, in the record of an install
@@ -143,7 +153,7 @@ func checkSource(source string) (why, hint string) {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Sprintf("scheme %q is none of http, https, file", u.Scheme), ""
 	case u.Hostname() == "":
-		return "it names no host", ""
+		return "it names no host", "write " + u.Scheme + "://HOST/PATH"
 	}
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
 		return fmt.Sprintf("%s is not a port", u.Port()), ""
@@ -188,7 +198,7 @@ func insecure(rawURL string) bool {
 // and logs, state and errors are read by others.
 func Redact(rawURL string) string {
 	u, err := url.Parse(rawURL)
-	if err != nil || u.Opaque != "" {
+	if err != nil || u.Opaque != "" || u.Host == "" && u.Scheme != "file" && strings.Contains(rawURL, "@") {
 		// No URL, and still it may hold a secret.
 		text := rawURL
 		if i := strings.LastIndex(text, "@"); i >= 0 {

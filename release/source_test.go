@@ -2,6 +2,7 @@ package release_test
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -34,7 +35,18 @@ func TestCheckSources(t *testing.T) {
 		{"forced getter", "git::https://example.com/x", `scheme "git"`, ""},
 		{"relative file", "file:mirror", "absolute path", "three slashes"},
 		{"two slashes", "file://srv/mirror", "absolute path", "three slashes"},
-		{"not a URL", "https://user:pass word@host:x/", "it is not a URL", ""},
+		{"not a URL", "https://user:pass word@host:x/", "it is not a URL", "write %25 for %"},
+		{"slash in a password", "https://user:pass/word@host/", "it is not a URL", "%2F for /"},
+		{"no colon", "https//user:password@host/", "no scheme", "write https://HOST/PATH"},
+		{"one slash", "https:/user:password@host", "names no host", "write https://HOST/PATH"},
+		{"three slashes", "https:///user:password@host/x", "names no host", "write https://HOST/PATH"},
+		{"no scheme", "//user:password@host", "no scheme", "write https://HOST/PATH"},
+		{"path with a password", "/user:password@host/x", "no scheme", "write https://HOST/PATH"},
+		{"relative", "./mirror", "no scheme", "file:///DIRECTORY"},
+		{"fragment", "https://mirror.example.com/x#y", "it has a #", "write %23"},
+		{"fragment of a file", "file:///srv/x#2", "it has a #", "write %23"},
+		{"query of a file", "file:///srv/x?2", "it has a ?", "write %3F"},
+		{"odd path", "/srv/a b", "no scheme", "file:///srv/a%20b"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -71,6 +83,10 @@ func TestRedact(t *testing.T) {
 		{"token as user", "https://secret@host/a", "https://redacted@host/a"},
 		{"query", "https://host/a?X-Sig=secret&b=c", "https://host/a?redacted"},
 		{"fragment", "https://host/a#secret", "https://host/a"},
+		{"no colon", "https//me:secret@host/a", "redacted@host/a"},
+		{"one slash", "https:/me:secret@host/a", "redacted@host/a"},
+		{"three slashes", "https:///me:secret@host/a", "https://redacted@host/a"},
+		{"file with an at sign", "file:///a@b/c", "file:///a@b/c"},
 		{"file", "file:///a/b", "file:///a/b"},
 		{"unparsable", "https://me:sec ret@host:x/a?secret#secret", "https://redacted@host:x/a"},
 		{"unparsable, @ in it", "https://me:secret@secret@ho st/a", "https://redacted@ho st/a"},
@@ -230,5 +246,42 @@ func TestUnknownCertificate(t *testing.T) {
 	contains(t, hint(err), "a name that its certificate is for")
 	if strings.Contains(err.Error(), "Get ") {
 		t.Errorf("%q has the words of net/http", err)
+	}
+}
+
+// A server that refuses this host does so for good, and the error names it even when another one led there.
+func TestRefusedForGood(t *testing.T) {
+	t.Parallel()
+	handler := mirror.Handler(tree(t, kubelet, untabled))
+	plain := httptest.NewServer(handler)
+	t.Cleanup(plain.Close)
+	strict := httptest.NewUnstartedServer(handler)
+	strict.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	strict.StartTLS()
+	t.Cleanup(strict.Close)
+	old := httptest.NewUnstartedServer(handler)
+	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS10}
+	old.StartTLS()
+	t.Cleanup(old.Close)
+	leads := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, strict.URL+r.URL.Path, http.StatusFound)
+	}))
+	t.Cleanup(leads.Close)
+	for _, test := range []struct{ name, source, want string }{
+		{"client certificate", strict.URL, "certificate required"},
+		{"TLS 1.0", old.URL, "protocol version"},
+		{"plain http behind https", strings.Replace(plain.URL, "http:", "https:", 1), "HTTP response to HTTPS client"},
+		{"redirected", leads.URL, "redirected to " + strict.URL + ": remote error: tls: certificate required"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := client(test.source + "/release")
+			c.Note = func(line string) { t.Errorf("tried again: %s", line) }
+			_, err := c.Resolve(t.Context(), release.Request{})
+			if err == nil {
+				t.Fatal("there was an answer")
+			}
+			contains(t, err.Error(), test.want)
+		})
 	}
 }
