@@ -197,10 +197,7 @@ func endedEarly(ctx context.Context, err error) error {
 		return err
 	}
 	if !errors.Is(err, install.ErrInterrupted) {
-		err = fmt.Errorf("%w: %w", install.ErrInterrupted, err)
-	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("the time of --timeout is over: %w", err)
+		err = fmt.Errorf("%w: %w", install.Ended(ctx), err)
 	}
 	var hinted *hintedError
 	if errors.As(err, &back) || errors.As(err, &hinted) {

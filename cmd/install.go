@@ -315,7 +315,7 @@ func waitFor[T any](ctx context.Context, f func() (T, error)) (T, error) {
 		return r.value, r.err
 	case <-ctx.Done():
 		var none T
-		return none, install.ErrInterrupted
+		return none, install.Ended(ctx)
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 
 // Main runs one command line and returns the exit code.
 func Main(args []string, in io.Reader, out, errs io.Writer) int {
+	syscall.Umask(0o022) // modes are as this program says, not as strict or lax as a provisioning tool happens to be
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	result := &checkedWriter{Writer: out}

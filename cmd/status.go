@@ -35,7 +35,7 @@ It exits with 0 when kubelet is healthy, 3 when it is installed and not healthy,
 				a.printStatus(s)
 			}
 			switch {
-			case s.State == install.StateUnknown: // what is installed can not be said
+			case s.State == install.StateUnknown, s.State == install.StateUnreadable: // what is installed can not be said
 				return &exitError{exitFailed}
 			case !s.Installed:
 				return &exitError{exitNotInstalled}

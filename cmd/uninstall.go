@@ -107,7 +107,7 @@ func (a *app) purge(ctx context.Context, h *install.Host, o changeOptions) (*ins
 	}
 	err = h.Purge(ctx, data)
 	if ctx.Err() != nil {
-		return nil, withHint(fmt.Errorf("%w while kubelet's data was being deleted", install.ErrInterrupted), "run this again to go on")
+		return nil, withHint(fmt.Errorf("%w while kubelet's data was being deleted", install.Ended(ctx)), "run this again to go on")
 	}
 	return data, err
 }

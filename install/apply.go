@@ -67,6 +67,19 @@ func (e *RolledBackError) Unwrap() error { return e.Cause }
 // ErrInterrupted tells that the user, or the system, asked for an end.
 var ErrInterrupted = errors.New("interrupted")
 
+// Ended says why a context ended that a run was given: an error that is ErrInterrupted, whatever it is called.
+func Ended(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return timeIsOver{}
+	}
+	return ErrInterrupted
+}
+
+type timeIsOver struct{}
+
+func (timeIsOver) Error() string        { return "the time of --timeout is over" }
+func (timeIsOver) Is(target error) bool { return target == ErrInterrupted }
+
 const (
 	// undoTimeout bounds the way back, which is gone even if the user asked us to stop.
 	undoTimeout = 2 * time.Minute
@@ -108,7 +121,7 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 		}
 	}
 	if ctx.Err() != nil {
-		err = fmt.Errorf("%w: %w", ErrInterrupted, err)
+		err = fmt.Errorf("%w: %w", Ended(ctx), err)
 	}
 	if stored, err := h.Store().Before(n); err == nil {
 		before = stored // it has the content of what was too large to be held in memory

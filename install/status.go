@@ -64,6 +64,7 @@ const (
 	StateChanging     = "being changed"
 	StateInterrupted  = "half changed"
 	StateUnknown      = "of unknown origin"
+	StateUnreadable   = "not for this user to see"
 )
 
 // Status reads what there is to know. It changes nothing and needs no privilege; what could not be read is a problem
@@ -75,7 +76,8 @@ func (h *Host) Status(ctx context.Context) (*Status, error) {
 	}
 	current, err := h.Store().Current()
 	if errors.Is(err, fs.ErrPermission) {
-		problem("unreadable", Warning, err.Error(), "run this as root to see all")
+		s.State = StateUnreadable
+		problem("unreadable", Failure, err.Error(), "run this as root")
 	} else if err != nil {
 		s.State = StateUnknown
 		problem("damaged-record", Failure, err.Error(), (&DamagedError{}).Hint())
@@ -159,6 +161,10 @@ func (h *Host) judge(ctx context.Context, s *Status, state systemd.UnitState, cu
 		s.Health = Health{URL: current.HealthURL, Error: "kubelet is not running"}
 	}
 	service, _ := current.unit(systemd.KubeletService)
+	lost := seen.Files[current.binary().Path].Kind == Absent && seen.Unreadable[current.binary().Path] == nil
+	if lost {
+		problem("binary-missing", Failure, current.binary().Path+" is missing: kubelet can not be started", "kubeletctl repair puts it back")
+	}
 	switch {
 	case state.ActiveState == "active" && (s.Health.OK || current.HealthURL == ""):
 		s.State = StateHealthy
@@ -183,14 +189,17 @@ func (h *Host) judge(ctx context.Context, s *Status, state systemd.UnitState, cu
 		problem("starting", Warning, "kubelet is starting", "run kubeletctl status again in a few seconds")
 	default:
 		s.State = StateStopped
-		severity := Failure
+		severity, hint := Failure, "systemctl start kubelet.service, or kubeletctl repair"
 		if service.Run != Running {
 			severity = Info
 		}
-		problem("stopped", severity, "kubelet is not running", "systemctl start kubelet.service, or kubeletctl repair")
+		if lost {
+			hint = "kubeletctl repair"
+		}
+		problem("stopped", severity, "kubelet is not running", hint)
 	}
 	if state.Restarts > 0 && s.State == StateHealthy {
-		problem("restarts", Warning, fmt.Sprintf("systemd had to start kubelet again %d times", state.Restarts), "journalctl -u kubelet.service")
+		problem("restarts", Warning, "systemd had to start kubelet again: "+times(state.Restarts), "journalctl -u kubelet.service")
 	}
 	interrupted := slices.ContainsFunc(s.Problems, func(p Problem) bool { return p.ID == "interrupted-change" })
 	if len(s.Drift) > 0 && !interrupted { // which is what there is to mend
@@ -199,6 +208,13 @@ func (h *Host) judge(ctx context.Context, s *Status, state systemd.UnitState, cu
 	if len(state.DropIns) > 0 {
 		problem("drop-ins", Info, "local drop-ins change the unit: "+strings.Join(state.DropIns, ", "), "")
 	}
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 func (s *ServiceStatus) fill(state systemd.UnitState) {

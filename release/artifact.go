@@ -96,7 +96,7 @@ func (c *Client) checksum(ctx context.Context, a Artifact) (Digest, string, erro
 			return d, asked, nil
 		}
 		if ctx.Err() != nil {
-			return Digest{}, "", fmt.Errorf("asking for the checksum of kubelet %s: %w", a.Version, ctx.Err())
+			return Digest{}, "", fmt.Errorf("asking for the checksum of kubelet %s: %w", a.Version, ended(ctx))
 		}
 		missing.note(binary, err)
 		failed = append(failed, fmt.Errorf("%s: %w", Redact(asked), err))

@@ -145,7 +145,7 @@ func runVersion(ctx context.Context, path string) (string, error) {
 		case err == nil:
 			return string(said), nil
 		case ctx.Err() != nil:
-			return "", fmt.Errorf("running %s --version: %w", path, ctx.Err())
+			return "", fmt.Errorf("running %s --version: %w", path, ended(ctx))
 		case bounded.Err() != nil:
 			return "", &VerifyError{Name: path, Problem: fmt.Sprintf("it did not answer --version in %s", versionTimeout)}
 		case errors.Is(err, syscall.ETXTBSY):

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -169,6 +170,14 @@ type proxyError struct {
 }
 
 func (e *proxyError) Error() string { return "the proxy answers: " + e.error.Error() }
+
+// ended says that a request was broken off because its context ended, in other words than those of package context.
+func ended(ctx context.Context) error { return &endedError{ctx.Err()} }
+
+type endedError struct{ error }
+
+func (e *endedError) Error() string { return "broken off" }
+func (e *endedError) Unwrap() error { return e.error }
 
 // networkError is a fault on the way, worth another try.
 type networkError struct{ error }

@@ -71,7 +71,7 @@ func (c *Client) fetch(ctx context.Context, a Artifact, p *partial) error {
 		again := wrong == nil
 		switch {
 		case ctx.Err() != nil:
-			return fmt.Errorf("%s: %w", Redact(from), ctx.Err())
+			return fmt.Errorf("%s: %w", Redact(from), ended(ctx))
 		case diskFull(err):
 			return err // no other source makes the disk larger
 		case errors.As(err, &wrong):

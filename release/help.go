@@ -54,7 +54,7 @@ func ReadHelp(ctx context.Context, path string, flags ...string) (Help, error) {
 	if err := cmd.Run(); err != nil {
 		switch exit := (*exec.ExitError)(nil); {
 		case ctx.Err() != nil:
-			err = ctx.Err()
+			err = ended(ctx)
 		case bounded.Err() != nil:
 			err = fmt.Errorf("no answer in %s", helpTimeout)
 		case errors.As(err, &exit):

@@ -77,7 +77,7 @@ func (c *Client) Mirror(ctx context.Context, dir string, versions []Version, arc
 		}
 	}
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return ended(ctx)
 	}
 	return errors.Join(append(errs, writeMarkers(dir))...)
 }

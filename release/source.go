@@ -241,7 +241,7 @@ func (c *Client) Resolve(ctx context.Context, r Request) (Version, error) {
 			}
 		}
 		if ctx.Err() != nil {
-			return Version{}, fmt.Errorf("asking for %s: %w", r, ctx.Err())
+			return Version{}, fmt.Errorf("asking for %s: %w", r, ended(ctx))
 		}
 		missing.note(marker, err)
 		failed = append(failed, fmt.Errorf("%s: %w", Redact(marker), err))

@@ -131,7 +131,7 @@ func (c *Conn) job(ctx context.Context, verb, unit string, queue func(context.Co
 		}
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%s %s: %w", verb, unit, ctx.Err())
+		return fmt.Errorf("%s %s: systemd has not got done with it", verb, unit)
 	}
 }
 

@@ -175,6 +175,9 @@ func TestTerminatedDuringTheChange(t *testing.T) {
 			t.Errorf("%s: before:\n%s\nafter:\n%s", signal, before, after)
 		}
 	}
+	r := h.exits(8, "kubeletctl", h.install("v1.37.2", "--timeout", "3s")...)
+	contains(t, r.Stderr, "error: the time of --timeout is over: ")
+	contains(t, h.must("kubeletctl", "history"), "reverted: the time of --timeout is over")
 }
 
 // The machine loses power between switch and commit. The next run goes back first, says so, and the former kubelet runs.
@@ -381,6 +384,9 @@ func TestRepairOfALostBinary(t *testing.T) {
 	h.eventually("kubelet was started again", func() bool { return h.show("NRestarts") == "1" && h.show("ActiveState") == "active" })
 	pid := h.show("MainPID")
 	h.must("rm", "/usr/local/bin/kubelet-v1.37.2", "/usr/local/bin/kubeletctl-recover")
+	r := h.exits(0, "kubeletctl", "status")
+	contains(t, r.Stdout, `error binary-missing: /usr/local/bin/kubelet-v1\.37\.2 is missing: kubelet can not be started`)
+	contains(t, r.Stdout, "warning restarts: systemd had to start kubelet again: once")
 	h.must("kubeletctl", "repair")
 	h.running("v1.37.2")
 	if now := h.show("MainPID"); now != pid {
