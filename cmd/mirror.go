@@ -3,10 +3,12 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -40,6 +42,9 @@ the digests that upstream published.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if args[0] == "" {
 				return &usageError{errors.New("DIR is empty")}
+			}
+			if strings.Contains(args[0], "://") {
+				return &usageError{withHint(errors.New("DIR is a URL"), "a mirror is made in a directory of this host; what it is made of is named by --source")}
 			}
 			return a.mirror(c, absolute(args[0]), o)
 		},
@@ -115,6 +120,9 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 		if !slices.Contains(versions, v) {
 			versions = append(versions, v)
 		}
+	}
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		defer os.Remove(dir) // it stays when anything is in it
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

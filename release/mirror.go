@@ -105,6 +105,9 @@ func (c *Client) mirror(ctx context.Context, dir string, v Version, arch string,
 	}
 	partial := filepath.Join(filepath.Dir(file), ".part-kubelet-"+a.Digest.Hex[:16])
 	fetched, err := c.Fetch(ctx, a, partial)
+	if wrong := (*VerifyError)(nil); errors.As(err, &wrong) && a.Trust == Published { // no digest can be given here either
+		return Mirrored{}, &hinted{err, "the source does not have what upstream published as " + v.String() + ": name another --source"}
+	}
 	if err != nil {
 		return Mirrored{}, err
 	}
@@ -223,6 +226,11 @@ func InSource(source string) ([]Mirrored, error) {
 
 // InMirror lists the kubelets of a directory in release layout, in version order, without a look into them.
 func InMirror(dir string) ([]Mirrored, error) {
+	return inMirror(dir, binaryPath)
+}
+
+// inMirror lists the releases of which a directory has the file that is named.
+func inMirror(dir string, file func(Version, string) string) ([]Mirrored, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -234,7 +242,7 @@ func InMirror(dir string) ([]Mirrored, error) {
 			continue
 		}
 		for _, arch := range Architectures() {
-			if _, err := os.Lstat(filepath.Join(dir, binaryPath(v, arch))); err == nil {
+			if _, err := os.Lstat(filepath.Join(dir, file(v, arch))); err == nil {
 				list = append(list, Mirrored{Version: v, Arch: arch})
 			}
 		}
@@ -246,7 +254,8 @@ func InMirror(dir string) ([]Mirrored, error) {
 // Prune takes everything out of a mirror that is not of these releases and architectures, and nothing that is not of a
 // mirror.
 func Prune(dir string, versions []Version, archs []string, done func(Mirrored)) error {
-	list, err := InMirror(dir)
+	// A run that was killed leaves directories with no more than a part of a file.
+	list, err := inMirror(dir, func(v Version, arch string) string { return filepath.Dir(binaryPath(v, arch)) })
 	if err != nil {
 		return err
 	}
