@@ -6,12 +6,15 @@ import (
 	"fmt"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 // adoption is what --adopt found on the host; its zero value is none.
 type adoption struct {
 	found *install.Found
 	spec  *install.Spec
+	// pinned is what a digest of spec was given for.
+	pinned release.Version
 }
 
 // findToAdopt reads the kubelet of this host and carries it over. On a host that kubeletctl looks after already it
@@ -22,7 +25,7 @@ func (a *app) findToAdopt(ctx context.Context, h *install.Host, o *installOption
 		return adoption{}, err
 	}
 	if current != nil && !current.Snapshot {
-		return adoption{spec: current.Spec}, nil
+		return adoption{spec: current.Spec, pinned: current.Version}, nil
 	}
 	found, err := h.Find(ctx)
 	if err != nil {

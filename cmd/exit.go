@@ -61,6 +61,7 @@ func exitCode(err error) int {
 		rolledBack *install.RolledBackError
 		locked     *install.LockedError
 		mirrored   *mirrorLockedError
+		overtaken  *overtakenError
 		verify     *release.VerifyError
 		preflight  *install.PreflightError
 		conflict   *conflictError
@@ -77,7 +78,7 @@ func exitCode(err error) int {
 		return only.code
 	case errors.As(err, &rolledBack):
 		return exitRolledBack
-	case errors.As(err, &locked), errors.As(err, &mirrored):
+	case errors.As(err, &locked), errors.As(err, &mirrored), errors.As(err, &overtaken):
 		return exitLocked
 	case errors.As(err, &verify):
 		return exitUnverified

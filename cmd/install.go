@@ -25,8 +25,9 @@ type installOptions struct {
 	change               changeOptions
 	fetch                fetchOptions
 	adopt                bool
-	recorded             *install.Generation // begin with its spec, whatever a spec file says
-	digestFrom           string              // who gave the digest of the spec
+	recorded             bool            // begin with the recorded spec, whatever a spec file says
+	digestFrom           string          // who gave the digest of the spec
+	pinned               release.Version // what a digest of the recorded spec was given for
 }
 
 // What digestFrom may be.
@@ -127,6 +128,7 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 		if adoption, err = a.findToAdopt(ctx, h, o); err != nil {
 			return err
 		}
+		o.pinned = adoption.pinned
 	}
 	spec, positions, err := a.readSpec(c, o, adoption.spec)
 	if err != nil {
@@ -140,10 +142,7 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 		defer done()
 		h = host
 	}
-	if err := a.spreadUnlocked(ctx, h, spec, o); err != nil {
-		return err
-	}
-	unlock, err := a.lock(ctx, h, o.change.dryRun)
+	unlock, err := a.lockLater(ctx, h, spec, o)
 	if err != nil {
 		return err
 	}
@@ -151,14 +150,48 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 	return a.converge(ctx, h, spec, positions, adoption, o, "install")
 }
 
-// spreadUnlocked waits as long as --splay wants before a change that asks a source. The host is not locked meanwhile: nothing
-// is being changed, and somebody may have to change it.
-func (a *app) spreadUnlocked(ctx context.Context, h *install.Host, spec install.Spec, o *installOptions) error {
-	if o.fetch.splay == 0 || o.change.dryRun || !h.Asks(spec) {
-		return nil
+// lockLater takes the lock after the time of --splay, for a change that asks a source. The host is not locked meanwhile:
+// nothing is being changed, and somebody may have to change it. If somebody did, what was planned for is no more.
+func (a *app) lockLater(ctx context.Context, h *install.Host, spec install.Spec, o *installOptions) (unlock func(), err error) {
+	if o.fetch.splay <= 0 || o.change.dryRun || !h.Asks(spec) {
+		return a.lock(ctx, h, o.change.dryRun)
 	}
-	return a.spread(ctx, o.fetch.splay)
+	if err := h.Writable(nil); err != nil {
+		return nil, err
+	}
+	before, err := h.Store().Current()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.spread(ctx, o.fetch.splay); err != nil {
+		return nil, err
+	}
+	if unlock, err = a.lock(ctx, h, false); err != nil {
+		return nil, err
+	}
+	if now, err := h.Store().Current(); err != nil || !sameGeneration(before, now) {
+		unlock()
+		return nil, errors.Join(err, &overtakenError{})
+	}
+	return unlock, nil
 }
+
+func sameGeneration(x, y *install.Generation) bool {
+	if x == nil || y == nil {
+		return x == y
+	}
+	return x.Number == y.Number && x.Created.Equal(y.Created)
+}
+
+// overtakenError tells that another run changed the host while this one waited.
+type overtakenError struct{}
+
+func (*overtakenError) Error() string {
+	return "another kubeletctl has changed this host while this one waited for its turn"
+}
+
+// Hint says what to do about it.
+func (*overtakenError) Hint() string { return "run this again" }
 
 // converge makes the host what a spec asks for.
 func (a *app) converge(ctx context.Context, h *install.Host, spec install.Spec, positions config.Positions, adoption adoption, options *installOptions, verb string) error {
@@ -171,7 +204,7 @@ func (a *app) converge(ctx context.Context, h *install.Host, spec install.Spec, 
 	if err != nil {
 		return err
 	}
-	if options.digestFrom == fromRecord && version != options.recorded.Version { // it belongs to the release that it was given for
+	if options.digestFrom == fromRecord && version != options.pinned { // it belongs to the release that it was given for
 		spec.SHA256, spec.SHA512 = "", ""
 	}
 	artifact, err := h.Resolve(ctx, spec, version, options.digestFrom, client)
@@ -219,10 +252,7 @@ func (a *app) converge(ctx context.Context, h *install.Host, spec install.Spec, 
 func (a *app) readSpec(c *cobra.Command, o *installOptions, base *install.Spec) (install.Spec, config.Positions, error) {
 	var spec install.Spec
 	if base != nil {
-		spec = *base
-	}
-	if o.recorded != nil {
-		o.digestFrom = fromRecord
+		spec, o.digestFrom = *base, fromRecord
 	}
 	positions := config.Positions{}
 	var errs []error
@@ -232,7 +262,7 @@ func (a *app) readSpec(c *cobra.Command, o *installOptions, base *install.Spec) 
 		}
 	}
 	file := o.specFile
-	if file == "" && o.recorded == nil {
+	if file == "" && !o.recorded {
 		file = a.defaultSpec()
 	}
 	if file != "" {

@@ -140,6 +140,9 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 		}
 	}
 	if err := client.Mirror(ctx, dir, versions, o.archs, least, done); err != nil {
+		if ctx.Err() != nil {
+			return withHint(fmt.Errorf("%w: %w", install.Ended(ctx), err), "run this again to go on")
+		}
 		return err
 	}
 	if o.prune {

@@ -52,23 +52,25 @@ another is named.`,
 func (a *app) releases(c *cobra.Command, sources []string, caFile string) error {
 	ctx := c.Context()
 	h := &install.Host{Tree: install.Tree{Root: a.root}}
-	if current, err := h.Store().Installed(); err == nil && !c.Flags().Changed("source") {
-		sources = current.Spec.Sources
-		if !c.Flags().Changed("ca-file") {
-			caFile = current.Spec.CAFile
-		}
+	if err := checkNamed(c, sources); err != nil {
+		return &usageError{err}
+	}
+	current, unknown := h.Store().Installed()
+	if unknown == nil {
+		sources, caFile = named(c, sources, caFile, current.Spec)
 	}
 	client, _, err := a.client(sources, caFile, fetchOptions{})
 	if err == nil {
-		if err = client.CheckSources(); err != nil {
-			err = &usageError{err}
-		}
+		err = client.CheckSources()
 	}
-	if err != nil {
+	if err != nil && unknown != nil {
 		return err
 	}
 	r := releasesResult{Channels: []channelRow{}, Mirror: []release.Mirrored{}, Installed: []installedRow{}, Problems: []string{}}
 	var failed []error
+	if err != nil { // what was recorded is no longer of use; what is installed can still be told
+		failed, sources = append(failed, err), nil
+	}
 	ask := func(name string) (release.Version, bool) {
 		request, err := release.ParseRequest(name)
 		if err != nil {
@@ -85,12 +87,19 @@ func (a *app) releases(c *cobra.Command, sources []string, caFile string) error 
 		}
 		return v, err == nil
 	}
-	if newest, ok := ask("stable"); ok || len(failed) == 0 {
+	channels := func() {
+		newest, ok := ask("stable")
+		if !ok && len(failed) > 0 {
+			return
+		}
 		latest, _ := ask("latest")
 		top := max(newest.Minor(), latest.Minor())
 		for minor := top; minor > top-minorsShown && minor > 0 && len(failed) == 0; minor-- {
 			ask(fmt.Sprintf("stable-1.%d", minor))
 		}
+	}
+	if len(failed) == 0 {
+		channels()
 	}
 	for _, source := range sources {
 		list, err := release.InSource(source)
@@ -109,7 +118,7 @@ func (a *app) releases(c *cobra.Command, sources []string, caFile string) error 
 		}
 	}
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return install.Ended(ctx)
 	}
 	if len(r.Channels)+len(r.Mirror)+len(r.Installed) == 0 && len(failed) > 0 {
 		return errors.Join(failed...)

@@ -69,16 +69,10 @@ func (o *againOptions) register(c *cobra.Command) {
 
 // client asks the recorded sources, unless others were named this once. Only a binary that has to be fetched needs them.
 func (o *againOptions) client(a *app, c *cobra.Command, change *install.Change) (*release.Client, *progress, error) {
-	sources, caFile := change.Want.Spec.Sources, change.Want.Spec.CAFile
-	if c.Flags().Changed("source") {
-		sources = o.sources
-	}
-	if c.Flags().Changed("ca-file") {
-		caFile = absolute(o.caFile)
-	}
 	if !change.Plan.Downloads() {
 		return &release.Client{}, nil, nil
 	}
+	sources, caFile := named(c, o.sources, o.caFile, change.Want.Spec)
 	client, p, err := a.client(sources, caFile, fetchOptions{})
 	if err != nil {
 		return nil, nil, withHint(err, "put it back, or name another: --ca-file")
@@ -89,7 +83,7 @@ func (o *againOptions) client(a *app, c *cobra.Command, change *install.Change) 
 // again installs a generation that was installed before.
 func (a *app) again(c *cobra.Command, o againOptions, verb string, prepare func(*install.Host) (*install.Change, error)) error {
 	ctx := c.Context()
-	if err := o.check(); err != nil {
+	if err := errors.Join(o.check(), checkNamed(c, o.sources)); err != nil {
 		return &usageError{err}
 	}
 	h, done, err := a.host()

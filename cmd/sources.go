@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
@@ -19,6 +21,27 @@ import (
 func registerSources(f *pflag.FlagSet, sources *[]string, caFile *string) {
 	f.StringArrayVar(sources, "source", nil, "`URL` of a directory in release layout (http, https, file); repeat it in order of preference")
 	f.StringVar(caFile, "ca-file", "", "PEM `FILE` with the certificates that https sources are verified by, instead of the system's")
+}
+
+// checkNamed finds what is wrong with the flags of registerSources. A variable that is not set must not take a check away.
+func checkNamed(c *cobra.Command, sources []string) error {
+	err := (&release.Client{Sources: sources}).CheckSources()
+	if f := c.Flags().Lookup("ca-file"); f.Changed && f.Value.String() == "" {
+		err = errors.Join(err, errors.New("--ca-file is empty"))
+	}
+	return err
+}
+
+// named are the sources, and the certificates that they are verified by, of a recorded spec, as far as the command line does
+// not name others for this once.
+func named(c *cobra.Command, sources []string, caFile string, recorded *install.Spec) ([]string, string) {
+	if !c.Flags().Changed("source") {
+		sources = recorded.Sources
+	}
+	if !c.Flags().Changed("ca-file") {
+		return sources, recorded.CAFile
+	}
+	return sources, absolute(caFile)
 }
 
 // fetchOptions say how a download is made, and are not recorded.
@@ -86,7 +109,7 @@ func (a *app) client(sources []string, caFile string, o fetchOptions) (*release.
 
 // spread waits for a random part of the time of --splay.
 func (a *app) spread(ctx context.Context, splay time.Duration) error {
-	if splay == 0 {
+	if splay <= 0 {
 		return nil
 	}
 	wait := rand.N(splay)
@@ -95,6 +118,6 @@ func (a *app) spread(ctx context.Context, splay time.Duration) error {
 	case <-time.After(wait):
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return install.Ended(ctx)
 	}
 }

@@ -38,18 +38,15 @@ func (a *app) upgrade(c *cobra.Command, o *installOptions) error {
 		return err
 	}
 	defer done()
-	if current, err := h.Store().Installed(); err == nil { // else it is told below
-		spec := *current.Spec
-		spec.Version, spec.SHA256, spec.SHA512 = o.spec.Version, o.spec.SHA256, o.spec.SHA512
-		if err := a.spreadUnlocked(ctx, h, spec, o); err != nil {
+	// Before the lock for the sake of --splay; lockLater sees to it that nothing has changed since. Without it the lock comes
+	// first, and with it what a run that was cut off has left to be done.
+	unlock := func() {}
+	if o.fetch.splay == 0 {
+		if unlock, err = a.lock(ctx, h, o.change.dryRun); err != nil {
 			return err
 		}
 	}
-	unlock, err := a.lock(ctx, h, o.change.dryRun)
-	if err != nil {
-		return err
-	}
-	defer unlock()
+	defer func() { unlock() }()
 	current, err := h.Store().Installed()
 	if err != nil {
 		return err
@@ -58,10 +55,16 @@ func (a *app) upgrade(c *cobra.Command, o *installOptions) error {
 	if o.spec.Version == "" {
 		recorded.Version = "" // the newest stable one
 	}
-	o.recorded = current
+	o.recorded, o.pinned = true, current.Version
 	spec, positions, err := a.readSpec(c, o, &recorded)
 	if err != nil {
 		return &usageError{err}
+	}
+	if o.fetch.splay > 0 {
+		if unlock, err = a.lockLater(ctx, h, spec, o); err != nil {
+			unlock = func() {}
+			return err
+		}
 	}
 	if request, err := release.ParseRequest(spec.Version); err == nil {
 		if v, exact := request.Exact(); exact && v.Compare(current.Version) < 0 {

@@ -144,7 +144,7 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 // switchTo does all steps before the commit and waits at the health gate. switched tells whether anything that counts
 // was changed.
 func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o ApplyOptions) (switched bool, err error) {
-	armed := false
+	armed, restarts := false, c.Plan.restarts(c.Seen)
 	arm := func() error {
 		if armed {
 			return nil
@@ -163,6 +163,11 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		}
 		if err := h.Store().Begin(c.Want, before); err != nil {
 			return fmt.Errorf("recording the change: %w", err)
+		}
+		// A download and a rehearsal take their time; what kubelet did meanwhile is not this change's doing.
+		if now, err := h.Units.State(ctx, systemd.KubeletService); err == nil {
+			c.Seen.Units[systemd.KubeletService] = now
+			restarts = c.Plan.restarts(c.Seen)
 		}
 		return nil
 	}
@@ -212,7 +217,14 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		}
 	}
 	if h.gated(c, o) {
-		return switched, h.gate(ctx, c.Want, o.Wait, deadline, was, c.Plan.restarts(c.Seen))
+		if c.Seen.Units[systemd.KubeletService].Restarting() && !c.Plan.startsKubelet() {
+			// It died while what is put back was on its way.
+			if err := h.do(ctx, Step{Action: Restart, Target: systemd.KubeletService}, c, o); err != nil {
+				return switched, err
+			}
+			restarts = 0
+		}
+		return switched, h.gate(ctx, c.Want, o.Wait, deadline, was, restarts)
 	}
 	return switched, ctx.Err()
 }
@@ -357,6 +369,10 @@ func (h *Host) undo(ctx context.Context, from, before, current *Generation, queu
 		}
 	}
 	for _, s := range c.Plan.Steps {
+		if s.Action == Stage { // the way back asks no source
+			h.note("%s is damaged, and was before: kubeletctl repair fetches it again", s.Target)
+			continue
+		}
 		if err := h.do(ctx, s, c, ApplyOptions{Wait: undoWait, Queue: queue}); err != nil {
 			return err
 		}
@@ -377,15 +393,15 @@ func (h *Host) undo(ctx context.Context, from, before, current *Generation, queu
 	return nil
 }
 
-// keepPrograms adds to a snapshot what the host had lost of its current generation when the snapshot was taken, and has
-// again: a way back is none to a kubelet without its binary.
+// keepPrograms adds to a snapshot the programs of the current generation, and the link to them, that the host had lost when
+// the snapshot was taken, and has again: a way back is none to a kubelet without its binary.
 func (h *Host) keepPrograms(before, current *Generation) {
 	if current == nil {
 		return
 	}
 	known := loadFingerprints(h.Tree)
 	for _, f := range current.Files {
-		if f.Kind != Binary && f.Kind != Program || before.file(f.Path).Kind != Absent {
+		if f.Kind == Text || before.file(f.Path).Kind != Absent {
 			continue
 		}
 		if found, err := h.lookAt(f, known); err == nil && found.sameContent(f) {

@@ -34,6 +34,7 @@ type fakeSystemd struct {
 	gone    func() // called at every request
 	waiting bool   // kubelet has ended, and systemd is about to start it again
 	deaths  int    // how often it has done so since the last start by hand
+	slow    bool   // a start takes longer than anybody waits
 }
 
 func newFake(tree Tree) *fakeSystemd {
@@ -59,7 +60,11 @@ func (f *fakeSystemd) Enable(_ context.Context, u string) error {
 func (f *fakeSystemd) Disable(_ context.Context, u string) error {
 	return f.call("disable", u, func() { delete(f.enabled, u) })
 }
-func (f *fakeSystemd) Start(_ context.Context, u string) error {
+func (f *fakeSystemd) Start(ctx context.Context, u string) error {
+	if f.slow {
+		<-ctx.Done()
+		return fmt.Errorf("starting %s: %w", u, ctx.Err())
+	}
 	return f.call("start", u, func() { f.active[u], f.waiting, f.deaths = true, false, 0 })
 }
 func (f *fakeSystemd) Restart(_ context.Context, u string) error {
@@ -464,7 +469,8 @@ func TestFailedRepairKeepsTheBinary(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "v1.37.2")
 	b.install(b.spec("v1.37.2", nil))
-	for _, lost := range []string{"kubelet-v1.37.2", recoverName} {
+	programs := []string{"kubelet-v1.37.2", "kubelet", recoverName}
+	for _, lost := range programs {
 		if err := os.Remove(filepath.Join(b.Tree.Root, DefaultBinDir, lost)); err != nil {
 			t.Fatal(err)
 		}
@@ -473,10 +479,71 @@ func TestFailedRepairKeepsTheBinary(t *testing.T) {
 	if _, err := b.apply(t.Context(), b.prepare(b.spec("v1.37.2", nil)), time.Second); err == nil {
 		t.Error("a sick kubelet passed the gate")
 	}
-	for _, lost := range []string{"kubelet-v1.37.2", recoverName} {
+	for _, lost := range programs {
 		if _, err := os.Stat(filepath.Join(b.Tree.Root, DefaultBinDir, lost)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A kubelet that dies while its lost binary is being fetched is started with it, and its death is not the change's doing.
+func TestDeathDuringTheDownload(t *testing.T) {
+	t.Parallel()
+	for _, waiting := range []bool{false, true} {
+		t.Run(fmt.Sprintf("waiting=%t", waiting), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "v1.37.2")
+			b.install(b.spec("v1.37.2", nil))
+			if err := os.Remove(filepath.Join(b.Tree.Root, DefaultBinDir, "kubelet-v1.37.2")); err != nil {
+				t.Fatal(err)
+			}
+			b.release.Progress = func(release.Progress) { b.fake.deaths, b.fake.waiting = 2, waiting }
+			b.fake.calls = nil
+			outcome, err := b.apply(t.Context(), b.prepare(b.spec("v1.37.2", nil)), 10*time.Second)
+			if err != nil || outcome != Healthy || slices.Contains(b.fake.calls, "restart kubelet.service") != waiting {
+				t.Errorf("outcome %q, %v, systemd was asked %q", outcome, err, b.fake.calls)
+			}
+		})
+	}
+}
+
+// The binary to go back to is damaged: the way back goes on without it, since nobody can be asked for another one.
+func TestDamagedBinaryOnTheWayBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.1", "v1.37.2")
+	b.install(b.spec("v1.37.1", nil))
+	former := filepath.Join(b.Tree.Root, DefaultBinDir, "kubelet-v1.37.1")
+	if err := os.WriteFile(former, []byte("damaged"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var notes []string
+	b.Note = func(line string) { notes = append(notes, line) }
+	c := b.prepare(b.spec("v1.37.2", nil))
+	b.healthy = false
+	b.fake.gone = func() {
+		target, _ := os.Readlink(filepath.Join(b.Tree.Root, linkFile))
+		b.healthy = target == "kubelet-v1.37.1"
+	}
+	_, err := b.apply(t.Context(), c, time.Second)
+	if back := (*RolledBackError)(nil); !errors.As(err, &back) {
+		t.Errorf("error: %v", err)
+	}
+	if target, _ := os.Readlink(filepath.Join(b.Tree.Root, linkFile)); target != "kubelet-v1.37.1" {
+		t.Errorf("the link leads to %q", target)
+	}
+	if text := strings.Join(notes, "\n"); !strings.Contains(text, "kubelet-v1.37.1 is damaged, and was before") {
+		t.Errorf("notes: %s", text)
+	}
+}
+
+// A start that is not done when its time is over is no failure of the step: the gate judges kubelet.
+func TestSlowStart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.2")
+	b.fake.slow = true
+	_, err := b.apply(t.Context(), b.prepare(b.spec("v1.37.2", nil)), time.Second)
+	if gate := (*GateError)(nil); !errors.As(err, &gate) || !strings.Contains(err.Error(), "kubelet was not healthy within 1s") {
+		t.Errorf("error: %v", err)
 	}
 }
 

@@ -305,10 +305,15 @@ func (p *Plan) disturbs() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return !s.Cleanup })
 }
 
+// startsKubelet tells whether kubelet runs anew after the plan.
+func (p *Plan) startsKubelet() bool {
+	return p.has(Start, systemd.KubeletService) || p.has(Restart, systemd.KubeletService)
+}
+
 // restarts is how often systemd has started kubelet again by itself, by the time when the plan has been carried out and no
 // kubelet has died meanwhile: a start by hand begins to count anew.
 func (p *Plan) restarts(seen *Seen) int {
-	if p.has(Start, systemd.KubeletService) || p.has(Restart, systemd.KubeletService) {
+	if p.startsKubelet() {
 		return 0
 	}
 	return seen.Units[systemd.KubeletService].Restarts

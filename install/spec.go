@@ -82,9 +82,9 @@ func ParseSpec(file string, data []byte) (Spec, config.Positions, error) {
 	}
 	expect("apiVersion", s.APIVersion, SpecAPIVersion)
 	expect("kind", s.Kind, SpecKind)
-	for key, value := range map[string]string{"sha256": s.SHA256, "sha512": s.SHA512, "requireTrust": string(s.RequireTrust), "caFile": s.CAFile} {
-		if at, said := positions[key]; said && value == "" { // a template with a variable that is not set must not take a check away
-			problems = append(problems, config.Problem{Position: at, Path: key, Message: "is empty", Hint: "give it a value, or leave it out"})
+	for _, check := range []struct{ key, value string }{{"sha256", s.SHA256}, {"sha512", s.SHA512}, {"requireTrust", string(s.RequireTrust)}, {"caFile", s.CAFile}} {
+		if at, said := positions[check.key]; said && check.value == "" { // a template with a variable that is not set must not take a check away
+			problems = append(problems, config.Problem{Position: at, Path: check.key, Message: "is empty", Hint: "give it a value, or leave it out"})
 		}
 	}
 	if len(problems) > 0 {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/kubeletctl/kubeletctl/release"
@@ -161,18 +160,15 @@ func (h *Host) forgetDownload() error {
 	return nil
 }
 
-// unstage makes a binary that has its name already, and that no generation came to know, a download to go on with.
+// unstage makes a binary that has its name already, and that is none of the current generation, a download to go on with.
 func (h *Host) unstage() error {
 	d, partial, err := h.partial()
 	if err != nil || d == nil {
 		return err
 	}
-	all, err := h.Store().List()
-	if err != nil {
+	current, err := h.Store().Current()
+	if err != nil || current.file(d.File.Path).Kind != Absent {
 		return err
-	}
-	if slices.ContainsFunc(all, func(g *Generation) bool { return g.file(d.File.Path).Kind != Absent }) {
-		return nil
 	}
 	found, err := h.lookAt(d.File, loadFingerprints(h.Tree))
 	if err != nil || !found.sameContent(d.File) {

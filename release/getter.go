@@ -289,7 +289,9 @@ func transport(roots *x509.CertPool, apart bool) *http.Transport {
 			if resp.StatusCode == http.StatusOK {
 				return nil
 			}
-			return &proxyError{answer(resp), resp.StatusCode >= 500}
+			err := answer(resp)
+			_, busy := worthRetry(err)
+			return &proxyError{err, busy}
 		},
 		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   15 * time.Second,
@@ -425,9 +427,10 @@ func (r *stallReader) fault(err error) error {
 	if refused := (*proxyError)(nil); errors.As(err, &refused) && !refused.busy {
 		return refused
 	}
-	// A server that has decided about us will not decide otherwise in a second. "remote error" is what crypto/tls calls an alert.
+	// A server that has decided about us will not decide otherwise in a second. "remote error" is what crypto/tls calls an
+	// alert; in the middle of a body, or when it is about an error of the server's own, it says nothing about us.
 	var remote *net.OpError
-	alert := errors.As(err, &remote) && remote.Op == "remote error"
+	alert := r.body == nil && errors.As(err, &remote) && remote.Op == "remote error" && !strings.Contains(remote.Error(), "internal error")
 	if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) || alert || errors.Is(err, http.ErrSchemeMismatch) ||
 		errors.Is(err, errDowngrade) || errors.Is(err, errRedirects) || errors.Is(err, errProxy) {
 		return err

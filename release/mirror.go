@@ -273,11 +273,14 @@ func Prune(dir string, versions []Version, archs []string, done func(Mirrored)) 
 			continue
 		}
 		file := binaryPath(m.Version, m.Arch)
+		partials, _ := filepath.Glob(filepath.Join(resolved, filepath.Dir(file), ".part-kubelet-*"))
+		if _, err := root.Lstat(file); errors.Is(err, fs.ErrNotExist) && len(partials) == 0 {
+			continue // not of a mirror
+		}
 		// What a symlink leads to is not of this mirror, or is another release.
 		if at, err := filepath.EvalSymlinks(filepath.Join(resolved, filepath.Dir(file))); err != nil || at != filepath.Join(resolved, filepath.Dir(file)) {
 			return &hinted{fmt.Errorf("%s is reached by a symlink", filepath.Join(dir, filepath.Dir(file))), "remove the symlink by hand; nothing behind it was touched"}
 		}
-		partials, _ := filepath.Glob(filepath.Join(resolved, filepath.Dir(file), ".part-kubelet-*"))
 		for i, name := range partials {
 			partials[i] = filepath.Join(filepath.Dir(file), filepath.Base(name))
 		}

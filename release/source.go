@@ -121,8 +121,8 @@ func (c *Client) CheckSources() error {
 	return errors.Join(problems...)
 }
 
-// hostLike begins as the name of a host, with or without a port, and holds no password.
-var hostLike = regexp.MustCompile(`^[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(:[0-9]+)?(/[^@]*)?$`)
+// hostLike begins as the name of a host, and holds no password.
+var hostLike = regexp.MustCompile(`^[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(/[^@?]*)?$`)
 
 func checkSource(source string) (why, hint string) {
 	u, err := url.Parse(source)
@@ -152,6 +152,8 @@ func checkSource(source string) (why, hint string) {
 		return "it has no scheme", "write https://HOST/PATH"
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Sprintf("scheme %q is none of http, https, file", u.Scheme), ""
+	case u.User == nil && strings.Contains(u.EscapedPath(), "@"):
+		return "it has an @ behind the host", "write %40 for it, and in a name or a password before the host %2F for /"
 	case u.Hostname() == "":
 		return "it names no host", "write " + u.Scheme + "://HOST/PATH"
 	}
@@ -198,8 +200,8 @@ func insecure(rawURL string) bool {
 // and logs, state and errors are read by others.
 func Redact(rawURL string) string {
 	u, err := url.Parse(rawURL)
-	if err != nil || u.Opaque != "" || u.Host == "" && u.Scheme != "file" && strings.Contains(rawURL, "@") {
-		// No URL, and still it may hold a secret.
+	if err != nil || u.Opaque != "" || u.User == nil && u.Scheme != "file" && strings.Contains(u.EscapedPath(), "@") {
+		// No URL, or not the one that was meant, and still it may hold a secret.
 		text := rawURL
 		if i := strings.LastIndex(text, "@"); i >= 0 {
 			scheme, _, found := strings.Cut(text, "://")

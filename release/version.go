@@ -114,7 +114,10 @@ func ParseRequest(s string) (Request, error) {
 	if err != nil {
 		const forms = "accepted are a version (v1.36.3), a minor (1.36) and a channel (stable, latest, stable-1.36, latest-1.36)"
 		if digits := strings.TrimPrefix(s, "v"); digits == "" || digits[0] < '0' || digits[0] > '9' {
-			err = fmt.Errorf("%q is neither a Kubernetes version nor a channel", Redact(s))
+			if strings.Contains(s, "@") { // a URL that got into the wrong place
+				s = Redact(s)
+			}
+			err = fmt.Errorf("%q is neither a Kubernetes version nor a channel", s)
 		}
 		return Request{}, &hinted{fmt.Errorf("%w; %s", err, forms), "write it as v1.36.3, 1.36 or stable"}
 	}

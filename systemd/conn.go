@@ -131,9 +131,15 @@ func (c *Conn) job(ctx context.Context, verb, unit string, queue func(context.Co
 		}
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%s %s: systemd has not got done with it", verb, unit)
+		return fmt.Errorf("%s %s: %w", verb, unit, notDone{ctx.Err()})
 	}
 }
+
+// notDone tells that a job went on longer than its context, in other words than those of package context.
+type notDone struct{ error }
+
+func (notDone) Error() string   { return "systemd has not got done with it" }
+func (e notDone) Unwrap() error { return e.error }
 
 // Queue asks for a restart of a unit, or its start, and does not wait for it.
 func (c *Conn) Queue(ctx context.Context, unit string) error {
@@ -168,7 +174,7 @@ func (c *Conn) Arm(ctx context.Context, every time.Duration) error {
 		}
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("starting %s: %w", RecoverTimer, ctx.Err())
+		return fmt.Errorf("starting %s: %w", RecoverTimer, notDone{ctx.Err()})
 	}
 }
 
