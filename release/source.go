@@ -152,10 +152,10 @@ func checkSource(source string) (why, hint string) {
 		return "it has no scheme", "write https://HOST/PATH"
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Sprintf("scheme %q is none of http, https, file", u.Scheme), ""
-	case u.User == nil && strings.Contains(u.EscapedPath(), "@"):
-		return "it has an @ behind the host", "write %40 for it, and in a name or a password before the host %2F for /"
 	case u.Hostname() == "":
 		return "it names no host", "write " + u.Scheme + "://HOST/PATH"
+	case u.User == nil && strings.Contains(u.EscapedPath(), "@"):
+		return "it has an @ behind the host", "write %40 for it, and in a name or a password before the host %2F for /"
 	}
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
 		return fmt.Sprintf("%s is not a port", u.Port()), ""

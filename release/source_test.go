@@ -271,10 +271,10 @@ func TestRefusedForGood(t *testing.T) {
 	}))
 	t.Cleanup(leads.Close)
 	for _, test := range []struct{ name, source, want string }{
-		{"client certificate", strict.URL, "remote error: tls: bad certificate"},
+		{"client certificate", strict.URL, "remote error: tls: handshake failure"},
 		{"TLS 1.0", old.URL, "protocol version"},
 		{"plain http behind https", strings.Replace(plain.URL, "http:", "https:", 1), "HTTP response to HTTPS client"},
-		{"redirected", leads.URL, "redirected to " + strict.URL + ": remote error: tls: bad certificate"},
+		{"redirected", leads.URL, "redirected to " + strict.URL + ": remote error: tls: handshake failure"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
