@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +26,8 @@ import (
 
 // Main runs one command line and returns the exit code.
 func Main(args []string, in io.Reader, out, errs io.Writer) int {
+	// A run allocates about as much as makes the collector start for the first time, which then takes more than it gives back.
+	debug.SetGCPercent(200)
 	syscall.Umask(0o022) // modes are as this program says, not as strict or lax as a provisioning tool happens to be
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
