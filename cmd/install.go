@@ -360,11 +360,7 @@ func (o *installOptions) mergeFlags(c *cobra.Command, spec *install.Spec) error 
 	} else if f.Changed("version") {
 		*spec = spec.For(o.spec.Version)
 	}
-	for _, name := range []string{"sha256", "sha512", "require-trust", "ca-file"} { // a variable that is not set must not take a check away
-		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
-			errs = append(errs, fmt.Errorf("--%s is empty", name))
-		}
-	}
+	errs = append(errs, refuseEmpty(f, "sha256", "sha512", "require-trust", "ca-file"))
 	if f.Changed("source") {
 		spec.Sources = o.spec.Sources
 	}

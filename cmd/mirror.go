@@ -62,8 +62,8 @@ the digests that upstream published.`,
 }
 
 func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
-	if c.Flags().Changed("require-trust") && o.require == "" {
-		return &usageError{errors.New("--require-trust is empty")}
+	if err := refuseEmpty(c.Flags(), "require-trust"); err != nil {
+		return &usageError{err}
 	}
 	o.versions = append(o.versions, o.channels...)
 	if o.check {

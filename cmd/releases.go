@@ -72,6 +72,9 @@ func (a *app) releases(c *cobra.Command, sources []string, caFile string) error 
 		failed, sources = append(failed, err), nil
 	}
 	ask := func(name string) (release.Version, bool) {
+		if len(failed) > 0 { // nor would anything else be answered
+			return release.Version{}, false
+		}
 		request, err := release.ParseRequest(name)
 		if err != nil {
 			failed = append(failed, err)
@@ -87,19 +90,11 @@ func (a *app) releases(c *cobra.Command, sources []string, caFile string) error 
 		}
 		return v, err == nil
 	}
-	channels := func() {
-		newest, ok := ask("stable")
-		if !ok && len(failed) > 0 {
-			return
-		}
-		latest, _ := ask("latest")
-		top := max(newest.Minor(), latest.Minor())
-		for minor := top; minor > top-minorsShown && minor > 0 && len(failed) == 0; minor-- {
-			ask(fmt.Sprintf("stable-1.%d", minor))
-		}
-	}
-	if len(failed) == 0 {
-		channels()
+	newest, _ := ask("stable")
+	latest, _ := ask("latest")
+	top := max(newest.Minor(), latest.Minor())
+	for minor := top; minor > top-minorsShown && minor > 0; minor-- {
+		ask(fmt.Sprintf("stable-1.%d", minor))
 	}
 	for _, source := range sources {
 		list, err := release.InSource(source)

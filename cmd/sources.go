@@ -23,13 +23,20 @@ func registerSources(f *pflag.FlagSet, sources *[]string, caFile *string) {
 	f.StringVar(caFile, "ca-file", "", "PEM `FILE` with the certificates that https sources are verified by, instead of the system's")
 }
 
-// checkNamed finds what is wrong with the flags of registerSources. A variable that is not set must not take a check away.
+// checkNamed finds what is wrong with the flags of registerSources.
 func checkNamed(c *cobra.Command, sources []string) error {
-	err := (&release.Client{Sources: sources}).CheckSources()
-	if f := c.Flags().Lookup("ca-file"); f.Changed && f.Value.String() == "" {
-		err = errors.Join(err, errors.New("--ca-file is empty"))
+	return errors.Join((&release.Client{Sources: sources}).CheckSources(), refuseEmpty(c.Flags(), "ca-file"))
+}
+
+// refuseEmpty refuses flags that were given without a value: a variable that is not set must not take a check away.
+func refuseEmpty(f *pflag.FlagSet, names ...string) error {
+	var errs []error
+	for _, name := range names {
+		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
+			errs = append(errs, fmt.Errorf("--%s is empty", name))
+		}
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // named are the sources, and the certificates that they are verified by, of a recorded spec, as far as the command line does

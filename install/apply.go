@@ -144,7 +144,7 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (Outcome, e
 // switchTo does all steps before the commit and waits at the health gate. switched tells whether anything that counts
 // was changed.
 func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o ApplyOptions) (switched bool, err error) {
-	armed, restarts := false, c.Plan.restarts(c.Seen)
+	armed := false
 	arm := func() error {
 		if armed {
 			return nil
@@ -167,7 +167,6 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		// A download and a rehearsal take their time; what kubelet did meanwhile is not this change's doing.
 		if now, err := h.Units.State(ctx, systemd.KubeletService); err == nil {
 			c.Seen.Units[systemd.KubeletService] = now
-			restarts = c.Plan.restarts(c.Seen)
 		}
 		return nil
 	}
@@ -217,6 +216,7 @@ func (h *Host) switchTo(ctx context.Context, c *Change, before *Generation, o Ap
 		}
 	}
 	if h.gated(c, o) {
+		restarts := c.Plan.restarts(c.Seen)
 		if c.Seen.Units[systemd.KubeletService].Restarting() && !c.Plan.startsKubelet() {
 			// It died while what is put back was on its way.
 			if err := h.do(ctx, Step{Action: Restart, Target: systemd.KubeletService}, c, o); err != nil {

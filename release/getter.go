@@ -424,14 +424,13 @@ func (r *stallReader) fault(err error) error {
 	for e := (*url.Error)(nil); errors.As(err, &e); {
 		err = e.Err
 	}
-	if refused := (*proxyError)(nil); errors.As(err, &refused) && !refused.busy {
-		return refused
-	}
 	// A server that has decided about us will not decide otherwise in a second. "remote error" is what crypto/tls calls an
 	// alert; in the middle of a body, or when it is about an error of the server's own, it says nothing about us.
 	var remote *net.OpError
 	alert := r.body == nil && errors.As(err, &remote) && remote.Op == "remote error" && !strings.Contains(remote.Error(), "internal error")
-	if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) || alert || errors.Is(err, http.ErrSchemeMismatch) ||
+	proxy := (*proxyError)(nil)
+	refused := errors.As(err, &proxy) && !proxy.busy
+	if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) || refused || alert || errors.Is(err, http.ErrSchemeMismatch) ||
 		errors.Is(err, errDowngrade) || errors.Is(err, errRedirects) || errors.Is(err, errProxy) {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -121,8 +122,15 @@ func (c *Client) CheckSources() error {
 	return errors.Join(problems...)
 }
 
-// hostLike begins as the name of a host, and holds no password.
-var hostLike = regexp.MustCompile(`^[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(/[^@?]*)?$`)
+// hostLike begins as the name of a host, and holds no password. Only an error needs it.
+var hostLike = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(/[^@?]*)?$`)
+})
+
+// atBehindHost tells whether a URL has an @ where none belongs: what stands before it may be a password with a slash in it.
+func atBehindHost(u *url.URL) bool {
+	return u.User == nil && u.Scheme != "file" && strings.Contains(u.EscapedPath(), "@")
+}
 
 func checkSource(source string) (why, hint string) {
 	u, err := url.Parse(source)
@@ -138,7 +146,7 @@ func checkSource(source string) (why, hint string) {
 		return "it has a ?, and nothing that comes behind that would be looked for", "write %3F for a ? that is part of a name"
 	case u.Scheme == "" && filepath.IsAbs(source) && u.Host == "" && !strings.Contains(source, "@"):
 		return "it has no scheme", "for a directory write " + (&url.URL{Scheme: "file", Path: source}).String()
-	case u.Scheme == "" && hostLike.MatchString(source):
+	case u.Scheme == "" && hostLike().MatchString(source):
 		return "it has no scheme", "write https://" + source
 	case u.Scheme == "":
 		return "it has no scheme", "write https://HOST/PATH, or file:///DIRECTORY"
@@ -154,7 +162,7 @@ func checkSource(source string) (why, hint string) {
 		return fmt.Sprintf("scheme %q is none of http, https, file", u.Scheme), ""
 	case u.Hostname() == "":
 		return "it names no host", "write " + u.Scheme + "://HOST/PATH"
-	case u.User == nil && strings.Contains(u.EscapedPath(), "@"):
+	case atBehindHost(u):
 		return "it has an @ behind the host", "write %40 for it, and in a name or a password before the host %2F for /"
 	}
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
@@ -200,7 +208,7 @@ func insecure(rawURL string) bool {
 // and logs, state and errors are read by others.
 func Redact(rawURL string) string {
 	u, err := url.Parse(rawURL)
-	if err != nil || u.Opaque != "" || u.User == nil && u.Scheme != "file" && strings.Contains(u.EscapedPath(), "@") {
+	if err != nil || u.Opaque != "" || atBehindHost(u) {
 		// No URL, or not the one that was meant, and still it may hold a secret.
 		text := rawURL
 		if i := strings.LastIndex(text, "@"); i >= 0 {
