@@ -1,0 +1,27 @@
+package hostfs
+
+import (
+	"path"
+	"slices"
+)
+
+// Where things are on every host. All are paths of the host, as every [Tree] takes them.
+const (
+	KubeletDir    = "/var/lib/kubelet"
+	ConfigFile    = KubeletDir + "/kubelet-config.yaml"
+	Kubeconfig    = KubeletDir + "/kubeconfig"
+	UnitDir       = "/etc/systemd/system"
+	StateDir      = "/var/lib/kubeletctl"
+	SpecFile      = "/etc/kubeletctl/spec.yaml"
+	DefaultBinDir = "/usr/local/bin"
+)
+
+// protectedDirs belong to the system or to other programs, so none of them can be kubelet's root directory.
+var protectedDirs = []string{
+	"/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt", "/proc", "/root",
+	"/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/usr/bin", "/usr/lib", "/usr/local", "/usr/local/bin",
+	"/var/lib", "/var/log", "/var/lib/containerd", "/var/lib/kubeletctl", "/etc/kubernetes", "/etc/systemd",
+}
+
+// IsProtected reports whether a directory of the host can never be kubelet's root directory, whose content a purge deletes.
+func IsProtected(dir string) bool { return slices.Contains(protectedDirs, path.Clean(dir)) }
