@@ -9,6 +9,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
@@ -19,81 +22,119 @@ import (
 // ErrNotRunning is returned by [Connect] on a machine whose PID 1 is not systemd.
 var ErrNotRunning = errors.New("systemd is not running on this machine")
 
-// JobError tells that a job ended in another way than "done".
-type JobError struct {
-	Verb, Unit string
-	// Result is systemd's word: "failed", "dependency", "timeout", "canceled", "skipped" ...
-	Result string
-}
-
-func (e *JobError) Error() string {
-	return fmt.Sprintf("%s %s: job result %q", e.Verb, e.Unit, e.Result)
-}
-
 // Conn is a connection to a running systemd. Close it.
-type Conn struct{ bus *dbus.Conn }
+//
+// A systemd that is executed anew ("systemctl daemon-reexec", as by every upgrade of its package) closes all connections.
+// All methods then connect again, for some seconds, and ask again; see bus.go and job.go.
+type Conn struct {
+	dial func(context.Context) (bus, error)
+	// unitDir is where Enable and Disable have systemd make and remove symlinks, and sync brings a directory to the disk.
+	unitDir string
+	sync    func(dir string) error
+
+	mu     sync.Mutex
+	bus    bus
+	closed bool
+}
 
 // Connect connects over the system bus, or, as root, over systemd's private socket. It may be called by any user.
 func Connect() (*Conn, error) {
 	if !util.IsRunningSystemd() {
 		return nil, ErrNotRunning
 	}
-	// The context bounds the life of the connection, not of this call, so it can not be a caller's.
-	connect := dbus.NewWithContext
-	if os.Geteuid() == 0 {
-		connect = dbus.NewSystemdConnectionContext // works without dbus-daemon, and at any time of the boot
-	}
-	bus, err := connect(context.Background())
-	if err != nil {
-		return nil, fmt.Errorf("connecting to systemd: %w", err)
-	}
-	return &Conn{bus: bus}, nil
+	return connect(dial)
 }
 
 // Close closes the connection.
-func (c *Conn) Close() { c.bus.Close() }
-
-// Reload makes systemd read all unit files again. A second call does the same once more. Some old releases drop the
-// connection while they answer, so it is tried twice.
-func (c *Conn) Reload(ctx context.Context) error {
-	err := c.bus.ReloadContext(ctx)
-	if err != nil && ctx.Err() == nil {
-		err = c.bus.ReloadContext(ctx)
+func (c *Conn) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.closed = true
+		c.bus.Close()
 	}
-	return err
+}
+
+// Reload makes systemd read all unit files again. A second call does the same once more.
+func (c *Conn) Reload(ctx context.Context) error {
+	return c.call(ctx, func(b bus) error { return b.ReloadContext(ctx) })
 }
 
 // Enable makes the symlinks of the unit's [Install] section. Reload afterwards. Enabling what is enabled does nothing.
 func (c *Conn) Enable(ctx context.Context, unit string) error {
-	_, changes, err := c.bus.EnableUnitFilesContext(ctx, []string{unit}, false, true)
+	var links []string
+	tries := 0
+	err := c.call(ctx, func(b bus) error {
+		tries++
+		_, changes, err := b.EnableUnitFilesContext(ctx, []string{unit}, false, true)
+		links = nil
+		for _, change := range changes {
+			links = append(links, change.Filename)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	for _, change := range changes { // systemd does not do it, and what is not on the disk is not there after a power cut
-		if err := syncDir(filepath.Dir(change.Filename)); err != nil {
+	return c.syncLinks(links, tries > 1)
+}
+
+// Disable removes the symlinks of the unit's [Install] section. Disabling what is not enabled does nothing.
+func (c *Conn) Disable(ctx context.Context, unit string) error {
+	var links []string
+	tries := 0
+	err := c.call(ctx, func(b bus) error {
+		tries++
+		changes, err := b.DisableUnitFilesContext(ctx, []string{unit}, false)
+		links = nil
+		for _, change := range changes {
+			links = append(links, change.Filename)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.syncLinks(links, tries > 1)
+}
+
+// syncLinks brings symlinks that systemd made or removed to the disk: systemd does not do it, and what is not there is lost
+// with a power cut. When an answer was lost, nobody knows which they are, and all directories that may have any are synced.
+func (c *Conn) syncLinks(links []string, all bool) error {
+	var dirs []string
+	for _, link := range links {
+		// systemd also makes the directory, and removes it when it is empty; then it is its parent that changed.
+		dirs = append(dirs, filepath.Dir(link), filepath.Dir(filepath.Dir(link)))
+	}
+	if all {
+		found, err := linkDirs(c.unitDir)
+		if err != nil {
+			return err
+		}
+		dirs = append(dirs, found...)
+	}
+	slices.Sort(dirs)
+	for _, dir := range slices.Compact(dirs) {
+		if err := c.sync(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
 }
 
-// Disable removes the symlinks of the unit's [Install] section. Disabling what is not enabled does nothing.
-func (c *Conn) Disable(ctx context.Context, unit string) error {
-	changes, err := c.bus.DisableUnitFilesContext(ctx, []string{unit}, false)
+// linkDirs are the directories in which enabling a unit may make symlinks (systemd.unit(5)).
+func linkDirs(unitDir string) ([]string, error) {
+	entries, err := os.ReadDir(unitDir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, change := range changes {
-		// systemd removes the directory when it is empty; then it is its parent that changed.
-		err := syncDir(filepath.Dir(change.Filename))
-		if errors.Is(err, fs.ErrNotExist) {
-			err = syncDir(filepath.Dir(filepath.Dir(change.Filename)))
-		}
-		if err != nil {
-			return err
+	dirs := []string{unitDir}
+	for _, e := range entries {
+		if e.IsDir() && slices.Contains([]string{".wants", ".requires", ".upholds"}, filepath.Ext(e.Name())) {
+			dirs = append(dirs, filepath.Join(unitDir, e.Name()))
 		}
 	}
-	return nil
+	return dirs, nil
 }
 
 func syncDir(dir string) error {
@@ -106,45 +147,68 @@ func syncDir(dir string) error {
 
 // Start starts a unit and waits for the job; a unit that is active stays as it is. ctx bounds the wait, not the job.
 func (c *Conn) Start(ctx context.Context, unit string) error {
-	return c.job(ctx, "starting", unit, c.bus.StartUnitContext)
+	return c.run(ctx, job{verb: "starting", unit: unit, types: startJobs, verdict: started, queue: func(b bus, done chan<- string) error {
+		_, err := b.StartUnitContext(ctx, unit, "replace", done)
+		return err
+	}})
 }
 
 // Restart restarts a unit, or starts it, and waits for the job.
 func (c *Conn) Restart(ctx context.Context, unit string) error {
-	return c.job(ctx, "restarting", unit, c.bus.RestartUnitContext)
+	return c.run(ctx, job{verb: "restarting", unit: unit, types: startJobs, verdict: started, queue: restart(ctx, unit)})
+}
+
+func restart(ctx context.Context, unit string) func(bus, chan<- string) error {
+	return func(b bus, done chan<- string) error {
+		_, err := b.RestartUnitContext(ctx, unit, "replace", done)
+		return err
+	}
 }
 
 // Stop stops a unit and waits for the job; a unit that is stopped stays so.
 func (c *Conn) Stop(ctx context.Context, unit string) error {
-	return c.job(ctx, "stopping", unit, c.bus.StopUnitContext)
+	return c.run(ctx, job{verb: "stopping", unit: unit, types: stopJobs, verdict: stopped, queue: func(b bus, done chan<- string) error {
+		_, err := b.StopUnitContext(ctx, unit, "replace", done)
+		return err
+	}})
 }
-
-func (c *Conn) job(ctx context.Context, verb, unit string, queue func(context.Context, string, string, chan<- string) (int, error)) error {
-	done := make(chan string, 1) // buffered: go-systemd delivers while it holds a lock
-	if _, err := queue(ctx, unit, "replace", done); err != nil {
-		return fmt.Errorf("%s %s: %w", verb, unit, err)
-	}
-	select {
-	case result := <-done:
-		if result != "done" {
-			return &JobError{Verb: verb, Unit: unit, Result: result}
-		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%s %s: %w", verb, unit, notDone{ctx.Err()})
-	}
-}
-
-// notDone tells that a job went on longer than its context, in other words than those of package context.
-type notDone struct{ error }
-
-func (notDone) Error() string   { return "systemd has not got done with it" }
-func (e notDone) Unwrap() error { return e.error }
 
 // Queue asks for a restart of a unit, or its start, and does not wait for it.
 func (c *Conn) Queue(ctx context.Context, unit string) error {
-	if _, err := c.bus.RestartUnitContext(ctx, unit, "replace", nil); err != nil {
+	if _, err := c.queue(ctx, job{unit: unit, types: startJobs, queue: restart(ctx, unit)}, nil); err != nil {
 		return fmt.Errorf("queueing a restart of %s: %w", unit, err)
+	}
+	return nil
+}
+
+// Kill sends SIGKILL to a unit whose stop takes too long, to the same processes as systemd would itself at the end of
+// TimeoutStopSec=: with KillMode=control-group, which is the default and what kubelet.service has, or mixed, to all of the
+// unit's, since a child that lives on would hold up the stop; else to its main process alone. Pods survive it: their
+// containers are in control groups of their own.
+//
+// It ends no job; with no job queued a service with Restart= is started again. Stop it, or restart it, with a bounded
+// context, then Kill it, then wait for that job: with Stop again, or, after a Restart, with Start, which joins the restart
+// where a second Restart could begin anew. A service that was stopped so is "failed" (ResetFailed). A unit without processes
+// is fine.
+func (c *Conn) Kill(ctx context.Context, unit string) error {
+	asked, victim := false, ""
+	err := c.call(ctx, func(b bus) error {
+		state, err := readState(ctx, b, unit)
+		if err != nil {
+			return err
+		}
+		if asked && state.InvocationID != victim { // the first try killed it, and this run must live
+			return nil
+		}
+		asked, victim = true, state.InvocationID
+		who := dbus.Main
+		if state.KillMode == "control-group" || state.KillMode == "mixed" {
+			who = dbus.All
+		}
+		return b.KillUnitWithTarget(ctx, unit, who, int32(syscall.SIGKILL))
+	})
+	if err != nil && !hasName(err, "org.freedesktop.systemd1.NoSuchProcess", "org.freedesktop.systemd1.NoSuchUnit") {
+		return fmt.Errorf("killing %s: %w", unit, err)
 	}
 	return nil
 }
@@ -152,8 +216,8 @@ func (c *Conn) Queue(ctx context.Context, unit string) error {
 // Arm starts RecoverTimer, which starts RecoverService after the time given, and again that long after each of its ends.
 // A timer that is armed already stays as it is. It does not survive a reboot.
 func (c *Conn) Arm(ctx context.Context, every time.Duration) error {
-	if state, err := c.State(ctx, RecoverTimer); err == nil && state.Up() {
-		return nil
+	if state, err := c.State(ctx, RecoverTimer); err != nil || state.Up() {
+		return err
 	}
 	micros := uint64(every.Microseconds())
 	properties := []dbus.Property{
@@ -163,19 +227,13 @@ func (c *Conn) Arm(ctx context.Context, every time.Duration) error {
 		property("AccuracyUSec", uint64(time.Second.Microseconds())),
 		property("RemainAfterElapse", false),
 	}
-	done := make(chan string, 1)
-	if _, err := c.bus.StartTransientUnitContext(ctx, RecoverTimer, "replace", properties, done); err != nil {
-		return fmt.Errorf("starting %s: %w", RecoverTimer, err)
-	}
-	select {
-	case result := <-done:
-		if result != "done" {
-			return &JobError{Verb: "starting", Unit: RecoverTimer, Result: result}
+	return c.run(ctx, job{verb: "starting", unit: RecoverTimer, types: startJobs, verdict: started, queue: func(b bus, done chan<- string) error {
+		_, err := b.StartTransientUnitContext(ctx, RecoverTimer, "replace", properties, done)
+		if hasName(err, "org.freedesktop.systemd1.UnitExists") { // made by a try whose answer was lost
+			_, err = b.StartUnitContext(ctx, RecoverTimer, "replace", done)
 		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("starting %s: %w", RecoverTimer, notDone{ctx.Err()})
-	}
+		return err
+	}})
 }
 
 func property(name string, value any) dbus.Property {
@@ -184,15 +242,19 @@ func property(name string, value any) dbus.Property {
 
 // Disarm stops RecoverTimer; one that is not armed is fine.
 func (c *Conn) Disarm(ctx context.Context) error {
-	if state, err := c.State(ctx, RecoverTimer); err == nil && !state.Up() {
-		return nil
+	if state, err := c.State(ctx, RecoverTimer); err != nil || !state.Up() {
+		return err
 	}
 	return c.Stop(ctx, RecoverTimer)
 }
 
 // Booting tells whether the machine is still starting up. Jobs may then have to wait for units that wait for us.
 func (c *Conn) Booting(ctx context.Context) bool {
-	p, err := c.bus.SystemStateContext(ctx)
+	var p *dbus.Property
+	err := c.call(ctx, func(b bus) (err error) {
+		p, err = b.SystemStateContext(ctx)
+		return err
+	})
 	if err != nil || p == nil {
 		return false
 	}
@@ -202,14 +264,26 @@ func (c *Conn) Booting(ctx context.Context) bool {
 
 // ResetFailed clears the failed state and the restart counter of a unit; of a unit that has neither, it changes nothing.
 func (c *Conn) ResetFailed(ctx context.Context, unit string) error {
-	return c.bus.ResetFailedUnitContext(ctx, unit)
+	return c.call(ctx, func(b bus) error { return b.ResetFailedUnitContext(ctx, unit) })
 }
 
 // State reads the state of a unit. A unit that does not exist has the LoadState "not-found"; that is no error.
 func (c *Conn) State(ctx context.Context, unit string) (UnitState, error) {
-	p, err := c.bus.GetAllPropertiesContext(ctx, unit)
+	var s UnitState
+	err := c.call(ctx, func(b bus) (err error) {
+		s, err = readState(ctx, b, unit)
+		return err
+	})
 	if err != nil {
 		return UnitState{}, fmt.Errorf("reading the state of %s: %w", unit, err)
+	}
+	return s, nil
+}
+
+func readState(ctx context.Context, b bus, unit string) (UnitState, error) {
+	p, err := b.GetAllPropertiesContext(ctx, unit)
+	if err != nil {
+		return UnitState{}, err
 	}
 	s := UnitState{Name: unit}
 	s.LoadState, _ = p["LoadState"].(string)
@@ -218,10 +292,17 @@ func (c *Conn) State(ctx context.Context, unit string) (UnitState, error) {
 	s.UnitFileState, _ = p["UnitFileState"].(string)
 	s.Result, _ = p["Result"].(string)
 	s.FragmentPath, _ = p["FragmentPath"].(string)
+	s.ControlGroup, _ = p["ControlGroup"].(string)
+	s.Type, _ = p["Type"].(string)
+	s.KillMode, _ = p["KillMode"].(string)
 	s.NeedReload, _ = p["NeedDaemonReload"].(bool)
 	s.DropIns, _ = p["DropInPaths"].([]string)
 	if id, ok := p["InvocationID"].([]byte); ok {
 		s.InvocationID = hex.EncodeToString(id)
+	}
+	if job, ok := p["Job"].([]any); ok && len(job) > 0 { // its number and its path
+		id, _ := job[0].(uint32)
+		s.Job = int(id)
 	}
 	if status, ok := p["ExecMainStatus"].(int32); ok {
 		s.ExitStatus = int(status)

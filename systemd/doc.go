@@ -11,8 +11,9 @@
 //
 // [Conn] speaks to a running systemd over D-Bus. Its verbs wait for the job that they queue and take only the job
 // result "done" for success; and since "done" is also what a unit gets that a Condition kept from starting, callers
-// read [UnitState] afterwards. [Offline] has the same verbs for a tree that is not running (an image being baked):
-// enabling is a symlink, and there is nothing to start.
+// read [UnitState] afterwards. A systemd that is executed anew in between is not noticed: Conn connects again and finds out
+// what became of the job. [Offline] has the same verbs for a tree that is not running (an image being baked): enabling is
+// a symlink, and there is nothing to start.
 //
 // # The journal
 //

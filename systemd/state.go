@@ -24,7 +24,14 @@ type UnitState struct {
 	NeedReload bool
 	// DropIns are the paths of the drop-in files that apply.
 	DropIns []string
+	// MainPID is zero when no process runs.
 	MainPID int
+	// ControlGroup has the processes of the unit, as a path below the root of the hierarchy; empty when it has none.
+	ControlGroup string
+	// Type and KillMode are settings of a service ("notify", "oneshot"; "control-group", "process"); empty of other units.
+	Type, KillMode string
+	// Job is the number of the job that is queued for the unit; zero when there is none.
+	Job int
 	// Restarts counts automatic restarts since the unit was last started by hand.
 	Restarts int
 	// FragmentPath is the unit file that systemd has loaded.
@@ -36,7 +43,7 @@ type UnitState struct {
 	// MemoryBytes and CPU are zero when systemd does not account for the unit.
 	MemoryBytes int64
 	CPU         time.Duration
-	// InvocationID names this run of the unit in the journal.
+	// InvocationID names this run of the unit, in the journal too; no other run has the same.
 	InvocationID string
 }
 

@@ -110,7 +110,7 @@ var sandbox = []directive{
 // StartLimitIntervalSec=0: a node whose runtime is late must not be given up on. RestartSec= is the same each time: the
 // steps to longer pauses are new in systemd 254, and older ones complain of them. KillMode=process is not used:
 // kubelet's own children (mount helpers, CNI calls of old releases) belong to it, and the containers live in cgroups
-// of their own.
+// of their own. So [Conn.Kill] kills those children as well, and no pod.
 func (u KubeletUnit) Service() []byte {
 	var b strings.Builder
 	line := func(d directive) { fmt.Fprintf(&b, "%s=%s\n", d.key, d.value) }
