@@ -169,7 +169,7 @@ func (a *app) begin(c *cobra.Command) error {
 func (a *app) host() (*install.Host, func(), error) {
 	h := &install.Host{Tree: install.Tree{Root: a.root}, Note: a.note}
 	if a.root != "/" {
-		h.Units = systemd.Offline{Locate: h.Tree.Locate}
+		h.Units = systemd.Offline{Files: treeFiles{h.Tree}}
 		return h, func() {}, nil
 	}
 	conn, err := systemd.Connect()

@@ -3,89 +3,91 @@ package systemd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
+	"strings"
 	"time"
-
-	"github.com/coreos/go-systemd/v22/unit"
 )
 
 // unitDir is where an administrator's units, and ours, live (systemd.unit(5)).
 const unitDir = "/etc/systemd/system"
 
-// Offline manages the units of a tree that is not running: an image that is being baked. It never talks to the systemd
-// of this machine.
-type Offline struct {
-	// Locate maps a path of the tree to one that can be opened here.
-	Locate func(path string) (string, error)
+// Files is the tree of a host that does not run; every path is one of that host, and links are resolved inside of it.
+type Files interface {
+	ReadFile(path string) ([]byte, error)
+	ReadDir(path string) ([]os.DirEntry, error)
+	Readlink(path string) (string, error)
+	Lstat(path string) (os.FileInfo, error)
+	MkdirAll(path string, mode fs.FileMode) error // durable
+	Symlink(target, path string) error            // replaces what is there, durable
+	Remove(path string) error                     // gone already is fine, durable
+	Rmdir(path string) error                      // fails when it is not empty
 }
+
+// Offline manages the units of a tree that is not running: an image that is being baked. It never talks to the systemd
+// of this machine, and opens no file but through Files.
+type Offline struct{ Files Files }
 
 // Reload does nothing: what is not running has nothing loaded.
 func (o Offline) Reload(context.Context) error { return nil }
 
 // Enable makes the symlinks that the unit's WantedBy asks for. Enabling what is enabled does nothing.
 func (o Offline) Enable(_ context.Context, name string) error {
-	return o.each(name, func(link string) error {
-		if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+	links, err := o.links(name)
+	if err != nil {
+		return err
+	}
+	for _, link := range links {
+		if err := o.Files.MkdirAll(path.Dir(link), 0o755); err != nil {
 			return err
 		}
-		if target, err := os.Readlink(link); err == nil && target == path.Join(unitDir, name) {
-			return nil
+		target := path.Join(unitDir, name)
+		if there, err := o.Files.Readlink(link); err == nil && there == target {
+			continue
 		}
-		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := o.Files.Symlink(target, link); err != nil {
 			return err
 		}
-		if err := os.Symlink(path.Join(unitDir, name), link); err != nil {
-			return err
-		}
-		return syncDir(filepath.Dir(link))
-	})
+	}
+	return nil
 }
 
 // Disable removes what Enable made, and the .wants directory when nothing else is in it.
 func (o Offline) Disable(_ context.Context, name string) error {
-	return o.each(name, func(link string) error {
-		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	links, err := o.links(name)
+	if err != nil {
+		return err
+	}
+	for _, link := range links {
+		if err := o.Files.Remove(link); err != nil {
 			return err
 		}
-		_ = os.Remove(filepath.Dir(link)) // fails when it is not empty, as it should
-		return nil
-	})
+		_ = o.Files.Rmdir(path.Dir(link)) // fails when it is not empty, as it should
+	}
+	return nil
 }
 
-// each calls do with the place of every symlink that enabling the unit makes.
-func (o Offline) each(name string, do func(link string) error) error {
-	file, err := o.Locate(path.Join(unitDir, name))
+// links are the places of all symlinks that enabling the unit makes.
+func (o Offline) links(name string) ([]string, error) {
+	file := path.Join(unitDir, name)
+	data, err := o.Files.ReadFile(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	f, err := os.Open(file)
+	unit, err := ParseUnit(file, data)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer f.Close()
-	sections, err := unit.DeserializeSections(f)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", name, err)
-	}
-	for _, s := range sections {
-		for _, e := range s.Entries {
-			if s.Section != "Install" || e.Name != "WantedBy" {
-				continue
-			}
-			link, err := o.Locate(path.Join(unitDir, e.Value+".wants", name))
-			if err != nil {
-				return err
-			}
-			if err := do(link); err != nil {
-				return err
+	var links []string
+	for _, a := range unit.Values("Install", "WantedBy") {
+		for _, target := range strings.Fields(a.Value) {
+			if !strings.Contains(target, "/") { // else it names no unit, but a place somewhere in the tree
+				links = append(links, path.Join(unitDir, target+".wants", name))
 			}
 		}
 	}
-	return nil
+	return links, nil
 }
 
 // Start, Restart and Stop refuse: there is nothing to start in a tree.
@@ -93,6 +95,9 @@ func (o Offline) Start(context.Context, string) error   { return errOffline }
 func (o Offline) Restart(context.Context, string) error { return errOffline }
 func (o Offline) Stop(context.Context, string) error    { return errOffline }
 func (o Offline) Queue(context.Context, string) error   { return errOffline }
+
+// Kill refuses, too: there is nothing to kill either.
+func (o Offline) Kill(context.Context, string) error { return errOffline }
 
 // Arm and Disarm do nothing: what is not running has no timers. After a power cut the tree's own systemd recovers.
 func (o Offline) Arm(context.Context, time.Duration) error { return nil }
@@ -108,21 +113,22 @@ var errOffline = errors.New("a tree that is not running has no services to start
 
 // State tells what can be told of a unit that is not running: whether its file is there and enabled.
 func (o Offline) State(_ context.Context, name string) (UnitState, error) {
-	s := UnitState{Name: name, LoadState: "loaded", ActiveState: "inactive", SubState: "dead", UnitFileState: "disabled"}
-	links := 0
-	err := o.each(name, func(link string) error {
-		if _, err := os.Lstat(link); err == nil {
-			links++
-		}
-		return nil
-	})
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	links, err := o.links(name)
+	if errors.Is(err, fs.ErrNotExist) {
 		return UnitState{Name: name, LoadState: "not-found", ActiveState: "inactive", SubState: "dead"}, nil
-	case err != nil:
+	}
+	if err != nil {
 		return UnitState{}, err
-	case links > 0:
-		s.UnitFileState = "enabled"
+	}
+	s := UnitState{Name: name, LoadState: "loaded", ActiveState: "inactive", SubState: "dead", UnitFileState: "disabled"}
+	s.FragmentPath = path.Join(unitDir, name)
+	for _, link := range links {
+		switch _, err := o.Files.Lstat(link); {
+		case err == nil:
+			s.UnitFileState = "enabled"
+		case !errors.Is(err, fs.ErrNotExist):
+			return UnitState{}, err
+		}
 	}
 	return s, nil
 }
