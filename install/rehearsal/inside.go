@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,12 +27,15 @@ func Inside(in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&t); err != nil {
 		return err
 	}
+	// A capability is dropped for one thread, and inherited from the thread that starts the kubelet; that thread also has to
+	// live on, or Pdeathsig ends the kubelet. It is never unlocked: no other goroutine may get a thread like that.
+	runtime.LockOSThread()
 	var v verdict
-	runtime, err := t.setStage()
+	stub, err := t.setStage()
 	if err != nil {
 		v.Stage = err.Error()
 	} else {
-		v = t.perform(runtime)
+		v = t.perform(stub)
 	}
 	return json.NewEncoder(out).Encode(v)
 }

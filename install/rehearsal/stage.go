@@ -26,6 +26,9 @@ var kubeletState = []string{
 // kubeletDir is where kubelets keep sockets whatever their root directory is.
 const kubeletDir = "/var/lib/kubelet"
 
+// droppedCapabilities are those with which a kubelet could change the machine itself: load modules, set the clock.
+var droppedCapabilities = []uintptr{unix.CAP_SYS_MODULE, unix.CAP_SYS_TIME, unix.CAP_SYS_BOOT, unix.CAP_SYS_RAWIO, unix.CAP_MKNOD}
+
 // setStage turns the namespaces of this process into what Package rehearsal says of them. Nothing is run before it is done.
 func (t Trial) setStage() (*stub, error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -61,8 +64,7 @@ func (t Trial) setStage() (*stub, error) {
 	if err := network(); err != nil {
 		return nil, fmt.Errorf("setting up the network: %w", err)
 	}
-	// Among other things: no modules are loaded, and no clock is set.
-	for _, c := range []uintptr{unix.CAP_SYS_MODULE, unix.CAP_SYS_TIME, unix.CAP_SYS_BOOT, unix.CAP_SYS_RAWIO, unix.CAP_MKNOD} {
+	for _, c := range droppedCapabilities {
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
 			return nil, fmt.Errorf("dropping a capability: %w", err)
 		}
