@@ -48,10 +48,12 @@ const mirrorAtOnce = 2
 
 // Mirror makes a directory in release layout hold these releases for these architectures, with checksum files and the
 // markers of all channels that are in it. What is there and right is not fetched again; what was interrupted goes on. done
-// is called for each, one at a time. An error of one does not keep the others from being fetched.
+// is called for each, one at a time and never during a call of c.Note or c.Progress. An error of one does not keep the
+// others from being fetched.
 func (c *Client) Mirror(ctx context.Context, dir string, versions []Version, archs []string, least Trust, done func(Mirrored)) error {
-	var mu sync.Mutex
+	var mu sync.Mutex // for all that the caller hears, and errs
 	var errs []error
+	c = c.serialized(&mu)
 	slots := make(chan struct{}, mirrorAtOnce)
 	var running sync.WaitGroup
 	for _, v := range versions {
@@ -80,6 +82,26 @@ func (c *Client) Mirror(ctx context.Context, dir string, versions []Version, arc
 		return ended(ctx)
 	}
 	return errors.Join(append(errs, writeMarkers(dir))...)
+}
+
+// serialized is the same client for several goroutines: it calls Note and Progress with mu held.
+func (c *Client) serialized(mu *sync.Mutex) *Client {
+	locked := *c
+	if c.Note != nil {
+		locked.Note = func(line string) {
+			mu.Lock()
+			defer mu.Unlock()
+			c.Note(line)
+		}
+	}
+	if c.Progress != nil {
+		locked.Progress = func(p Progress) {
+			mu.Lock()
+			defer mu.Unlock()
+			c.Progress(p)
+		}
+	}
+	return &locked
 }
 
 func (c *Client) mirror(ctx context.Context, dir string, v Version, arch string, least Trust) (Mirrored, error) {

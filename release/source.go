@@ -27,8 +27,12 @@ type Client struct {
 	// in order of preference. Empty: upstream.
 	Sources []string
 
-	Progress func(Progress) // called for every piece that arrives; may be nil
-	Note     func(string)   // one line for people, as "retrying ..."; may be nil
+	// Progress is called for every piece that arrives, and Note with one line for people, as "retrying ...". Both may be nil.
+	// Neither is called again before it has returned, nor both at once; that holds for Mirror, too, which fetches several
+	// files, and calls neither of them during a call of done. Two calls of a Client's methods that run at the same time each
+	// call them, though.
+	Progress func(Progress)
+	Note     func(string)
 
 	StallTimeout time.Duration // longest wait for the next byte; 30 s
 	Retries      int           // tries at one source; 4
