@@ -195,7 +195,8 @@ func freeSpace(path string) (int64, error) {
 	return int64(fs.Bavail) * int64(fs.Bsize), nil
 }
 
-func (c *Client) maxSize() int64 { return orDefault(c.MaxSize, 1<<30) }
+// maxSize allows for more than any kubelet has, 160 MB: a server may send without an end.
+func (c *Client) maxSize() int64 { return orDefault(c.MaxSize, 256<<20) }
 
 func (c *Client) note(line string) {
 	if c.Note != nil {

@@ -5,10 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -358,6 +363,56 @@ func TestFetchFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "partial")
 	if _, err := c.Fetch(t.Context(), a, path); err == nil {
 		t.Error("a file that is too large was copied")
+	}
+}
+
+// No kubelet has more than 160 MB. A server that sends for ever must not fill the disk, whether it tells the length or not.
+// Not in parallel: it keeps processor and disk busy, and other tests measure speed.
+func TestFetchEndless(t *testing.T) {
+	const most = 256 << 20
+	for _, test := range []struct {
+		name   string
+		length string
+	}{
+		{"length not told", ""},
+		{"length told", strconv.Itoa(most + 1)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var sent atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if sent.Load() > 0 { // once is enough
+					http.NotFound(w, r)
+					return
+				}
+				if test.length != "" {
+					w.Header().Set("Content-Length", test.length)
+				}
+				for block := make([]byte, 1<<20); sent.Load() < 2*most; sent.Add(int64(len(block))) {
+					if _, err := w.Write(block); err != nil {
+						return
+					}
+				}
+			}))
+			t.Cleanup(server.Close)
+			c := client("http://127.0.0.1")
+			a, err := c.Artifact(t.Context(), version(t, untabled), "amd64", digestOf(kubelet))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.URLs = []string{server.URL}
+			path := filepath.Join(t.TempDir(), "partial")
+			_, err = c.Fetch(t.Context(), a, path)
+			if _, wrong := errors.AsType[*release.VerifyError](err); !wrong {
+				t.Fatalf("got %v", err)
+			}
+			contains(t, err.Error(), "too many for a kubelet")
+			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("what came was left there: %v", err)
+			}
+			if got := sent.Load(); test.length != "" && got > most/4 {
+				t.Errorf("%d bytes were fetched although the length was told", got)
+			}
+		})
 	}
 }
 

@@ -37,7 +37,7 @@ type Client struct {
 	StallTimeout time.Duration // longest wait for the next byte; 30 s
 	Retries      int           // tries at one source; 4
 	Backoff      time.Duration // first pause between tries, doubled up to 10 s; 500 ms
-	MaxSize      int64         // a larger file is refused; 1 GiB
+	MaxSize      int64         // a larger file is refused; 256 MiB
 
 	// Connections is how many fetch one file at once, when one alone is slow and the server has ranges; 4.
 	Connections int
