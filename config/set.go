@@ -34,7 +34,11 @@ func ParseSet(expr string) (path []string, value any, err error) {
 
 func parseValue(text string, isText bool) (any, error) {
 	var value any
-	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+	asJSON, err := yaml.YAMLToJSON([]byte(text))
+	if err == nil {
+		err = DecodeJSON(asJSON, &value)
+	}
+	if err != nil {
 		if isText && !startsWithAny(text, `"'[{`) {
 			return text, nil
 		}

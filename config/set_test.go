@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"testing"
 )
@@ -14,6 +15,12 @@ func TestParseSet(t *testing.T) {
 		err        string
 	}{
 		{name: "number", expr: "maxPods=110", path: []string{"maxPods"}, value: int64(110)},
+		{name: "a number that no float64 holds", expr: "podPidsLimit=9007199254740993", path: []string{"podPidsLimit"}, value: int64(9007199254740993)},
+		{name: "the least number", expr: "podPidsLimit=-9223372036854775808", path: []string{"podPidsLimit"}, value: int64(math.MinInt64)},
+		{name: "numbers in a list of mappings", expr: "reservedMemory=[{numaNode: 9007199254740993}]", path: []string{"reservedMemory"},
+			value: []any{tree{"numaNode": int64(9007199254740993)}}},
+		{name: "a fraction", expr: "x=0.5", path: []string{"x"}, value: 0.5},
+		{name: "no fraction after all", expr: "x=5.0", path: []string{"x"}, value: int64(5)},
 		{name: "boolean", expr: "authentication.anonymous.enabled=false", path: []string{"authentication", "anonymous", "enabled"}, value: false},
 		{name: "text", expr: "syncFrequency=30s", path: []string{"syncFrequency"}, value: "30s"},
 		{name: "a dot inside a key", expr: `evictionHard.memory\.available=200Mi`, path: []string{"evictionHard", "memory.available"}, value: "200Mi"},
