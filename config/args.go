@@ -32,7 +32,7 @@ func ParseArgs(words []Word) ([]Arg, Problems) {
 	var args []Arg
 	var problems Problems
 	complain := func(w Word, hint, message string) {
-		problems = append(problems, Problem{Position: w.Position, Path: strconv.Quote(w.Text), Message: message, Hint: hint})
+		problems = append(problems, Problem{Position: w.Position, Path: strconv.Quote(string(HideSecrets([]byte(w.Text)))), Message: message, Hint: hint})
 	}
 	for i := 0; i < len(words); i++ {
 		w := words[i]
@@ -51,7 +51,7 @@ func ParseArgs(words []Word) ([]Arg, Problems) {
 			}
 			name = shorthands[name[1]]
 		case len(name) > 1 && name[0] == '-':
-			complain(w, "long flags begin with two dashes: -"+w.Text, "unknown shorthand flag")
+			complain(w, "long flags begin with two dashes: -"+string(HideSecrets([]byte(w.Text))), "unknown shorthand flag")
 			if !hasValue && i+1 < len(words) && !strings.HasPrefix(words[i+1].Text, "-") {
 				i++ // its value, most likely
 			}

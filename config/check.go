@@ -100,7 +100,7 @@ func (c *checker) value(f Field, at string, value any) {
 
 func (c *checker) exactly(at, want string, value any) {
 	if value != want {
-		c.problem(at, "", "wanted %q, got %s", want, describe(value))
+		c.problem(at, "", "wanted %q, got %s", want, describeAt(at, value))
 	}
 }
 
@@ -151,7 +151,7 @@ func (c *checker) wrong(at, wanted string, value any) {
 			hint = "put it in quotes"
 		}
 	}
-	c.problem(at, hint, "wanted %s, got %s", wanted, describe(value))
+	c.problem(at, hint, "wanted %s, got %s", wanted, describeAt(at, value))
 }
 
 var intRange = map[string][2]float64{

@@ -223,7 +223,7 @@ func (m *migrator) account(in Input) {
 	}
 	m.out.Fields = m.out.Rendered.wished
 	walkLeaves("", in.Config, func(path string, value any) {
-		m.item(root+"."+path, path+": "+compact(value), Kept, "")
+		m.item(root+"."+path, path+": "+compact(maskAt(path, value)), Kept, "")
 	})
 }
 
@@ -253,7 +253,7 @@ func (m *migrator) changes(in MigrateInput) {
 			for _, r := range reread {
 				if r.field == path && r.value == value && from < r.since && r.since <= m.target {
 					m.out.Items = append(m.out.Items, Item{Position: m.positions.of(root + "." + path),
-						Item: path + ": " + compact(value), Outcome: Changed, Old: r.old, New: r.new, Why: "since " + r.since.String()})
+						Item: path + ": " + compact(maskAt(path, value)), Outcome: Changed, Old: r.old, New: r.new, Why: "since " + r.since.String()})
 				}
 			}
 			continue
@@ -266,7 +266,7 @@ func (m *migrator) changes(in MigrateInput) {
 		now, why := f.DefaultIn(m.target), "the default of "+m.target.String()
 		value, written := get(m.out.Rendered.Fields, parts)
 		if written {
-			now, why = compact(value), "kubeletctl sets it; --profile upstream does not"
+			now, why = compact(maskAt(path, value)), "kubeletctl sets it; --profile upstream does not"
 		}
 		old := before(f)
 		if !f.AcceptedBy(from) && !written {
@@ -294,7 +294,7 @@ func ChangedDefaults(old *Rendered, from Minor, new *Rendered, to Minor) []Item 
 	from, to = min(from, Newest), min(to, Newest)
 	effective := func(r *Rendered, f Field, m Minor, path []string) string {
 		if value, written := get(r.Fields, path); written {
-			return compact(value)
+			return compact(maskAt(f.Path, value))
 		}
 		if !f.AcceptedBy(m) && f.Type == "bool" && len(f.History) > 0 {
 			return f.History[0].Default // it came first with the effect that its absence had
@@ -412,7 +412,7 @@ func removeAt(fields map[string]any, path string) (string, bool) {
 			if parts, err := splitPath(path); err == nil {
 				if value, ok := get(fields, parts); ok && !reflect.DeepEqual(value, fields) {
 					remove(fields, parts)
-					return path + ": " + compact(value), true
+					return path + ": " + compact(maskAt(path, value)), true
 				}
 			}
 		}

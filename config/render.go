@@ -211,7 +211,7 @@ func (r *renderer) place(written string, f Flag, value string, parsed any, what 
 		if mover, ok := r.movers[field]; ok {
 			other = mover
 		}
-		r.problem(written, "keep one of them", "%s contradicts %s, which is %s", shown, other, describe(old))
+		r.problem(written, "keep one of them", "%s contradicts %s, which is %s", shown, other, describeAt(field, old))
 		return
 	}
 	if isNodeFlag(f.Name) && r.accepts(f) {
@@ -252,7 +252,7 @@ func (r *renderer) retiredFlag(written string, f Flag, value string) {
 		r.note(written, shown, Dropped, because(gone, f.Notes))
 	case taken:
 		if other, given := r.flag(f.ReplacedBy); given && other != value {
-			r.problem(written, "keep one of them", "%s contradicts --%s=%s", shown, f.ReplacedBy, other)
+			r.problem(written, "keep one of them", "%s contradicts %s", shown, show(f.ReplacedBy, other))
 			return
 		}
 		r.note(written, shown, Replaced, gone+": --"+f.ReplacedBy+" takes the same value")
@@ -367,15 +367,8 @@ func (r *renderer) warn(path, hint, format string, args ...any) {
 	})
 }
 
-// secret flags carry passwords and tokens; notes end up in logs.
-var secret = []string{"manifest-url-header", "storage-driver-password"}
-
-func show(name, value string) string {
-	if slices.Contains(secret, name) {
-		value = "(hidden)"
-	}
-	return "--" + name + "=" + value
-}
+// show is a flag as it may be shown: notes end up in logs.
+func show(name, value string) string { return "--" + name + "=" + MaskFlag(name, value) }
 
 func because(what, notes string) string {
 	if notes == "" {

@@ -16,18 +16,18 @@ import (
 func ParseSet(expr string) (path []string, value any, err error) {
 	field, text, found := strings.Cut(expr, "=")
 	if !found {
-		return nil, nil, fmt.Errorf("%q: want FIELD=VALUE", expr)
+		return nil, nil, fmt.Errorf("%q: want FIELD=VALUE", HideSecrets([]byte(expr)))
 	}
 	field = strings.TrimSpace(field)
 	if strings.ContainsAny(field, "[]") {
 		return nil, nil, fmt.Errorf("%q: a list can not be set by index; give the whole list, as in %s=[a, b]",
-			expr, field[:strings.IndexAny(field, "[]")])
+			fmt.Sprintf("%s=%v", field, maskAt(field, text)), field[:strings.IndexAny(field, "[]")])
 	}
 	if path, err = splitPath(field); err != nil {
 		return nil, nil, err
 	}
 	if value, err = parseValue(text, holdsText(path)); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", field, err)
+		return nil, nil, fmt.Errorf("%s: %q is not a YAML value (quote it if it is text)", field, maskAt(field, text))
 	}
 	return path, value, nil
 }
@@ -42,7 +42,7 @@ func parseValue(text string, isText bool) (any, error) {
 		if isText && !startsWithAny(text, `"'[{`) {
 			return text, nil
 		}
-		return nil, fmt.Errorf("%q is not a YAML value (quote it if it is text)", text)
+		return nil, err
 	}
 	switch value.(type) {
 	case string:
@@ -109,7 +109,7 @@ func SetField(config map[string]any, path []string, value any) error {
 		next, ok := level[key].(map[string]any)
 		if !ok {
 			if old := level[key]; old != nil {
-				return fmt.Errorf("%s is %s, it has no fields", joinPath(path[:i+1]), describe(old))
+				return fmt.Errorf("%s is %s, it has no fields", joinPath(path[:i+1]), describeAt(joinPath(path[:i+1]), old))
 			}
 			next = map[string]any{}
 			level[key] = next

@@ -239,12 +239,12 @@ func (s *shape) check(path string, value any, t reflect.Type) {
 		if m, ok := value.(map[string]any); ok {
 			s.keys(path, m, t)
 		} else {
-			s.problem(path, "", "wanted a mapping, got %s", describe(value))
+			s.problem(path, "", "wanted a mapping, got %s", describeAt(path, value))
 		}
 	case reflect.Map:
 		m, ok := value.(map[string]any)
 		if !ok {
-			s.problem(path, "", "wanted a mapping, got %s", describe(value))
+			s.problem(path, "", "wanted a mapping, got %s", describeAt(path, value))
 			return
 		}
 		for _, key := range slices.Sorted(maps.Keys(m)) {
@@ -257,7 +257,7 @@ func (s *shape) check(path string, value any, t reflect.Type) {
 		}
 		list, ok := value.([]any)
 		if !ok {
-			s.problem(path, "", "wanted a list, got %s", describe(value))
+			s.problem(path, "", "wanted a list, got %s", describeAt(path, value))
 			return
 		}
 		for i, v := range list {
@@ -290,7 +290,7 @@ func (s *shape) leaf(path string, value any, t reflect.Type, wanted string) {
 			hint = "put it in quotes"
 		}
 	}
-	s.problem(path, hint, "wanted %s, got %s", wanted, describe(value))
+	s.problem(path, hint, "wanted %s, got %s", wanted, describeAt(path, value))
 }
 
 func (s *shape) keys(path string, value map[string]any, t reflect.Type) {
