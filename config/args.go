@@ -27,7 +27,7 @@ var shorthands = map[byte]string{'v': "v", 'h': "help"}
 
 // ParseArgs splits words into flags the way the kubelet's own parser (pflag)
 // does: "--name=value", "--name value", "--switch", "-v 2", "-v=2", "-v2". What
-// is no flag ends a kubelet at start, so it is a problem here.
+// is not a flag ends a kubelet at start, so it is a problem here.
 func ParseArgs(words []Word) ([]Arg, Problems) {
 	var args []Arg
 	var problems Problems
@@ -40,7 +40,7 @@ func ParseArgs(words []Word) ([]Arg, Problems) {
 		switch {
 		case w.Text == "--":
 			if i+1 < len(words) {
-				complain(words[i+1], "", "an argument that is no flag; the kubelet ends at it")
+				complain(words[i+1], "", "not a flag; kubelet exits")
 			}
 			return args, problems
 		case strings.HasPrefix(name, "--"):
@@ -57,7 +57,7 @@ func ParseArgs(words []Word) ([]Arg, Problems) {
 			}
 			continue
 		default:
-			complain(w, "", "an argument that is no flag; the kubelet ends at it")
+			complain(w, "", "not a flag; kubelet exits")
 			continue
 		}
 		if !hasValue {
@@ -78,10 +78,10 @@ func ParseArgs(words []Word) ([]Arg, Problems) {
 	return args, problems
 }
 
-// isSwitch tells whether a flag may stand alone, without a value.
+// isSwitch reports whether a flag may stand alone, without a value.
 func isSwitch(f Flag) bool { return f.Type == "bool" || f.Name == "version" || f.Name == "help" }
 
-// collects tells whether giving a flag again adds to it instead of replacing it.
+// collects reports whether giving a flag again adds to it instead of replacing it.
 func collects(f Flag) bool {
 	return slices.Contains([]string{typeStringList, typeMap, typeEviction, typeGates, typeHeaders, typeTaints}, f.Type)
 }

@@ -17,8 +17,8 @@ const (
 
 // checker holds a KubeletConfiguration against the table of one minor.
 //
-// A kubelet ignores what it does not know in this file, so nobody else tells
-// the user that a setting has no effect.
+// What a kubelet does not know in this file has no effect, and no more than a
+// line in its log says so ("Using lenient decoding as strict decoding failed").
 type checker struct {
 	minor     Minor
 	positions Positions
@@ -233,6 +233,6 @@ var refused = []struct {
 	since Minor
 	hint  string
 }{
-	{"runOnce", true, 32, "run-once mode is gone"},
+	{"runOnce", true, 32, "run-once mode was removed"},
 	{"memorySwap.swapBehavior", "UnlimitedSwap", 30, "use LimitedSwap or NoSwap"},
 }

@@ -218,7 +218,7 @@ func parseVModule(value string) (any, error) {
 
 var quantityRE = regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$`)
 
-// isQuantity tells whether s has the form of a Kubernetes quantity: 200Mi, 0.5, 1e3.
+// isQuantity reports whether s has the form of a Kubernetes quantity: 200Mi, 0.5, 1e3.
 func isQuantity(s string) bool { return quantityRE.MatchString(s) }
 
 // fieldForm turns the parsed value of a flag into what the field of m wants.

@@ -33,10 +33,10 @@ type fieldDefault struct {
 	since, until Minor
 }
 
-// everywhere are the hardened defaults of every kubelet. What would need a
+// hardenedDefaults are the hardened defaults of every kubelet. What would need a
 // setting of the host or a file first is not among them, but preflight speaks of
 // it: clientCAFile, serverTLSBootstrap, protectKernelDefaults.
-var everywhere = []fieldDefault{
+var hardenedDefaults = []fieldDefault{
 	{field: "authentication.anonymous.enabled", value: false, reason: "a request without credentials is refused, not served as system:anonymous"},
 	{field: "readOnlyPort", value: 0, reason: "the read-only port answers anyone, without credentials"},
 	{field: "cgroupDriver", value: "systemd", reason: "systemd owns the cgroup tree; a second manager makes nodes unstable under pressure"},
@@ -79,7 +79,7 @@ func fieldDefaults(in Input, m Minor) []fieldDefault {
 		all = append(all, standaloneDefaults...)
 	}
 	if in.Profile != Upstream {
-		all = append(all, everywhere...)
+		all = append(all, hardenedDefaults...)
 		if !in.Standalone {
 			all = append(all, joinedDefaults...)
 		}
@@ -89,7 +89,7 @@ func fieldDefaults(in Input, m Minor) []fieldDefault {
 		minVersion = flag
 	}
 	return slices.DeleteFunc(all, func(d fieldDefault) bool {
-		// With TLS 1.3 as the minimum cipher suites can not be chosen.
+		// With TLS 1.3 as the minimum cipher suites cannot be chosen.
 		return m < d.since || d.until != 0 && m >= d.until || d.field == tlsCipherSuites && minVersion == "VersionTLS13"
 	})
 }

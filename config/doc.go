@@ -3,8 +3,8 @@
 //
 // # Why a table
 //
-// A kubelet dies on a flag that it does not know, and silently ignores a
-// configuration field that it does not know. Both lists change with almost
+// A kubelet dies on a flag that it does not know, and ignores a configuration
+// field that it does not know, but for a line in its log. Both lists change with almost
 // every release. So kubeletctl carries them, 1.13 to 1.37, and never writes
 // anything that the target release would refuse or overlook.
 //
@@ -20,7 +20,7 @@
 //   - Default: what kubeletctl writes when the user says nothing; see
 //     defaults.go, where each has its reason.
 //   - Retired flag: one that the target release has removed. It is dropped when
-//     that can not change what the kubelet does, replaced when something else
+//     that cannot change what the kubelet does, replaced when something else
 //     takes the same value, and a problem otherwise; see retired.go.
 //   - Problem: something that the user has to change, with the place where it
 //     was written and a hint. All problems are reported at once.

@@ -10,8 +10,8 @@ import (
 // HideSecrets masks what is secret in the text of a file: a KubeletConfiguration or a spec, as YAML or JSON, a unit, an
 // environment file, a command line; or in a unified diff of such files, or in a part of one.
 //
-// Every line stays a line, so that numbers of lines and diffs remain what they are. Where it cannot tell, it hides more than it
-// has to: all of a line behind the name of a secret, and items of a nested list of which the beginning is missing.
+// Every line stays a line, so that numbers of lines and diffs remain what they are. Where it cannot tell, it hides more than
+// it has to: all of a line behind the name of a secret, and items of a nested list of which the beginning is missing.
 func HideSecrets(text []byte) []byte {
 	var out bytes.Buffer
 	h := hider{diff: isDiff(text)}

@@ -59,15 +59,15 @@ type MigrateInput struct {
 	Args  []Arg
 	// From is the release that the setup ran; 0 when it is not known.
 	From Minor
-	// NoConfigFile tells that the setup had no --config: such a kubelet has other
+	// NoConfigFile is set when the setup had no --config: such a kubelet has other
 	// defaults.
 	NoConfigFile bool
 }
 
 // Migrate carries what people have over to another release. Nothing of the
-// setup is lost without a word: every flag and field is an Item. What can not be
+// setup is lost without a word: every flag and field is an Item. What cannot be
 // carried over is left out of the result and is an Impossible item. It returns
-// an error only when the target itself can not be rendered.
+// an error only when the target itself cannot be rendered.
 func Migrate(in MigrateInput) (*Migration, error) {
 	m := &migrator{target: min(in.Minor, Newest), out: &Migration{}}
 	fields, _ := tidy(in.Config).(map[string]any)
@@ -93,7 +93,7 @@ func Migrate(in MigrateInput) (*Migration, error) {
 	m.flagsWin(flags, fields)
 
 	in.Flags, in.Config, in.Positions = flags, fields, positions
-	rendered, err := m.settle(&in.Input)
+	rendered, err := m.render(&in.Input)
 	if err != nil {
 		return nil, err
 	}
@@ -166,9 +166,9 @@ func (m *migrator) flagsWin(flags map[string]string, fields map[string]any) {
 	}
 }
 
-// settle renders, and takes out of the input what stands in the way, until
+// render renders the input, and takes out of the input what stands in the way, until
 // nothing does.
-func (m *migrator) settle(in *Input) (*Rendered, error) {
+func (m *migrator) render(in *Input) (*Rendered, error) {
 	for range 1 + len(in.Flags) + countLeaves(in.Config) {
 		out, err := Render(*in)
 		if err == nil {

@@ -15,7 +15,7 @@ func (r *renderer) refuses(name, value string, parsed any) error {
 	case "config":
 		return errors.New("kubeletctl renders that file; use --config-file to start from one")
 	case "help", "version":
-		return fmt.Errorf("with --%s the kubelet prints and ends", name)
+		return fmt.Errorf("with --%s kubelet prints and exits", name)
 	case "kubeconfig", "bootstrap-kubeconfig":
 		if r.in.Standalone {
 			return errors.New("a standalone kubelet has no API server to talk to; drop this or --standalone")
@@ -30,19 +30,19 @@ func kubeletRefuses(m Minor, name, value string, parsed any) error {
 	switch name {
 	case "config-dir":
 		if m < 30 {
-			return fmt.Errorf("before 1.30 the kubelet ends with it, unless KUBELET_CONFIG_DROPIN_DIR_ALPHA is in its environment; this is %s", m)
+			return fmt.Errorf("before 1.30 kubelet exits with it, unless KUBELET_CONFIG_DROPIN_DIR_ALPHA is in its environment; this is %s", m)
 		}
 	case "container-runtime":
 		if m >= 24 && value != "remote" {
-			return fmt.Errorf("%q is gone since 1.24, which speaks only CRI: use containerd or CRI-O and --container-runtime-endpoint", value)
+			return fmt.Errorf("%q was removed in 1.24, which speaks only CRI: use containerd or CRI-O and --container-runtime-endpoint", value)
 		}
 	case "container-runtime-endpoint":
 		if m >= 26 && value == "" {
-			return errors.New("the kubelet ends when it is empty, since 1.26")
+			return errors.New("since 1.26 kubelet exits when it is empty")
 		}
 	case "runonce":
 		if m >= 32 && parsed == true {
-			return errors.New("run-once mode is gone since 1.32")
+			return errors.New("run-once mode was removed in 1.32")
 		}
 	case "node-ip":
 		return refusesNodeIP(m, value)
@@ -64,7 +64,7 @@ func (r *renderer) pairs() {
 		if hasDir {
 			given, missing = dir, file
 		}
-		r.problem(given, "", "needs --%s beside it", missing)
+		r.problem(given, "", "needs --%s as well", missing)
 	}
 }
 
@@ -122,7 +122,7 @@ func refusesLabels(labels map[string]any) error {
 	return fmt.Errorf("since 1.16 a kubelet may not give itself %s; label the node through the API server (kubectl label node)", strings.Join(bad, ", "))
 }
 
-// within tells whether namespace is one of domains or below one.
+// within reports whether namespace is one of domains or below one.
 func within(namespace string, domains ...string) bool {
 	return slices.ContainsFunc(domains, func(d string) bool {
 		return namespace == d || strings.HasSuffix(namespace, "."+d)

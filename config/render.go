@@ -250,7 +250,7 @@ func (r *renderer) retiredFlag(written string, f Flag, value string) {
 	switch retire(f, value) {
 	case dropped:
 		r.note(written, shown, Dropped, because(gone, f.Notes))
-	case taken:
+	case renamed:
 		if other, given := r.flag(f.ReplacedBy); given && other != value {
 			r.problem(written, "keep one of them", "%s contradicts %s", shown, show(f.ReplacedBy, other))
 			return
@@ -270,7 +270,7 @@ func (r *renderer) retiredFlag(written string, f Flag, value string) {
 	}
 }
 
-// accepts tells whether the target takes the flag: by the tables, and for a
+// accepts reports whether the target takes the flag: by the tables, and for a
 // release that is newer than those by what the binary says.
 func (r *renderer) accepts(f Flag) bool {
 	return f.AcceptedBy(r.minor) && (r.in.Accepted == nil || r.in.Accepted[f.Name])
@@ -379,7 +379,7 @@ func because(what, notes string) string {
 
 func isFalse(value string) bool { return sameValue(Flag{Type: "bool"}, "false", value) }
 
-// sameValue tells whether a flag reads both texts as the same value.
+// sameValue reports whether a flag reads both texts as the same value.
 func sameValue(f Flag, a, b string) bool {
 	x, errX := parseFlag(f, a)
 	y, errY := parseFlag(f, b)

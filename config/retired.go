@@ -2,13 +2,13 @@ package config
 
 import "slices"
 
-// verdict says what becomes of a flag that the target release has removed.
-type verdict int
+// fate says what becomes of a flag that the target release has removed.
+type fate int
 
 const (
-	mattered verdict = iota // dropping it would change what the kubelet does
-	dropped                 // it did nothing, or nothing that still exists
-	taken                   // another flag takes the same value
+	hadEffect fate = iota // dropping it would change what the kubelet does
+	dropped               // it did nothing, or nothing that still exists
+	renamed               // another flag takes the same value
 )
 
 // Any value of these did nothing for a node whose containers a CRI runtime
@@ -64,8 +64,8 @@ var retiredValues = map[string][]string{
 // same value do the same.
 var retiredSameValue = []string{"experimental-bootstrap-kubeconfig"}
 
-// retire judges a flag that the target release has removed.
-func retire(f Flag, value string) verdict {
+// retire decides about a flag that the target release has removed.
+func retire(f Flag, value string) fate {
 	switch {
 	case f.Group == "klog": // they only chose where and how to log; journald keeps the log
 		return dropped
@@ -74,7 +74,7 @@ func retire(f Flag, value string) verdict {
 	case slices.ContainsFunc(retiredValues[f.Name], func(v string) bool { return sameValue(f, v, value) }):
 		return dropped
 	case slices.Contains(retiredSameValue, f.Name):
-		return taken
+		return renamed
 	}
-	return mattered
+	return hadEffect
 }

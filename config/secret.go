@@ -17,10 +17,11 @@ var (
 	secretFields = []string{"staticPodURLHeader"}
 	// secretFlags have a secret for a value.
 	secretFlags = []string{"manifest-url-header", "storage-driver-password"}
-	// secretWords make a secret of whatever the tables do not know: environment variables, flags and fields of a newer release,
-	// HTTP headers.
+	// secretWords make a secret of whatever the tables do not know: environment variables, flags and fields of a newer
+	// release, HTTP headers.
 	secretWords = regexp.MustCompile(`(?i)token|passw(or)?d|secret|^(proxy-)?authorization$`)
-	// urlNames have a URL for a value; a user, a password and a query in it are secrets. Those in URLs anywhere else are as well.
+	// urlNames have a URL for a value; a user, a password and a query in it are secrets. Those in URLs anywhere else are as
+	// well.
 	urlNames = regexp.MustCompile(`(?i)^(staticPodURL|manifest[-_]url|[a-z]+_proxy)$`)
 )
 

@@ -20,7 +20,7 @@ func ParseSet(expr string) (path []string, value any, err error) {
 	}
 	field = strings.TrimSpace(field)
 	if strings.ContainsAny(field, "[]") {
-		return nil, nil, fmt.Errorf("%q: a list can not be set by index; give the whole list, as in %s=[a, b]",
+		return nil, nil, fmt.Errorf("%q: a list cannot be set by index; give the whole list, as in %s=[a, b]",
 			fmt.Sprintf("%s=%v", field, maskAt(field, text)), field[:strings.IndexAny(field, "[]")])
 	}
 	if path, err = splitPath(field); err != nil {
@@ -70,7 +70,7 @@ func startsWithAny(text, chars string) bool {
 	return text != "" && strings.IndexByte(chars, text[0]) >= 0
 }
 
-// holdsText tells whether the field at path is a string or a value in a map of
+// holdsText reports whether the field at path is a string or a value in a map of
 // strings.
 func holdsText(path []string) bool {
 	if f, ok := LookupField(joinPath(path)); ok {

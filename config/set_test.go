@@ -41,7 +41,7 @@ func TestParseSet(t *testing.T) {
 		{name: "an empty part", expr: "a..b=1", err: `"a..b" has an empty part`},
 		{name: "a dot at the end", expr: "a.=1", err: `"a." has an empty part`},
 		{name: "a backslash at the end", expr: `a\=1`, err: `"a\\" ends in a backslash`},
-		{name: "an index", expr: "clusterDNS[0]=1", err: `"clusterDNS[0]=1": a list can not be set by index; give the whole list, as in clusterDNS=[a, b]`},
+		{name: "an index", expr: "clusterDNS[0]=1", err: `"clusterDNS[0]=1": a list cannot be set by index; give the whole list, as in clusterDNS=[a, b]`},
 		{name: "an open list", expr: "x=[a", err: `x: "[a" is not a YAML value (quote it if it is text)`},
 	}
 	for _, tt := range tests {

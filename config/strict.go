@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// DecodeStrict reads one YAML document into a struct with json tags, and tells
+// DecodeStrict reads one YAML document into a struct with json tags, and reports
 // everything that is wrong with it at once, as Problems with line and column:
 // syntax, unknown and duplicate keys, keys in the wrong case, wrong types. Below
 // a map or an `any` keys are free.
@@ -274,7 +274,7 @@ func (s *shape) check(path string, value any, t reflect.Type) {
 	}
 }
 
-// leaf lets the type itself judge: by decoding into a fresh one.
+// leaf lets the type itself decide: by decoding into a fresh one.
 func (s *shape) leaf(path string, value any, t reflect.Type, wanted string) {
 	text, err := stdjson.Marshal(value)
 	if err == nil {

@@ -31,7 +31,7 @@ type Flag struct {
 	Notes      string `json:"notes"`
 }
 
-// AcceptedBy tells whether a kubelet of m starts with the flag.
+// AcceptedBy reports whether a kubelet of m starts with the flag.
 func (f Flag) AcceptedBy(m Minor) bool { return span{f.Since, f.Removed}.holds(m) }
 
 // fieldIn returns the field that says the same in m, or "".
@@ -42,7 +42,7 @@ func (f Flag) fieldIn(m Minor) string {
 	return f.Field
 }
 
-// toBeRemoved tells whether m announces that the flag will go.
+// toBeRemoved reports whether m announces that the flag will go.
 func (f Flag) toBeRemoved(m Minor) bool {
 	return f.Deprecation != "" && f.Deprecation != "use-config-file" && span{f.Deprecated, f.Undeprecated}.holds(m)
 }
@@ -77,7 +77,7 @@ func (f Field) DefaultIn(m Minor) string {
 	return value
 }
 
-// AcceptedBy tells whether m has the field.
+// AcceptedBy reports whether m has the field.
 func (f Field) AcceptedBy(m Minor) bool { return span{f.Since, f.Removed}.holds(m) }
 
 // neverFlag is a name that people ask for and that no kubelet of the table has.

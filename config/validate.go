@@ -10,7 +10,7 @@ import (
 type Severity string
 
 const (
-	// Error: the kubelet does not start with it, or ignores it in silence.
+	// Error: the kubelet does not start with it, or ignores it.
 	Error Severity = "error"
 	// Warning: it works in this release.
 	Warning Severity = "warning"
@@ -46,7 +46,7 @@ func ValidateArgs(m Minor, args []Arg) []Finding {
 		for _, pair := range [][2]string{{file, dir}, {dir, file}} {
 			given, has := last[pair[0]]
 			if _, other := last[pair[1]]; has && !other {
-				v.add(Error, given, Problem{Message: "needs --" + pair[1] + " beside it"})
+				v.add(Error, given, Problem{Message: "needs --" + pair[1] + " as well"})
 			}
 		}
 	}

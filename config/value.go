@@ -9,9 +9,9 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// DecodeJSON is json.Unmarshal for what holds fields or flags of a kubelet: below an `any`, a number without a fraction becomes
-// an int64, while encoding/json makes a float64 of it and loses what is above 2^53. Keys have to have the right case, as for a
-// kubelet.
+// DecodeJSON is json.Unmarshal for what holds fields or flags of a kubelet: below an `any`, a number without a fraction
+// becomes an int64, while encoding/json makes a float64 of it and loses what is above 2^53. Keys have to have the right
+// case, as for a kubelet.
 func DecodeJSON(data []byte, into any) error {
 	return kjson.UnmarshalCaseSensitivePreserveInts(data, into)
 }

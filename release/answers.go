@@ -13,12 +13,12 @@ import (
 // has none; as JSON it lasts from one run to the next.
 type Answers struct {
 	mu    sync.Mutex
-	known map[string]sent
+	known map[string]markerFile
 	fresh bool
 }
 
-// sent is one file.
-type sent struct {
+// markerFile is one of them.
+type markerFile struct {
 	Body string `json:"body"`
 	// ETag is the only thing that tells. By Last-Modified, a marker that was put back from a backup has not changed for many
 	// servers, since it is older.
@@ -34,15 +34,15 @@ func answerKey(url string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Fresh says whether something came that is not in the JSON yet.
+// Fresh reports whether something came that is not in the JSON yet.
 func (a *Answers) Fresh() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.fresh
 }
 
-// ask makes a request one for a file that is not the known one. It is of no effect on nil.
-func (a *Answers) ask(req *http.Request, url string) {
+// addCondition makes a request one for a file that is not the known one. On nil it does nothing.
+func (a *Answers) addCondition(req *http.Request, url string) {
 	if a == nil {
 		return
 	}
@@ -66,14 +66,14 @@ func (a *Answers) unchanged(url string) (body []byte, known bool) {
 
 // keep remembers a file, if its server will be able to say whether it changed.
 func (a *Answers) keep(url string, header http.Header, body []byte) {
-	s := sent{Body: string(body), ETag: header.Get("ETag")}
+	s := markerFile{Body: string(body), ETag: header.Get("ETag")}
 	if a == nil || s.ETag == "" {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.known == nil || len(a.known) >= mostAnswers {
-		a.known = map[string]sent{}
+		a.known = map[string]markerFile{}
 	}
 	a.known[answerKey(url)], a.fresh = s, true
 }

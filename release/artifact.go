@@ -24,7 +24,7 @@ const (
 // Trusts lists the kinds of trust, the strongest first.
 func Trusts() []Trust { return []Trust{Given, Published, Checksum} }
 
-// Meets says whether a trust is at least as strong as another; any is as strong as none.
+// Meets reports whether a trust is at least as strong as another; any is as strong as none.
 func (t Trust) Meets(least Trust) bool {
 	return least == "" || t != "" && slices.Index(Trusts(), t) <= slices.Index(Trusts(), least)
 }
@@ -54,7 +54,7 @@ type Artifact struct {
 	Digest  Digest   `json:"digest"`
 	Trust   Trust    `json:"trust"`
 	From    string   `json:"from"` // where the digest is from, for people
-	// Recorded tells that the digest is that of an earlier install, whatever the sources say now.
+	// Recorded is set when the digest is that of an earlier install, whatever the sources say now.
 	Recorded bool `json:"-"`
 }
 
@@ -96,7 +96,7 @@ func (c *Client) checksum(ctx context.Context, a Artifact) (Digest, string, erro
 			return d, asked, nil
 		}
 		if ctx.Err() != nil {
-			return Digest{}, "", fmt.Errorf("asking for the checksum of kubelet %s: %w", a.Version, ended(ctx))
+			return Digest{}, "", fmt.Errorf("asking for the checksum of kubelet %s: %w", a.Version, contextError(ctx))
 		}
 		missing.note(binary, err)
 		failed = append(failed, fmt.Errorf("%s: %w", Redact(asked), err))
@@ -170,7 +170,7 @@ func (c *Client) exists(ctx context.Context, rawURL string) bool {
 		_, err := os.Stat(path)
 		return err == nil
 	}
-	resp, err := c.open(ctx, question{method: http.MethodHead, url: rawURL})
+	resp, err := c.open(ctx, httpRequest{method: http.MethodHead, url: rawURL})
 	if err != nil {
 		return false
 	}

@@ -96,7 +96,7 @@ func TestArtifactRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			// With a context that is over already, the network can not be the reason.
+			// With a context that is over already, the network cannot be the reason.
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			test.client.Note = func(line string) { t.Errorf("the network was used: %s", line) }

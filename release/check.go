@@ -51,7 +51,7 @@ func Check(ctx context.Context, path, arch string, v Version) error {
 		return err
 	}
 	if want := "Kubernetes " + v.String(); strings.TrimSuffix(said, "\n") != want {
-		return &VerifyError{path, fmt.Sprintf("it says that it is %q, it must be %q", strings.TrimSpace(said), want),
+		return &VerifyError{path, fmt.Sprintf("reports %q, want %q", strings.TrimSpace(said), want),
 			"the file is another version than its name says: check the source"}
 	}
 	return nil
@@ -96,13 +96,13 @@ func checkHeader(path, arch string) error {
 			if name == arch {
 				return nil
 			}
-			return wrong(fmt.Sprintf("it is a program for %s, it must be one for %s", name, arch))
+			return wrong(fmt.Sprintf("it is a program for %s, want one for %s", name, arch))
 		}
 	}
-	return wrong(fmt.Sprintf("it is a program for %s %s, it must be one for %s (%s)", machine, class, arch, want.machine))
+	return wrong(fmt.Sprintf("it is a program for %s %s, want one for %s (%s)", machine, class, arch, want.machine))
 }
 
-// checkLoader says whether this machine has the loader that a dynamically linked
+// checkLoader reports whether this machine has the loader that a dynamically linked
 // program names. Upstream's kubelets need glibc's up to 1.37 and none from 1.38
 // on (kubernetes/kubernetes#135870); without it the kernel says only "no such
 // file or directory", of a file that everybody can see.
@@ -122,7 +122,7 @@ func checkLoader(path string) error {
 		}
 		loader := string(bytes.TrimRight(name, "\x00"))
 		if _, err := os.Stat(loader); err != nil {
-			return &hinted{fmt.Errorf("%s is linked dynamically and can not run here: its loader %s: %w", path, loader, pathless(err)),
+			return &hinted{fmt.Errorf("%s is linked dynamically and cannot run here: its loader %s: %w", path, loader, pathless(err)),
 				"kubelets of upstream need glibc up to 1.37, which Alpine and other systems with musl do not have; from 1.38 on they are static"}
 		}
 	}
@@ -145,7 +145,7 @@ func runVersion(ctx context.Context, path string) (string, error) {
 		case err == nil:
 			return string(said), nil
 		case ctx.Err() != nil:
-			return "", fmt.Errorf("running %s --version: %w", path, ended(ctx))
+			return "", fmt.Errorf("running %s --version: %w", path, contextError(ctx))
 		case bounded.Err() != nil:
 			return "", &VerifyError{Name: path, Problem: fmt.Sprintf("it did not answer --version in %s", versionTimeout)}
 		case errors.Is(err, syscall.ETXTBSY):
@@ -176,7 +176,7 @@ func VersionOf(ctx context.Context, path string) (Version, error) {
 	}
 	text, found := strings.CutPrefix(strings.TrimSpace(said), "Kubernetes ")
 	if !found {
-		return Version{}, &VerifyError{Name: path, Problem: fmt.Sprintf("it says %q, which no kubelet does", strings.TrimSpace(said))}
+		return Version{}, &VerifyError{Name: path, Problem: fmt.Sprintf("reports %q, which no kubelet does", strings.TrimSpace(said))}
 	}
 	text, _, _ = strings.Cut(text, "+")
 	return ParseVersion(text)

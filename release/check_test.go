@@ -45,8 +45,8 @@ func TestCheckHeader(t *testing.T) {
 		{"s390x", header(2, 2, 2, s390), "s390x", ""},
 		{"position independent", header(2, 2, 3, s390), "s390x", ""},
 		{"ppc64 of the other byte order", header(2, 2, 2, ppc), "ppc64le", "EM_PPC64"},
-		{"other arch", header(2, 1, 2, x86), "s390x", "it is a program for amd64, it must be one for s390x"},
-		{"arm64 for arm", header(2, 1, 2, arm64), "arm", "it is a program for arm64, it must be one for arm"},
+		{"other arch", header(2, 1, 2, x86), "s390x", "it is a program for amd64, want one for s390x"},
+		{"arm64 for arm", header(2, 1, 2, arm64), "arm", "it is a program for arm64, want one for arm"},
 		{"unknown machine", header(1, 2, 2, mips), "s390x", "EM_MIPS"},
 		{"object file", header(2, 2, 1, s390), "s390x", "it is a part of a program"},
 		{"cut off", header(2, 2, 2, s390)[:10], "s390x", "ends within its header"},
@@ -97,12 +97,12 @@ func TestCheckVersion(t *testing.T) {
 		problem    string
 	}{
 		{"right", "kubelet-v1.36.3", 0o700, "", ""},
-		{"other patch", "kubelet-v1.36.30", 0o700, `"Kubernetes v1.36.30", it must be "Kubernetes v1.36.3"`, ""},
+		{"other patch", "kubelet-v1.36.30", 0o700, `"Kubernetes v1.36.30", want "Kubernetes v1.36.3"`, ""},
 		{"vendor build", "kubelet-v1.36.3-eks-1", 0o700, "v1.36.3-eks-1", ""},
-		{"no version", "program", 0o700, "it must be", ""},
+		{"no version", "program", 0o700, "want", ""},
 		{"fails", "kubelet-fails", 0o700, "exit status 2: panic: no such thing", ""},
 		{"not executable", "kubelet-v1.36.3", 0o600, "", "permission denied"},
-		{"hangs", "kubelet-hangs", 0o700, "", "broken off"},
+		{"hangs", "kubelet-hangs", 0o700, "", "interrupted"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -138,7 +138,7 @@ func TestCheckVersion(t *testing.T) {
 	}
 }
 
-// A file that is open for writing somewhere can not be executed at that moment.
+// A file that is open for writing somewhere cannot be executed at that moment.
 // dynamic makes a program for this architecture that names a loader, and that only its headers are there of.
 func dynamic(t *testing.T, loader string) []byte {
 	t.Helper()

@@ -67,7 +67,7 @@ func (e *NotFoundError) note(rawURL string, err error) {
 	}
 }
 
-// notFound says whether an error means that the source does not have the
+// notFound reports whether an error means that the source does not have the
 // file, so that only another source can help.
 func notFound(err error) bool {
 	if status := (*statusError)(nil); errors.As(err, &status) {
@@ -169,15 +169,15 @@ type proxyError struct {
 	busy bool // it may have another answer in a moment
 }
 
-func (e *proxyError) Error() string { return "the proxy answers: " + e.error.Error() }
+func (e *proxyError) Error() string { return "the proxy answered: " + e.error.Error() }
 
-// ended says that a request was broken off because its context ended, in other words than those of package context.
-func ended(ctx context.Context) error { return &endedError{ctx.Err()} }
+// contextError says that a request was interrupted, in other words than those of package context.
+func contextError(ctx context.Context) error { return &interruptedError{ctx.Err()} }
 
-type endedError struct{ error }
+type interruptedError struct{ error }
 
-func (e *endedError) Error() string { return "broken off" }
-func (e *endedError) Unwrap() error { return e.error }
+func (e *interruptedError) Error() string { return "interrupted" }
+func (e *interruptedError) Unwrap() error { return e.error }
 
 // networkError is a fault on the way, worth another try.
 type networkError struct{ error }

@@ -71,7 +71,7 @@ func (c *Client) fetch(ctx context.Context, a Artifact, p *partial) error {
 		again := wrong == nil
 		switch {
 		case ctx.Err() != nil:
-			return fmt.Errorf("%s: %w", Redact(from), ended(ctx))
+			return fmt.Errorf("%s: %w", Redact(from), contextError(ctx))
 		case diskFull(err):
 			return err // no other source makes the disk larger
 		case errors.As(err, &wrong):
@@ -81,7 +81,7 @@ func (c *Client) fetch(ctx context.Context, a Artifact, p *partial) error {
 			if !again {
 				return wrong
 			}
-			c.note(fmt.Sprintf("deleted what came, it is not what was asked for: %v", wrong))
+			c.note(fmt.Sprintf("deleted the download, it is not the requested file: %v", wrong))
 			queue = append(queue[:len(queue):len(queue)], from)
 		default:
 			missing.note(from, err)
@@ -146,7 +146,7 @@ func (c *Client) fetchFrom(ctx context.Context, from string, p *partial) error {
 	return err
 }
 
-// checkFile says whether the file of a file source can be copied.
+// checkFile reports whether the file of a file source can be copied.
 func (c *Client) checkFile(path string, p *partial) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -164,7 +164,7 @@ func (c *Client) checkFile(path string, p *partial) error {
 // reserve is what has to stay free after a download.
 const reserve = 16 << 20
 
-// checkSpace says whether more bytes fit on the disk. A partial file stays
+// checkSpace reports whether more bytes fit on the disk. A partial file stays
 // even if they do not: with it, the next run needs less.
 func (c *Client) checkSpace(p *partial, more int64) error {
 	space := c.FreeSpace

@@ -447,7 +447,7 @@ func TestFetchOverWhatIsNoPartial(t *testing.T) {
 	}{
 		{"pipe", func(path string) error { return syscall.Mkfifo(path, 0o600) }, ""},
 		{"empty directory", func(path string) error { return os.Mkdir(path, 0o700) }, ""},
-		{"full directory", func(path string) error { return os.MkdirAll(filepath.Join(path, "x"), 0o700) }, "remove it and run this again"},
+		{"full directory", func(path string) error { return os.MkdirAll(filepath.Join(path, "x"), 0o700) }, "remove it and retry"},
 		{"8 TiB", func(path string) error {
 			return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<43)) // what ext4 can hold, nearly
 		}, ""},

@@ -27,7 +27,7 @@ import (
 // meets a body of unknown length; it neither tries again nor notices a
 // connection that hangs, and follows redirects from https to http.
 //
-// What the library's Request can not carry is in fields. The URL is among
+// What the library's Request cannot carry is in fields. The URL is among
 // them, because the client takes apart the query of the one in the Request.
 type httpGetter struct {
 	client *Client
@@ -75,7 +75,7 @@ const overlap = 16 << 10
 // try makes one request, from a little before where the partial file ends.
 func (g *httpGetter) try(ctx context.Context) error {
 	from := g.into.size - min(overlap, g.into.size/2)
-	resp, err := g.client.open(ctx, question{method: http.MethodGet, url: g.url, from: from})
+	resp, err := g.client.open(ctx, httpRequest{method: http.MethodGet, url: g.url, from: from})
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (g *httpGetter) try(ctx context.Context) error {
 		total = resp.ContentLength
 		resumed = 0
 	default:
-		return answer(resp)
+		return statusOf(resp)
 	}
 	if total > g.client.maxSize() {
 		return g.tooLarge(total)
@@ -138,7 +138,7 @@ func (g *httpGetter) try(ctx context.Context) error {
 	return err
 }
 
-// goesOn says whether an answer has, from an offset on, what the partial file ends with and more, and how large the whole
+// goesOn reports whether an answer has, from an offset on, what the partial file ends with and more, and how large the whole
 // is (-1: not told). What the file has is read off the body.
 func (g *httpGetter) goesOn(resp *http.Response, from int64) (total int64, fits bool, err error) {
 	total, fits = continues(resp.Header.Get("Content-Range"), from)
@@ -222,7 +222,7 @@ func (g *httpGetter) tooLarge(size int64) error {
 	return &VerifyError{Name: Redact(g.url), Problem: fmt.Sprintf("it has %d bytes or more, too many for a kubelet", size)}
 }
 
-// continues says whether a Content-Range goes on from offset, and how large
+// continues reports whether a Content-Range goes on from offset, and how large
 // the whole file is (-1: not told).
 func continues(contentRange string, offset int64) (total int64, fits bool) {
 	span, whole, _ := strings.Cut(strings.TrimPrefix(contentRange, "bytes "), "/")
@@ -237,8 +237,8 @@ func continues(contentRange string, offset int64) (total int64, fits bool) {
 	return total, err == nil && total > offset
 }
 
-// answer turns an answer that is not the file into an error.
-func answer(resp *http.Response) error {
+// statusOf turns a response that is not the file into an error.
+func statusOf(resp *http.Response) error {
 	e := &statusError{code: resp.StatusCode}
 	if value := resp.Header.Get("Retry-After"); value != "" {
 		if seconds, err := strconv.Atoi(value); err == nil {
@@ -289,7 +289,7 @@ func transport(roots *x509.CertPool, apart bool) *http.Transport {
 			if resp.StatusCode == http.StatusOK {
 				return nil
 			}
-			err := answer(resp)
+			err := statusOf(resp)
 			_, busy := worthRetry(err)
 			return &proxyError{err, busy}
 		},
@@ -309,8 +309,8 @@ func transport(roots *x509.CertPool, apart bool) *http.Transport {
 	return kept.(*http.Transport)
 }
 
-// brokenProxy says whether the environment names a proxy for a URL that is no URL, which net/http passes over in silence: a
-// password with a "%" that is not written %25, for example. Loopback addresses have no proxy.
+// brokenProxy reports whether the environment names a proxy for a URL that is no URL, which net/http passes over in silence:
+// a password with a "%" that is not written %25, for example. Loopback addresses have no proxy.
 func brokenProxy(u *url.URL) bool {
 	if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
 		return false
@@ -327,8 +327,8 @@ func brokenProxy(u *url.URL) bool {
 
 func (c *Client) stall() time.Duration { return orDefault(c.StallTimeout, 30*time.Second) }
 
-// question is a request.
-type question struct {
+// httpRequest is one request, for a file or a part of it.
+type httpRequest struct {
 	method, url string
 	from, to    int64    // bytes; 0: from the beginning, to the end
 	validator   string   // answer with a part only if the file is still this one
@@ -338,7 +338,7 @@ type question struct {
 
 // open sends a request. The body of the answer fails when no byte has come for
 // StallTimeout.
-func (c *Client) open(ctx context.Context, q question) (*http.Response, error) {
+func (c *Client) open(ctx context.Context, q httpRequest) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	body := &stallReader{ctx: ctx, cancel: cancel, wait: c.stall()}
 	req, err := http.NewRequestWithContext(ctx, q.method, q.url, nil)
@@ -354,7 +354,7 @@ func (c *Client) open(ctx context.Context, q question) (*http.Response, error) {
 	case q.from > 0:
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", q.from))
 	}
-	q.known.ask(req, q.url)
+	q.known.addCondition(req, q.url)
 	if q.validator != "" {
 		req.Header.Set("If-Range", q.validator)
 	}
@@ -470,7 +470,7 @@ func (c *Client) retry(ctx context.Context, rawURL string, try func() (progresse
 // wants more, the next source is the better choice.
 const longestAfter = 60 * time.Second
 
-// worthRetry says whether an error may be gone in a moment, and how long the
+// worthRetry reports whether an error may be gone in a moment, and how long the
 // server wants to be left alone.
 func worthRetry(err error) (after time.Duration, worth bool) {
 	if status := (*statusError)(nil); errors.As(err, &status) {

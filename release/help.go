@@ -28,7 +28,7 @@ const helpTimeout = 10 * time.Second
 // maxHelp bounds what is read of it; v1.37.2 prints 63 kB.
 const maxHelp = 1 << 20
 
-// RefusedError tells that a kubelet does not take the flags that it was given.
+// RefusedError says that a kubelet does not take the flags that it was given.
 type RefusedError struct{ Said string }
 
 func (e *RefusedError) Error() string { return e.Said }
@@ -54,7 +54,7 @@ func ReadHelp(ctx context.Context, path string, flags ...string) (Help, error) {
 	if err := cmd.Run(); err != nil {
 		switch exit := (*exec.ExitError)(nil); {
 		case ctx.Err() != nil:
-			err = ended(ctx)
+			err = contextError(ctx)
 		case bounded.Err() != nil:
 			err = fmt.Errorf("no answer in %s", helpTimeout)
 		case errors.As(err, &exit):
@@ -105,7 +105,7 @@ func ParseHelp(text []byte) (Help, error) {
 	}
 	for _, m := range helpGate.FindAllSubmatch(text, -1) {
 		// A gate may have another default behind the first, for components that
-		// are told to get along with older ones; a kubelet can not be told that.
+		// are told to get along with older ones; a kubelet cannot be told that.
 		if _, said := h.Gates[string(m[1])]; !said {
 			h.Gates[string(m[1])] = string(m[2]) == "true"
 		}

@@ -79,7 +79,7 @@ func (c *Client) Mirror(ctx context.Context, dir string, versions []Version, arc
 		}
 	}
 	if ctx.Err() != nil {
-		return ended(ctx)
+		return contextError(ctx)
 	}
 	return errors.Join(append(errs, writeMarkers(dir))...)
 }
@@ -233,7 +233,7 @@ func CheckMirror(dir string) ([]Mirrored, error) {
 	return list, err
 }
 
-// InSource lists the kubelets of a source that is a directory; others can not be listed, and have none here.
+// InSource lists the kubelets of a source that is a directory; others cannot be listed, and have none here.
 func InSource(source string) ([]Mirrored, error) {
 	dir, local := filePath(source)
 	if !local {

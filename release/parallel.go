@@ -27,7 +27,7 @@ var (
 	errSlow     = errors.New("one stream is slow")
 	errNoRanges = errors.New("the server has no ranges after all")
 	errNoGain   = errors.New("several connections are no faster than one")
-	// errChanged tells that two answers were about different files.
+	// errChanged says that two answers were about different files.
 	errChanged = errors.New("the file changed on the server while it was fetched")
 )
 
@@ -38,7 +38,7 @@ type ranged struct {
 	total     int64
 }
 
-// pieces tells whether the file of an answer can be fetched in pieces; nil when it can not.
+// pieces reports whether the file of an answer can be fetched in pieces; nil when it cannot.
 func (g *httpGetter) pieces(resp *http.Response, total int64) *ranged {
 	validator := resp.Header.Get("ETag")
 	if validator == "" || strings.HasPrefix(validator, "W/") {
@@ -51,7 +51,7 @@ func (g *httpGetter) pieces(resp *http.Response, total int64) *ranged {
 	return &ranged{url: resp.Request.URL.String(), validator: validator, total: total}
 }
 
-// slow tells whether the rest of a file would take one stream so long that several are worth a try.
+// slow reports whether the rest of a file would take one stream so long that several are worth a try.
 func (r *ranged) slow(done, size int64, since time.Time) bool {
 	took := time.Since(since)
 	if r == nil || took < observe {
@@ -63,8 +63,8 @@ func (r *ranged) slow(done, size int64, since time.Time) bool {
 
 // parallel fetches the rest of a file over several connections, a block each, and closes the stream that was slow as soon as
 // one has come that way. A block is held in memory until all before it are written: so the partial file always is the
-// beginning of the file, also when this fails. There are as many blocks as connections. single is the speed of one connection,
-// in bytes per second.
+// beginning of the file, also when this fails. There are as many blocks as connections. single is the speed of one
+// connection, in bytes per second.
 func (g *httpGetter) parallel(ctx context.Context, r *ranged, stream io.Closer, resumed int64, single float64) (err error) {
 	s, err := newSink(g.into, g.client.connections())
 	if err != nil {
@@ -115,7 +115,7 @@ func (g *httpGetter) parallel(ctx context.Context, r *ranged, stream io.Closer, 
 	})
 
 	began, start := time.Now(), g.into.size
-	judged := false
+	compared := false
 	for result := range order {
 		p := <-result
 		if p.err != nil {
@@ -127,8 +127,8 @@ func (g *httpGetter) parallel(ctx context.Context, r *ranged, stream io.Closer, 
 		if progress := g.client.Progress; progress != nil {
 			progress(Progress{Done: g.into.size, Total: r.total, URL: Redact(g.url), Resumed: resumed})
 		}
-		if took := time.Since(began); !judged && took > trial {
-			judged = true
+		if took := time.Since(began); !compared && took > trial {
+			compared = true
 			if float64(g.into.size-start)/took.Seconds() < 1.2*single && g.into.size < r.total {
 				return errNoGain
 			}
@@ -156,7 +156,7 @@ func (g *httpGetter) piece(ctx context.Context, r *ranged, from int64, into []by
 }
 
 func (g *httpGetter) pieceOnce(ctx context.Context, r *ranged, from int64, into []byte) (int, error) {
-	resp, err := g.client.open(ctx, question{method: http.MethodGet, url: r.url, from: from, to: from + int64(len(into)), validator: r.validator, apart: true})
+	resp, err := g.client.open(ctx, httpRequest{method: http.MethodGet, url: r.url, from: from, to: from + int64(len(into)), validator: r.validator, apart: true})
 	if err != nil {
 		return 0, err
 	}
@@ -166,7 +166,7 @@ func (g *httpGetter) pieceOnce(ctx context.Context, r *ranged, from int64, into 
 	case http.StatusOK, http.StatusRequestedRangeNotSatisfiable: // it is another file now, says If-Range
 		return 0, errChanged
 	default:
-		return 0, answer(resp)
+		return 0, statusOf(resp)
 	}
 	total, fits := continues(resp.Header.Get("Content-Range"), from)
 	tag := resp.Header.Get("ETag")

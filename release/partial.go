@@ -37,7 +37,7 @@ func (p *partial) open(ctx context.Context) error {
 	p.close()
 	if info, err := os.Lstat(p.path); err == nil && !info.Mode().IsRegular() {
 		if err := os.Remove(p.path); err != nil {
-			return &hinted{err, "it is in the place of an unfinished download: remove it and run this again"}
+			return &hinted{err, "it is where the download belongs: remove it and retry"}
 		}
 	}
 	file, err := os.OpenFile(p.path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
@@ -98,7 +98,7 @@ func (p *partial) note(b []byte) {
 	p.size += int64(len(b))
 }
 
-// endsLike says whether the file ends, from an offset on, as a body begins.
+// endsLike reports whether the file ends, from an offset on, as a body begins.
 func (p *partial) endsLike(body io.Reader, from int64) (bool, error) {
 	own, theirs := make([]byte, p.size-from), make([]byte, p.size-from)
 	if _, err := p.file.ReadAt(own, from); err != nil {
@@ -139,7 +139,7 @@ func (p *partial) mismatch(from string, a Artifact) error {
 	_, sum := p.sums()
 	e := &VerifyError{
 		Name:    Redact(from),
-		Problem: fmt.Sprintf("its %s is %s, it must be %s (%s)", p.digest.Algorithm, sum, p.digest.Hex, a.From),
+		Problem: fmt.Sprintf("its %s is %s, want %s (%s)", p.digest.Algorithm, sum, p.digest.Hex, a.From),
 		hint:    "the source has another file than its checksum file says: try again later, or another --source",
 	}
 	switch {
@@ -157,7 +157,7 @@ func (p *partial) mismatch(from string, a Artifact) error {
 	return e
 }
 
-// isProgram says whether the file begins as one.
+// isProgram reports whether the file begins as one.
 func (p *partial) isProgram() bool { return bytes.HasPrefix(p.head, []byte(elf.ELFMAG)) }
 
 // finish puts the file on disk for good.

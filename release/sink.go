@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// blockSize is how much is hashed and written at once, in bytes, and what one request of several asks for: each hand-over
-	// costs the wake-up of another thread.
+	// blockSize is how much is hashed and written at once, in bytes, and what one request of several asks for: each
+	// hand-over costs the wake-up of another thread.
 	blockSize = 1 << 20
 	// streamBlocks lets one block be filled while another is hashed and a third waits for that.
 	streamBlocks = 3
 	// flushAfter is how long a block may wait to be full. What is in memory is lost to a kill.
 	flushAfter = 100 * time.Millisecond
-	// syncEvery is after how many bytes the disk is told to get to work, if it has nothing to do. So little is left for it when
-	// the last byte has come, and little is lost to a power cut.
+	// syncEvery is after how many bytes the disk is told to get to work, if it has nothing to do. So little is left for it
+	// when the last byte has come, and little is lost to a power cut.
 	syncEvery = 8 << 20
 )
 
@@ -27,8 +27,9 @@ type block struct {
 	users atomic.Int32 // hashes that it is not in yet
 }
 
-// sink appends blocks to a partial file. Hashes and the disk work beside whoever calls it: while a core waits for the network
-// it has time for that, and SHA-512, with no help from the processor on amd64, takes longer than a fast network does.
+// sink appends blocks to a partial file. Hashes and the disk work beside whoever calls it: while a core waits for the
+// network it has time for that, and SHA-512, with no help from the processor on amd64, takes longer than a fast network
+// does.
 type sink struct {
 	into     *partial
 	memory   []byte // of the blocks

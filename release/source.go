@@ -27,10 +27,10 @@ type Client struct {
 	// in order of preference. Empty: upstream.
 	Sources []string
 
-	// Progress is called for every piece that arrives, and Note with one line for people, as "retrying ...". Both may be nil.
-	// Neither is called again before it has returned, nor both at once; that holds for Mirror, too, which fetches several
-	// files, and calls neither of them during a call of done. Two calls of a Client's methods that run at the same time each
-	// call them, though.
+	// Progress is called for every piece that arrives, and Note with one line for people, as "retrying ...". Both may be
+	// nil. Neither is called again before it has returned, nor both at once; that holds for Mirror, too, which fetches
+	// several files, and calls neither of them during a call of done. Two calls of a Client's methods that run at the same
+	// time each call them, though.
 	Progress func(Progress)
 	Note     func(string)
 
@@ -131,7 +131,8 @@ var hostLike = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(/[^@?]*)?$`)
 })
 
-// atBehindHost tells whether a URL has an @ where none belongs: what stands before it may be a password with a slash in it.
+// atBehindHost reports whether a URL has an @ where none belongs: what stands before it may be a password with a slash in
+// it.
 func atBehindHost(u *url.URL) bool {
 	return u.User == nil && u.Scheme != "file" && strings.Contains(u.EscapedPath(), "@")
 }
@@ -145,9 +146,9 @@ func checkSource(source string) (why, hint string) {
 		// The parser's own words quote the text, and with it a password.
 		return "it is not a URL", "in names and passwords write %25 for %, %2F for /, %40 for @, %23 for #, %3F for ?, %20 for a space"
 	case strings.Contains(source, "#"):
-		return "it has a #, and nothing that comes behind that would be asked for", "write %23 for a # that is part of a name or a password"
+		return "it has a #, and what follows it would not be requested", "write %23 for a # that is part of a name or a password"
 	case u.Scheme == "file" && (u.RawQuery != "" || u.ForceQuery):
-		return "it has a ?, and nothing that comes behind that would be looked for", "write %3F for a ? that is part of a name"
+		return "it has a ?, and what follows it would not be used", "write %3F for a ? that is part of a name"
 	case u.Scheme == "" && filepath.IsAbs(source) && u.Host == "" && !strings.Contains(source, "@"):
 		return "it has no scheme", "for a directory write " + (&url.URL{Scheme: "file", Path: source}).String()
 	case u.Scheme == "" && hostLike().MatchString(source):
@@ -163,11 +164,11 @@ func checkSource(source string) (why, hint string) {
 	case strings.Contains(u.Opaque, "@"): // what looks like a scheme may be a user's name
 		return "it has no scheme", "write https://HOST/PATH"
 	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Sprintf("scheme %q is none of http, https, file", u.Scheme), ""
+		return fmt.Sprintf("scheme %q is not http, https or file", u.Scheme), ""
 	case u.Hostname() == "":
 		return "it names no host", "write " + u.Scheme + "://HOST/PATH"
 	case atBehindHost(u):
-		return "it has an @ behind the host", "write %40 for it, and in a name or a password before the host %2F for /"
+		return "it has an @ after the host", "write %40 for it, and in a name or a password before the host %2F for /"
 	}
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
 		return fmt.Sprintf("%s is not a port", u.Port()), ""
@@ -194,7 +195,7 @@ func filePath(rawURL string) (string, bool) {
 	return filepath.Clean(u.Path), true
 }
 
-// insecure says whether what comes from a URL could be changed on its way.
+// insecure reports whether what comes from a URL could be changed on its way.
 func insecure(rawURL string) bool {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -255,7 +256,7 @@ func (c *Client) Resolve(ctx context.Context, r Request) (Version, error) {
 			}
 		}
 		if ctx.Err() != nil {
-			return Version{}, fmt.Errorf("asking for %s: %w", r, ended(ctx))
+			return Version{}, fmt.Errorf("asking for %s: %w", r, contextError(ctx))
 		}
 		missing.note(marker, err)
 		failed = append(failed, fmt.Errorf("%s: %w", Redact(marker), err))
@@ -350,7 +351,7 @@ func (c *Client) read(ctx context.Context, rawURL string, known *Answers) (body 
 		return body, rawURL, pathless(err)
 	}
 	err = c.retry(ctx, rawURL, func() (bool, error) {
-		resp, err := c.open(ctx, question{method: http.MethodGet, url: rawURL, known: known})
+		resp, err := c.open(ctx, httpRequest{method: http.MethodGet, url: rawURL, known: known})
 		if err != nil {
 			return false, err
 		}
@@ -363,7 +364,7 @@ func (c *Client) read(ctx context.Context, rawURL string, known *Answers) (body 
 			}
 		}
 		if resp.StatusCode != http.StatusOK {
-			return false, answer(resp)
+			return false, statusOf(resp)
 		}
 		if body, err = io.ReadAll(io.LimitReader(resp.Body, smallFile)); err == nil {
 			known.keep(rawURL, resp.Header, body)

@@ -47,7 +47,7 @@ func TestCheckSources(t *testing.T) {
 		{"fragment of a file", "file:///srv/x#2", "it has a #", "write %23"},
 		{"query of a file", "file:///srv/x?2", "it has a ?", "write %3F"},
 		{"host with a query", "mirror.example.com/x?password", "no scheme", "write https://HOST/PATH"},
-		{"slash for a password", "https://user:/password@host/", "an @ behind the host", "%2F for /"},
+		{"slash for a password", "https://user:/password@host/", "an @ after the host", "%2F for /"},
 		{"odd path", "/srv/a b", "no scheme", "file:///srv/a%20b"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -148,7 +148,7 @@ func (r Request) marker() string {
 	return r.String() + ".txt"
 }
 
-// fits says whether v can be the answer to the request: a marker that was
+// fits reports whether v can be the answer to the request: a marker that was
 // mixed up by a mirror would otherwise install another minor than asked.
 func (r Request) fits(v Version) error {
 	marker := strings.TrimSuffix(r.marker(), ".txt")

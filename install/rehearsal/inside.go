@@ -21,7 +21,7 @@ import (
 // Inside is the first process in the namespaces of a rehearsal: it sets the stage, starts the kubelet, and reports on out.
 func Inside(in io.Reader, out io.Writer) error {
 	if os.Getpid() != 1 {
-		return errors.New("this is a part of kubeletctl install, and nothing to be started by hand")
+		return errors.New("this is a part of kubeletctl install and cannot be run by itself")
 	}
 	var t Trial
 	if err := json.NewDecoder(in).Decode(&t); err != nil {
@@ -46,11 +46,11 @@ const (
 	socket = stage + "/cri.sock"
 	// pause is the time between two looks at a kubelet.
 	pause = 20 * time.Millisecond
-	// settle is how long it must stay alive once it was healthy: some of what it does not like it finds only then.
-	settle = 300 * time.Millisecond
+	// steadyFor is how long it must stay alive once it was healthy: some of what it does not like it finds only then.
+	steadyFor = 300 * time.Millisecond
 )
 
-// perform starts the kubelet and waits until it is healthy, has ended, or the time is over.
+// perform starts the kubelet and waits until it is healthy, exits, or has had its time.
 func (t Trial) perform(runtime *stub) verdict {
 	ctx, cancel := context.WithTimeout(context.Background(), t.Timeout)
 	defer cancel()
@@ -61,7 +61,7 @@ func (t Trial) perform(runtime *stub) verdict {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
-		return verdict{Ended: "it could not be started: " + err.Error()}
+		return verdict{Ended: "it did not start: " + err.Error()}
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -74,9 +74,9 @@ func (t Trial) perform(runtime *stub) verdict {
 	v := verdict{}
 	select {
 	case err := <-ended:
-		v.Ended = "it ended"
+		v.Ended = "it exited"
 		if err != nil {
-			v.Ended = fmt.Sprintf("it ended with %v", err)
+			v.Ended = fmt.Sprintf("it exited: %v", err)
 		}
 	case <-passed:
 		v.Passed = true
@@ -86,7 +86,7 @@ func (t Trial) perform(runtime *stub) verdict {
 	return v // what still runs ends with this process
 }
 
-// healthy waits until the kubelet is well, and has been for a moment.
+// healthy waits until the kubelet is healthy, and has been for a moment.
 func (t Trial) healthy(ctx context.Context, runtime *stub) bool {
 	if t.HealthURL == "" {
 		select {
@@ -102,7 +102,7 @@ func (t Trial) healthy(ctx context.Context, runtime *stub) bool {
 			body, _ := io.ReadAll(io.LimitReader(resp.Body, 16))
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK && strings.TrimSpace(string(body)) == "ok" {
-				return sleep(ctx, settle)
+				return sleep(ctx, steadyFor)
 			}
 		}
 		if !sleep(ctx, pause) {
@@ -139,8 +139,8 @@ func (t Trial) args() []string {
 	return args
 }
 
-// madeUp is a kubeconfig for a node that has none yet. Nobody answers there.
-const madeUp = `apiVersion: v1
+// fakeKubeconfig is a kubeconfig for a node that has none yet. Nobody answers there.
+const fakeKubeconfig = `apiVersion: v1
 kind: Config
 clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
 contexts: [{name: c, context: {cluster: c, user: u}}]

@@ -2,11 +2,12 @@
 //
 // The candidate runs with the flags and the configuration that it is to get, in mount, pid, network, ipc, uts and cgroup
 // namespaces of its own. Every file system is read-only there, /proc/sys and the cgroup tree among them; what a kubelet
-// writes to is covered by empty file systems that go with the namespace, and so are the sockets of the host's daemons. Its root and certificate
-// directories are thrown away, and a stub answers in place of the container runtime. When /healthz says ok in there the
-// candidate has read its flags, its configuration, its certificates and its kubeconfig, and has found nothing to refuse.
+// writes to is covered by empty file systems that go with the namespace, and so are the sockets of the host's daemons. Its
+// root and certificate directories are thrown away, and a stub answers in place of the container runtime. When /healthz says
+// ok in there the candidate has read its flags, its configuration, its certificates and its kubeconfig, and has found
+// nothing to refuse.
 //
-// What it can not see: whether the real runtime, the API server and the ports of this host are to its liking. For that
+// What it cannot see: whether the real runtime, the API server and the ports of this host are to its liking. For that
 // there is the health gate.
 package rehearsal
 
@@ -42,7 +43,7 @@ type Trial struct {
 	RootDir string
 	// HideDirs are directories that must look empty: that of the static pods.
 	HideDirs []string
-	// NoCredentials tells that the node has no kubeconfig yet; a made-up one takes its place.
+	// NoCredentials is set when the node has no kubeconfig yet; a made-up one takes its place.
 	NoCredentials bool
 	// HealthURL answers when kubelet is well. Without one, a kubelet that still runs a second after it had asked its
 	// runtime has passed.
@@ -51,10 +52,10 @@ type Trial struct {
 	Timeout time.Duration
 }
 
-// ErrUnsupported tells that this host does not allow a rehearsal: no namespaces, as in a container.
+// ErrUnsupported says that this host does not allow a rehearsal: no namespaces, as in a container.
 var ErrUnsupported = errors.New("this host does not allow a rehearsal")
 
-// RefusedError tells that the candidate did not start.
+// RefusedError says that the candidate did not start.
 type RefusedError struct {
 	// Reason is ours; Words are kubelet's own and may be empty.
 	Reason, Words string
@@ -73,15 +74,15 @@ func (e *RefusedError) Error() string {
 type verdict struct {
 	// Stage is what kept the rehearsal itself from being made ready.
 	Stage string
-	// Passed tells that the kubelet was healthy.
+	// Passed is set when the kubelet was healthy.
 	Passed bool
-	// Ended tells how the process ended by itself.
+	// Ended says how the process exited by itself.
 	Ended string
 	Log   string
 }
 
-// Run tries a kubelet. It returns nil when that was healthy, a *RefusedError when it was not, and ErrUnsupported when it could
-// not be tried. Whatever happens, also to this process, nothing of it is left.
+// Run tries a kubelet. It returns nil when that was healthy, a *RefusedError when it was not, and ErrUnsupported when it
+// could not be tried. Whatever happens, also to this process, nothing of it is left.
 func Run(ctx context.Context, t Trial) error {
 	input, err := json.Marshal(t)
 	if err != nil {
@@ -113,10 +114,11 @@ func Run(ctx context.Context, t Trial) error {
 	if decoding := json.Unmarshal(out.Bytes(), &v); decoding != nil {
 		return fmt.Errorf("%w: %w: %s", ErrUnsupported, errors.Join(err, decoding), bytes.TrimSpace(complaints.Bytes()))
 	}
-	return v.judge(t)
+	return v.err(t)
 }
 
-func (v verdict) judge(t Trial) error {
+// err is the outcome as an error; nil when the kubelet passed.
+func (v verdict) err(t Trial) error {
 	switch {
 	case v.Stage != "":
 		return fmt.Errorf("%w: %s", ErrUnsupported, v.Stage)
@@ -134,8 +136,8 @@ func (v verdict) judge(t Trial) error {
 	return &RefusedError{Reason: reason, Words: systemd.LastFailure(lines), Log: v.Log}
 }
 
-// waitsForCertificate tells whether a kubelet got as far as asking the API server for its first certificate, which it can
-// not have here. With rotateCertificates off that is where it ends.
+// waitsForCertificate reports whether a kubelet got as far as asking the API server for its first certificate, which it
+// cannot have here. With rotateCertificates off that is where it ends.
 func waitsForCertificate(log string) bool {
 	return bytes.Contains([]byte(log), []byte("cannot create certificate signing request"))
 }

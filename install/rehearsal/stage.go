@@ -54,7 +54,7 @@ func (t Trial) setStage() (*stub, error) {
 			return nil, err
 		}
 	}
-	if err := write(stage+"/kubeconfig", []byte(madeUp)); err != nil {
+	if err := write(stage+"/kubeconfig", []byte(fakeKubeconfig)); err != nil {
 		return nil, err
 	}
 	// Where systemd runs a kubelet with cgroupDriver systemd looks for this, and for nothing that answers.
@@ -74,7 +74,7 @@ func (t Trial) setStage() (*stub, error) {
 
 // cover hides what is the running kubelet's, and gives the candidate places to write to.
 func (t Trial) cover() error {
-	keep := t.named()
+	keep := t.mentioned()
 	dirs := slices.Concat(covered, []string{kubeletDir})
 	if t.RootDir != kubeletDir {
 		dirs = append(dirs, t.RootDir)
@@ -83,7 +83,7 @@ func (t Trial) cover() error {
 		if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
 			continue
 		}
-		if err := overlay(dir, func(path string) bool {
+		if err := coverDir(dir, func(path string) bool {
 			if _, given := t.Files[path]; given {
 				return false
 			}
@@ -105,9 +105,9 @@ func (t Trial) cover() error {
 	return nil
 }
 
-// named are the paths that the flags and the files speak of, which have to stay where they are: certificates below /run,
+// mentioned are the paths that the flags and the files speak of, which have to stay where they are: certificates below /run,
 // for example.
-func (t Trial) named() []string {
+func (t Trial) mentioned() []string {
 	var words []string
 	for _, arg := range t.Args {
 		_, value, _ := strings.Cut(arg, "=")
@@ -124,9 +124,9 @@ func (t Trial) named() []string {
 	return words
 }
 
-// overlay mounts an empty file system over a directory, and shows in it, read-only, those of the former entries that keep
+// coverDir mounts an empty file system over a directory, and shows in it, read-only, those of the former entries that keep
 // wants. Sockets are never shown: somebody listens there.
-func overlay(dir string, keep func(path string) bool) error {
+func coverDir(dir string, keep func(path string) bool) error {
 	old, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -272,7 +272,7 @@ func addLocalRoute(family byte, device uint32) error {
 		return err
 	}
 	if n < unix.SizeofNlMsghdr+4 || order.Uint16(answer[4:]) != unix.NLMSG_ERROR {
-		return errors.New("the kernel's answer makes no sense")
+		return errors.New("unexpected answer from the kernel")
 	}
 	if code := int32(order.Uint32(answer[unix.SizeofNlMsghdr:])); code != 0 {
 		return unix.Errno(-code)
