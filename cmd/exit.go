@@ -25,6 +25,7 @@ const (
 	exitUnverified   = 6
 	exitRefused      = 7
 	exitRolledBack   = 8
+	exitHalfChanged  = 9
 	exitLocked       = 75
 )
 
@@ -37,11 +38,12 @@ var exitCodes = []struct {
 	{exitFailed, "failed"},
 	{exitUsage, "usage, or an invalid spec"},
 	{exitUnhealthy, "status: installed, not healthy"},
-	{exitNotInstalled, "no kubelet of kubeletctl's is installed"},
+	{exitNotInstalled, "kubeletctl has not installed a kubelet"},
 	{exitDrift, "diff: the host is not as it was installed"},
 	{exitUnverified, "a download could not be verified"},
 	{exitRefused, "refused before anything was changed"},
 	{exitRolledBack, "the change failed and was rolled back"},
+	{exitHalfChanged, "the change failed and could not be rolled back fully"},
 	{exitLocked, "another run is changing this host"},
 }
 
