@@ -30,6 +30,7 @@ func (o *changeOptions) register(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and the differences of every file, and change nothing")
 	f.BoolVar(&o.yes, "yes", false, "answer yes to what would be asked on a terminal")
+	inGroup(f, groupChange)
 }
 
 // registerSwitch registers the flags of verbs that switch to another generation.
@@ -39,6 +40,7 @@ func (o *changeOptions) registerSwitch(c *cobra.Command) {
 	f.BoolVar(&o.skipRehearsal, "skip-rehearsal", false, "switch without trying the new kubelet first where it can do no harm")
 	f.BoolVar(&o.resetManagers, "reset-manager-state", false, "remove kubelet's CPU or memory manager checkpoint if the new configuration does not fit it; drain the node first")
 	f.BoolVar(&o.force, "force", false, "overwrite files that somebody else wrote or edited; uninstall puts back what was there before the first install")
+	inGroup(f, groupChange)
 }
 
 func (o *changeOptions) check() error {

@@ -65,8 +65,8 @@ Without -f, ` + install.SpecFile + ` is the spec if it exists. Flags win over th
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.install(c, o)) },
 	}
-	o.registerSpec(c)
 	o.registerFile(c)
+	o.registerSpec(c)
 	f := c.Flags()
 	f.BoolVar(&o.adopt, "adopt", false, "take over the kubelet that runs here and that kubeletctl did not install: its flags and configuration are carried over")
 	o.registerChange(c)
@@ -86,6 +86,7 @@ func (o *installOptions) registerChange(c *cobra.Command) {
 // registerFile registers the spec file of verbs that do not begin with the recorded spec.
 func (o *installOptions) registerFile(c *cobra.Command) {
 	c.Flags().StringVarP(&o.specFile, "file", "f", "", "`FILE` with the spec; - is standard input")
+	inGroup(c.Flags(), groupConfig)
 }
 
 func newInstallOptions() *installOptions { return &installOptions{nodeFlags: map[string]*string{}} }
@@ -101,14 +102,17 @@ func (o *installOptions) registerSpec(c *cobra.Command) {
 	f.StringVar(&o.spec.SHA512, "sha512", "", "pinned SHA-512 `DIGEST` of the binary")
 	f.StringVar(&o.spec.Arch, "arch", "", "`ARCH` of the binary: "+strings.Join(release.Architectures(), ", ")+"; default: this machine's")
 	f.StringVar(&o.spec.Paths.BinDir, "bin-dir", "", "`DIR` for the binaries; default "+install.DefaultBinDir)
+	inGroup(f, groupRelease)
 	for _, n := range nodeFlags {
 		o.nodeFlags[n.name] = f.String(n.name, "", n.usage)
 	}
+	f.BoolVar(&o.spec.Standalone, "standalone", false, "run without an API server")
+	inGroup(f, groupNode)
 	f.StringArrayVar(&o.kubeletFlags, "kubelet-flag", nil, "any other kubelet flag: `NAME=VALUE`; repeat it")
 	f.StringArrayVar(&o.sets, "set", nil, "a KubeletConfiguration field: `FIELD=VALUE`, dotted; a dot inside a key is escaped: \\.")
 	f.StringVar(&o.configFile, "config-file", "", "KubeletConfiguration `FILE` to start from")
-	f.BoolVar(&o.spec.Standalone, "standalone", false, "run without an API server")
 	f.StringVar((*string)(&o.spec.Profile), "profile", "", "defaults of the configuration file: `PROFILE` hardened, or upstream for kubelet's own")
+	inGroup(f, groupConfig)
 }
 
 // preflightIDs are the problems that may be ignored.

@@ -114,11 +114,15 @@ that version, starts the service, and says the truth about it afterwards.
 		PersistentPostRun: func(*cobra.Command, []string) { a.cancel() },
 	}
 	f := c.PersistentFlags()
-	f.StringVar(&a.root, "root", "/", "`DIR` that is the host's /: work on a tree, as for an image, and speak to no systemd")
 	f.VarP(&a.output, "output", "o", "how to print the result: table, json or yaml")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print only results and errors")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print the differences of each file, too")
+	inGroup(f, groupOutput)
+	f.StringVar(&a.root, "root", "/", "`DIR` that is the host's /: work on a tree, as for an image, and speak to no systemd")
 	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time, and go back if something was changed (0: never)")
+	inGroup(f, groupGeneral)
+	c.SetUsageFunc(a.usage)
+	c.SetHelpCommand(a.helpCommand())
 	c.CompletionOptions.HiddenDefaultCmd = false
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return plainFlagError(err) })
 	c.AddCommand(

@@ -21,6 +21,7 @@ import (
 func registerSources(f *pflag.FlagSet, sources *[]string, caFile *string) {
 	f.StringArrayVar(sources, "source", nil, "`URL` of a directory in release layout (http, https, file); repeat it in order of preference")
 	f.StringVar(caFile, "ca-file", "", "PEM `FILE` with the certificates that https sources are verified by, instead of the system's")
+	inGroup(f, groupRelease)
 }
 
 // checkNamed finds what is wrong with the flags of registerSources.
@@ -60,6 +61,7 @@ type fetchOptions struct {
 func (o *fetchOptions) register(f *pflag.FlagSet) {
 	f.IntVar(&o.connections, "connections", release.DefaultConnections, "most connections (`NUMBER`) that fetch a file at once, when one alone is slow")
 	f.DurationVar(&o.splay, "splay", 0, "wait up to this time, at random, before the first request, and use one connection: for many hosts that start at once")
+	inGroup(f, groupRelease)
 }
 
 func (o fetchOptions) check() error {

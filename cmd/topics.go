@@ -1,0 +1,83 @@
+package cmd
+
+import (
+	"embed"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// topicFiles are the texts of kubeletctl help TOPIC, in Markdown that is readable as it is.
+//
+//go:embed topics/*.md
+var topicFiles embed.FS
+
+// A topic is a text about something that concerns several commands.
+type topic struct {
+	name  string
+	title string // the heading that the text begins with
+	text  string
+}
+
+// topics lists the topics by name.
+func topics() []topic {
+	entries, err := topicFiles.ReadDir("topics")
+	if err != nil {
+		panic(err) // the files are part of the program
+	}
+	var all []topic
+	for _, entry := range entries {
+		text, err := topicFiles.ReadFile("topics/" + entry.Name())
+		if err != nil {
+			panic(err)
+		}
+		heading, _, _ := strings.Cut(string(text), "\n")
+		all = append(all, topic{strings.TrimSuffix(entry.Name(), ".md"), strings.TrimPrefix(heading, "# "), string(text)})
+	}
+	return all
+}
+
+// helpCommand takes the place of cobra's, which knows no topics and exits with 0 when it has no help to show.
+func (a *app) helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "help [COMMAND | TOPIC]",
+		Short:             "Show the help of a command, or a text about a topic",
+		ValidArgsFunction: completeHelp,
+		RunE: func(c *cobra.Command, args []string) error {
+			for _, t := range topics() {
+				if len(args) == 1 && args[0] == t.name {
+					_, err := io.WriteString(a.out, t.text)
+					return err
+				}
+			}
+			about, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return &usageError{withHint(fmt.Errorf("no help for %q", strings.Join(args, " ")), "kubeletctl help lists the commands and the topics")}
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
+}
+
+// completeHelp lists what help knows about: the commands below those that were named, or the topics, too.
+func completeHelp(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	about, rest, err := c.Root().Find(args)
+	if err != nil || len(rest) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, sub := range about.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, cobra.CompletionWithDesc(sub.Name(), sub.Short))
+		}
+	}
+	if about == c.Root() {
+		for _, t := range topics() {
+			names = append(names, cobra.CompletionWithDesc(t.name, t.title))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

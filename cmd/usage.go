@@ -1,0 +1,136 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+)
+
+// groupKey is the annotation of a flag that names its group in the help.
+const groupKey = "kubeletctl_group"
+
+// The groups of flags. What is in none is listed below "Flags:".
+const (
+	noGroup      = "Flags"
+	groupRelease = "Release and trust"
+	groupNode    = "Node"
+	groupConfig  = "Configuration"
+	groupChange  = "How to change"
+	groupOutput  = "Output"
+	groupGeneral = "General"
+)
+
+// groupOrder is the order of the groups in the help; the last two are of every command.
+var groupOrder = []string{noGroup, groupRelease, groupNode, groupConfig, groupChange, groupOutput, groupGeneral}
+
+// inGroup puts the flags of f that have no group yet into one. Call it after the flags of a group are registered.
+func inGroup(f *pflag.FlagSet, group string) {
+	f.VisitAll(func(flag *pflag.Flag) {
+		if flag.Annotations[groupKey] == nil {
+			flag.Annotations = map[string][]string{groupKey: {group}}
+		}
+	})
+}
+
+// groupOf is the group of a flag.
+func groupOf(flag *pflag.Flag) string {
+	if flag.Name == "help" { // cobra registers it
+		return groupGeneral
+	}
+	if group := flag.Annotations[groupKey]; group != nil {
+		return group[0]
+	}
+	return noGroup
+}
+
+// usage prints how a command is used, with its flags in groups.
+func (a *app) usage(c *cobra.Command) error {
+	var b strings.Builder
+	b.WriteString("Usage:\n")
+	if c.Runnable() {
+		fmt.Fprintf(&b, "  %s\n", c.UseLine())
+	}
+	if c.HasAvailableSubCommands() {
+		fmt.Fprintf(&b, "  %s COMMAND\n", c.CommandPath())
+	}
+	if c.HasExample() {
+		fmt.Fprintf(&b, "\nExamples:\n%s\n", c.Example)
+	}
+	if c.HasAvailableSubCommands() {
+		b.WriteString("\nCommands:\n")
+		var rows [][]string
+		for _, sub := range c.Commands() {
+			if sub.IsAvailableCommand() {
+				rows = append(rows, []string{"  " + sub.Name(), sub.Short})
+			}
+		}
+		table(&b, rows)
+	}
+	if !c.HasParent() {
+		b.WriteString("\nHelp topics:\n")
+		var rows [][]string
+		for _, t := range topics() {
+			rows = append(rows, []string{"  " + t.name, t.title})
+		}
+		table(&b, rows)
+	}
+	printFlags(&b, c, helpWidth(a.out))
+	if !c.HasParent() {
+		b.WriteString("\nkubeletctl COMMAND --help describes a command, kubeletctl help TOPIC a topic.\n")
+	}
+	_, err := io.WriteString(c.OutOrStdout(), b.String())
+	return err
+}
+
+// printFlags lists the flags of a command in groups. One that has flags of a single group besides those of every command gets
+// a plain list.
+func printFlags(w io.Writer, c *cobra.Command, width int) {
+	c.Flags().SortFlags = false // as they were registered: the most important ones first
+	groups := map[string]*pflag.FlagSet{}
+	add := func(flag *pflag.Flag) {
+		group := groupOf(flag)
+		if groups[group] == nil {
+			groups[group] = pflag.NewFlagSet(group, pflag.ContinueOnError)
+			groups[group].SortFlags = false
+		}
+		groups[group].AddFlag(flag)
+	}
+	c.LocalFlags().VisitAll(add)
+	c.InheritedFlags().VisitAll(add)
+	var own []string
+	for _, group := range groupOrder[1 : len(groupOrder)-2] {
+		if groups[group] != nil {
+			own = append(own, group)
+		}
+	}
+	if len(own) == 1 {
+		plain := groups[own[0]]
+		plain.AddFlagSet(groups[noGroup])
+		groups[noGroup] = plain
+		delete(groups, own[0])
+	}
+	for _, group := range groupOrder {
+		if flags := groups[group]; flags != nil && flags.HasAvailableFlags() {
+			fmt.Fprintf(w, "\n%s:\n%s", group, flags.FlagUsagesWrapped(width))
+		}
+	}
+}
+
+// helpWidth is the number of columns that the help takes at most.
+func helpWidth(out io.Writer) int {
+	const most = 100
+	if w, ok := out.(*checkedWriter); ok {
+		out = w.Writer
+	}
+	if f, ok := out.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return min(width, most)
+		}
+	}
+	return most
+}
