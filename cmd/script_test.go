@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -50,7 +51,8 @@ var odd = []string{"v1.37.9", "v1.38.0"}
 //	$RELEASE     a directory in release layout, its own, with the stand-ins for this architecture
 //	$MIRROR      the URL of an HTTP server over it, which keeps a log and can be told to misbehave
 //	$ARCH        this machine's architecture, and $OTHER another one
-//	$SHA_V       the SHA-256 of a stand-in: $SHA_1_36_4
+//	$SHA_V       the SHA-256 of a stand-in: $SHA_1_36_4; $SHA512_V is its SHA-512, and $PART_V how the name of its
+//	             partial download ends
 //	$KUBELETCTL  the program as a file that any user may execute
 //	tree         a host's tree: the directories that every host has, and nothing in them
 //
@@ -72,6 +74,7 @@ func TestScript(t *testing.T) {
 			"snapshot":  snapshot,
 			"unchanged": unchanged,
 			"release":   addRelease,
+			"tree":      layTree,
 			"elf":       writeELF,
 			"fill":      fill,
 			"tmpfs":     tmpfs,
@@ -125,11 +128,18 @@ func setUp(env *testscript.Env, programs string) error {
 		if err := mirror.WriteTree(dir, mirror.Release{Version: v, Arch: runtime.GOARCH, Path: file}); err != nil {
 			return err
 		}
-		sum, err := os.ReadFile(filepath.Join(dir, v, "bin/linux", runtime.GOARCH, "kubelet.sha256"))
+		sum256, err := os.ReadFile(filepath.Join(dir, v, "bin/linux", runtime.GOARCH, "kubelet.sha256"))
 		if err != nil {
 			return err
 		}
-		env.Setenv("SHA_"+strings.ReplaceAll(v[1:], ".", "_"), string(sum))
+		sum512, err := os.ReadFile(filepath.Join(dir, v, "bin/linux", runtime.GOARCH, "kubelet.sha512"))
+		if err != nil {
+			return err
+		}
+		name := strings.ReplaceAll(v[1:], ".", "_")
+		env.Setenv("SHA_"+name, string(sum256))
+		env.Setenv("SHA512_"+name, string(sum512))
+		env.Setenv("PART_"+name, string(sum512[:16]))
 	}
 	handler := mirror.Handler(dir)
 	web := httptest.NewServer(handler)
@@ -400,6 +410,84 @@ func addRelease(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	content := []byte(ts.ReadFile(args[2]))
 	ts.Check(mirror.WriteTree(ts.Getenv("RELEASE"), mirror.Release{Version: args[0], Arch: args[1], Binary: content}))
+}
+
+var variable = regexp.MustCompile(`\$\{[A-Z0-9_]+\}`)
+
+// tree FILE DIR lays out a tree from a list, over what is in DIR already:
+//
+//	MODE PATH/                             a directory; one that is there stays as it is
+//	PATH -> TARGET                         a symlink
+//	MODE PATH                              a file; the lines below it, indented by a tab, are its content
+//	MODE PATH = OTHER                      a file with the content of one above
+//	MODE PATH = kubelet VERSION [BYTES]    a stand-in, or as much of its beginning
+//
+// ${NAME}, wherever it stands, is a variable of the script.
+func layTree(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: tree FILE DIR")
+	}
+	list := variable.ReplaceAllStringFunc(ts.ReadFile(args[0]), func(v string) string {
+		value := ts.Getenv(strings.Trim(v, "${}"))
+		if value == "" {
+			ts.Fatalf("%s is not set", v)
+		}
+		return value
+	})
+	var entries [][2]string // what it is, and its content
+	for line := range strings.Lines(list) {
+		if content, indented := strings.CutPrefix(line, "\t"); indented || line == "\n" {
+			entries[len(entries)-1][1] += content
+		} else {
+			entries = append(entries, [2]string{strings.TrimSuffix(line, "\n")})
+		}
+	}
+	contents := map[string]string{}
+	for _, e := range entries {
+		ts.Check(layEntry(ts, ts.MkAbs(args[1]), e[0], e[1], contents))
+	}
+}
+
+// layEntry makes one thing of a tree; contents are those of the files above it.
+func layEntry(ts *testscript.TestScript, dir, what, content string, contents map[string]string) error {
+	if link, target, is := strings.Cut(what, " -> "); is {
+		_ = os.Remove(filepath.Join(dir, link))
+		return os.Symlink(target, filepath.Join(dir, link))
+	}
+	digits, rest, _ := strings.Cut(what, " ")
+	mode, err := strconv.ParseUint(digits, 8, 9)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	file, from, copied := strings.Cut(rest, " = ")
+	name := filepath.Join(dir, file)
+	if strings.HasSuffix(file, "/") {
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			return nil
+		}
+		return errors.Join(os.MkdirAll(name, 0o755), os.Chmod(name, fs.FileMode(mode)))
+	}
+	words := strings.Fields(from)
+	switch {
+	case !copied:
+	case words[0] == "kubelet":
+		content = ts.ReadFile(filepath.Join(ts.Getenv("RELEASE"), words[1], "bin/linux", runtime.GOARCH, "kubelet"))
+		if len(words) == 3 {
+			n, err := strconv.Atoi(words[2])
+			if err != nil {
+				return fmt.Errorf("%s: %w", what, err)
+			}
+			content = content[:n]
+		}
+	default:
+		known := false
+		if content, known = contents[from]; !known {
+			return fmt.Errorf("%s: there is no %s above", what, from)
+		}
+	}
+	contents[file] = content
+	_ = os.Remove(name)
+	return errors.Join(os.WriteFile(name, []byte(content), 0o600), os.Chmod(name, fs.FileMode(mode)))
 }
 
 // elf FILE ARCH [BYTES] writes what looks like a program for an architecture and can not run.
