@@ -6,34 +6,35 @@ import (
 	"fmt"
 
 	"github.com/kubeletctl/kubeletctl/install"
-	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/install/adopt"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/spec"
 )
 
 // adoption is what --adopt found on the host; its zero value is none.
 type adoption struct {
-	found *install.Found
-	spec  *install.Spec
-	// pinned is what a digest of spec was given for.
-	pinned release.Version
+	found *adopt.Found
+	spec  *spec.Spec
 }
 
 // findToAdopt reads the kubelet of this host and carries it over. On a host that kubeletctl looks after already it
 // begins with what was installed there last.
-func (a *app) findToAdopt(ctx context.Context, h *install.Host, o *installOptions) (adoption, error) {
+func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions) (adoption, error) {
 	current, err := h.Store().Current()
 	if err != nil {
 		return adoption{}, err
 	}
 	if current != nil && !current.Snapshot {
-		return adoption{spec: current.Spec, pinned: current.Version}, nil
+		recorded, err := recordedSpec(current)
+		return adoption{spec: &recorded}, err
 	}
-	found, err := h.Find(ctx)
+	found, err := adopt.Find(ctx, h.Observer(), a.note)
 	if err != nil {
-		return adoption{}, withHint(err, "without --adopt, install begins anew")
+		return adoption{}, withHint(err, "without --adopt, install starts from scratch")
 	}
 	to := found.Version
 	if o.spec.Version != "" {
-		if to, err = install.TargetVersion(o.spec.Version); err != nil {
+		if to, err = spec.TargetVersion(o.spec.Version); err != nil {
 			return adoption{}, &usageError{fmt.Errorf("--adopt needs an exact --version: %w", err)}
 		}
 	}
@@ -52,26 +53,12 @@ func (a *app) findToAdopt(ctx context.Context, h *install.Host, o *installOption
 		a.note("not taken over: " + setting + "; a drop-in in kubelet.service.d can bring it back")
 	}
 	if impossible := m.Impossible(); len(impossible) > 0 && o.specFile == "" {
-		refusal := &install.PreflightError{}
+		refusal := &preflight.FailedError{}
 		for _, i := range impossible {
-			refusal.Problems = append(refusal.Problems, install.Problem{ID: "adopt", Severity: install.Failure, Message: i.Item + ": " + i.Why,
+			refusal.Problems = append(refusal.Problems, preflight.Problem{ID: "adopt", Severity: preflight.Failure, Message: i.Item + ": " + i.Why,
 				Hint: "decide about it: kubeletctl config migrate prints a spec without it, for install --adopt -f"})
 		}
 		return adoption{}, refusal
 	}
-	spec := m.Spec
-	return adoption{found: found, spec: spec}, nil
-}
-
-// confirm makes the takeover something to be asked about, even when no file is overwritten.
-func (x adoption) confirm(p *install.Plan) {
-	if x.found == nil || p.Empty() {
-		return
-	}
-	for _, c := range p.Conflicts {
-		if c.Path == x.found.Unit {
-			return
-		}
-	}
-	p.Conflicts = append(p.Conflicts, install.Conflict{Path: x.found.Unit, Reason: "the kubelet that it runs is taken over"})
+	return adoption{found: found, spec: m.Spec}, nil
 }

@@ -14,6 +14,9 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
@@ -50,146 +53,197 @@ func (o *changeOptions) check() error {
 	return nil
 }
 
-// lock takes the lock and brings an interrupted change to an end; a dry run does neither, since it writes nothing.
-func (a *app) lock(ctx context.Context, h *install.Host, dryRun bool) (func(), error) {
-	if dryRun {
-		return func() {}, nil
-	}
-	if err := h.Writable(nil); err != nil {
-		return nil, err
-	}
-	unlock, err := h.Lock()
-	if err != nil {
-		return nil, err
-	}
-	if left := h.Left(); left != "" {
-		a.note(left)
-	}
-	done, err := h.Recover(ctx, false)
-	if err == nil {
-		err = h.Told()
-	}
-	if err != nil {
-		unlock()
-		return nil, err
-	}
-	if done != "" {
-		a.note(done)
-	}
-	return unlock, nil
+// changer is one verb at work on a host.
+type changer struct {
+	app     *app
+	host    *install.Host
+	options changeOptions
+	verb    string
+
+	lock     *install.Lock // nil for a dry run, which writes nothing
+	client   *release.Client
+	progress *progress
 }
 
-// preflight notes warnings and refuses for failures that are not ignored. A host that needs no change is not refused.
-func (a *app) preflight(problems []install.Problem, plan *install.Plan, ignore []string) error {
-	var refused []install.Problem
-	for _, p := range problems {
-		switch {
-		case p.Severity == install.Failure && !slices.Contains(ignore, p.ID) && !plan.Empty():
-			p.Hint += "; or go on all the same: --ignore-preflight " + p.ID
-			refused = append(refused, p)
-		case p.Severity == install.Info:
-			if !plan.Empty() && !slices.Contains(ignore, p.ID) {
-				a.note(fmt.Sprintf("%s: %s; to change that: %s", p.ID, p.Message, p.Hint))
-			}
-		default:
-			a.note(fmt.Sprintf("%s: %s", p.ID, p.Message))
-		}
+// takeLock takes the lock and brings an interrupted change to an end; a dry run does neither, since it writes nothing. What
+// the recovery did is told; a quiet run leaves that to the next one.
+func (x *changer) takeLock(ctx context.Context) error {
+	if x.options.dryRun {
+		return nil
 	}
-	if len(refused) > 0 {
-		return &install.PreflightError{Problems: refused}
+	if err := preflight.Writable(x.host.Tree, nil); err != nil {
+		return err
+	}
+	lock, err := x.host.Lock()
+	if err != nil {
+		return err
+	}
+	if err := x.recover(ctx); err != nil {
+		lock.Release()
+		return err
+	}
+	x.lock = lock
+	return nil
+}
+
+func (x *changer) recover(ctx context.Context) error {
+	a, h := x.app, x.host
+	notice := h.Store().Notice()
+	if notice != "" {
+		a.note(notice)
+	}
+	done, err := h.Recover(ctx, false)
+	if err != nil {
+		return err
+	}
+	told := a.talks() || a.output.structured()
+	switch {
+	case done != "" && told:
+		a.note(done)
+	case done != "":
+		return saveNotice(h, done)
+	}
+	if notice != "" && told {
+		return h.Store().ClearNotice()
 	}
 	return nil
 }
 
-// managers plans the reset of what kubelet's resource managers remember, where the change needs it and the user allows it.
-func (a *app) managers(h *install.Host, c *install.Change, o changeOptions) error {
-	stale, err := h.StaleStates(c)
-	if err != nil || len(stale) == 0 || c.Plan.Empty() {
-		return err
+// saveNotice keeps a line about a recovery, with its time, for the next run to tell.
+func saveNotice(h *install.Host, line string) error {
+	return h.Store().SaveNotice(time.Now().UTC().Format(time.RFC3339) + ": " + line)
+}
+
+// preflight notes warnings and refuses for failures that are not ignored. A host that needs no change is not refused.
+func (x *changer) preflight(problems []preflight.Problem, p *plan.Plan) error {
+	ignore := x.options.ignore
+	var refused []preflight.Problem
+	for _, problem := range problems {
+		switch {
+		case problem.Severity == preflight.Failure && !slices.Contains(ignore, problem.ID) && !p.Empty():
+			problem.Hint += "; or go on anyway: --ignore-preflight " + problem.ID
+			refused = append(refused, problem)
+		case problem.Severity == preflight.Info:
+			if !p.Empty() && !slices.Contains(ignore, problem.ID) {
+				x.app.note(fmt.Sprintf("%s: %s; to change that: %s", problem.ID, problem.Message, problem.Hint))
+			}
+		default:
+			x.app.note(fmt.Sprintf("%s: %s", problem.ID, problem.Message))
+		}
 	}
-	if o.resetManagers {
-		c.Reset(stale)
-		return nil
+	if len(refused) > 0 {
+		return &preflight.FailedError{Problems: refused}
 	}
-	refusal := &install.PreflightError{}
-	for _, s := range stale {
-		refusal.Problems = append(refusal.Problems, install.Problem{ID: "manager-state", Severity: install.Failure,
-			Message: fmt.Sprintf("kubelet would refuse to start with %s: %s", s.Path, s.Reason),
-			Hint:    "drain the node, since containers lose the CPUs and memory that were set aside for them, then add --reset-manager-state"})
-	}
-	return refusal
+	return nil
 }
 
 // changeResult is the document of a verb that changes the host.
 type changeResult struct {
-	Result     install.Outcome `json:"result"`
-	DryRun     bool            `json:"dryRun,omitempty"`
-	Version    string          `json:"version,omitempty"`
-	Generation int             `json:"generation,omitempty"`
-	Trust      release.Trust   `json:"trust,omitempty"`
-	Digest     string          `json:"digest,omitempty"`
-	Plan       *install.Plan   `json:"plan"`
-	Diff       string          `json:"diff,omitempty"`
-	Defaults   []config.Item   `json:"defaults,omitempty"` // that change although nobody asked for it
-	Notes      []string        `json:"notes,omitempty"`
+	Result     plan.Outcome  `json:"result"`
+	DryRun     bool          `json:"dryRun,omitempty"`
+	Version    string        `json:"version,omitempty"`
+	Generation int           `json:"generation,omitempty"`
+	Trust      release.Trust `json:"trust,omitempty"`
+	Digest     string        `json:"digest,omitempty"`
+	Plan       *plan.Plan    `json:"plan"`
+	Diff       string        `json:"diff,omitempty"`
+	Defaults   []config.Item `json:"defaults,omitempty"` // that change although nobody asked for it
+	Notes      []string      `json:"notes,omitempty"`
 }
 
 // change shows a plan and, unless it is a dry run, carries it out.
-func (a *app) change(ctx context.Context, h *install.Host, c *install.Change, o changeOptions, apply install.ApplyOptions, p *progress) error {
-	if len(c.Plan.Blocked) > 0 { // there is no plan to show
-		return &conflictError{conflicts: c.Plan.Blocked, blocked: true}
-	}
-	doc := changeResult{DryRun: o.dryRun, Version: c.Want.Version.String(), Trust: c.Want.Trust, Digest: c.Want.Digest.String(), Plan: c.Plan, Defaults: c.ChangedDefaults()}
-	if o.dryRun {
-		doc.Result, doc.Diff = "planned", string(c.Plan.Diff())
-		if c.Plan.Empty() {
-			doc.Result = install.Unchanged
-		}
-		a.printPlan(a.out, c, o.force)
-		if a.output.structured() {
-			doc.Notes = a.notes
-			a.print(doc)
-		} else {
-			fmt.Fprint(a.out, doc.Diff)
-		}
-		return nil
-	}
-	if a.talks() && !c.Plan.Empty() {
-		a.printPlan(a.err, c, o.force)
-		if a.verbose {
-			fmt.Fprintf(a.err, "%s", c.Plan.Diff())
-		}
-	}
-	if err := h.Writable(c.Plan.Steps); err != nil {
+func (x *changer) change(ctx context.Context, c *install.Change) error {
+	if err := x.consent(ctx, c); err != nil || x.options.dryRun {
 		return err
 	}
-	if err := a.settle(ctx, c.Plan.Conflicts, o); err != nil {
-		return err
-	}
-	apply.SkipRehearsal = o.skipRehearsal
-	apply.Done = func(s install.Step) {
-		if s.Action == install.Stage {
-			p.finish()
-		}
-		if a.verbose {
-			a.note(fmt.Sprintf("done: %s %s", s.Action, s.Target))
-		}
-	}
-	outcome, err := h.Apply(ctx, c, apply)
-	p.finish()
+	return x.apply(ctx, c)
+}
+
+// apply carries out a change that was consented to.
+func (x *changer) apply(ctx context.Context, c *install.Change) error {
+	a := x.app
+	outcome, err := x.host.Apply(ctx, c, install.ApplyOptions{
+		Command: x.verb, Lock: x.lock, Release: x.client, Wait: x.options.wait, SkipRehearsal: x.options.skipRehearsal, Fetched: x.progress.finish,
+		Done: func(s plan.Step) {
+			if a.verbose {
+				a.note(fmt.Sprintf("done: %s %s", s.Action, s.Target))
+			}
+		},
+	})
+	x.progress.finish()
 	if err != nil {
 		return err
 	}
-	doc.Result, doc.Generation, doc.Notes = outcome, c.Want.Number, a.notes
-	if a.output.structured() {
-		a.print(doc)
+	x.printResult(c, outcome)
+	return nil
+}
+
+// consent shows a plan, refuses what cannot be done, and asks for what needs to be asked. Afterwards nothing stands in the
+// way of the change; a dry run ends with it.
+func (x *changer) consent(ctx context.Context, c *install.Change) error {
+	a := x.app
+	if err := c.Refused(); err != nil {
+		return err
+	}
+	if x.options.dryRun {
+		x.printDryRun(c)
 		return nil
+	}
+	if a.talks() && !c.Plan.Empty() {
+		x.printPlan(a.err, c)
+		if a.verbose {
+			fmt.Fprintf(a.err, "%s", shown(c.Plan.Diff()))
+		}
+	}
+	if err := preflight.Writable(x.host.Tree, c.Plan.Steps); err != nil {
+		return err
+	}
+	return x.confirm(ctx, c.Plan.Conflicts)
+}
+
+// shown is a diff as it is printed: without secrets, since what is printed ends up in logs.
+func shown(diff []byte) []byte { return config.HideSecrets(diff) }
+
+func resultOf(c *install.Change) changeResult {
+	return changeResult{Version: c.Want.Version.String(), Trust: c.Want.Trust, Digest: c.Want.Digest.String(), Plan: c.Plan, Defaults: changedDefaults(c)}
+}
+
+func (x *changer) printDryRun(c *install.Change) {
+	a := x.app
+	doc := resultOf(c)
+	doc.DryRun, doc.Result, doc.Diff = true, "planned", string(shown(c.Plan.Diff()))
+	if c.Plan.Empty() {
+		doc.Result = plan.Unchanged
+	}
+	x.printPlan(a.out, c)
+	if a.output.structured() {
+		doc.Notes = a.notes
+		a.print(doc)
+	} else {
+		fmt.Fprint(a.out, doc.Diff)
+	}
+}
+
+func (x *changer) printResult(c *install.Change, outcome plan.Outcome) {
+	a := x.app
+	if a.output.structured() {
+		doc := resultOf(c)
+		doc.Result, doc.Generation, doc.Notes = outcome, c.Want.Number, a.notes
+		a.print(doc)
+		return
 	}
 	fmt.Fprintln(a.out, conclusion(outcome, c))
 	for _, k := range c.Plan.Kept {
 		fmt.Fprintf(a.out, "kept %s: %s\n", k.Path, k.Reason)
 	}
-	return nil
+}
+
+// changedDefaults are those that differ with another minor release although nobody asked for it.
+func changedDefaults(c *install.Change) []config.Item {
+	if c.Draft == nil {
+		return nil
+	}
+	return c.Draft.ChangedDefaults(c.Have)
 }
 
 // endedEarly says of an interrupted run what became of it.
@@ -199,30 +253,34 @@ func endedEarly(ctx context.Context, err error) error {
 		return err
 	}
 	if !errors.Is(err, install.ErrInterrupted) {
-		err = fmt.Errorf("%w: %w", install.Ended(ctx), err)
+		err = fmt.Errorf("%w: %w", install.ContextError(ctx), err)
 	}
-	var hinted *hintedError
-	if errors.As(err, &back) || errors.As(err, &hinted) {
+	var (
+		hinted     *hintedError
+		incomplete *install.NotRolledBackError
+		cleanup    *install.CleanupError
+	)
+	if errors.As(err, &back) || errors.As(err, &hinted) || errors.As(err, &incomplete) || errors.As(err, &cleanup) {
 		return err
 	}
 	return withHint(err, "nothing was changed; a download goes on where it was when this is run again")
 }
 
 // conclusion is the last line of a run.
-func conclusion(outcome install.Outcome, c *install.Change) string {
+func conclusion(outcome plan.Outcome, c *install.Change) string {
 	kubelet := fmt.Sprintf("kubelet %s (generation %d)", c.Want.Version, c.Want.Number)
 	switch outcome {
-	case install.Unchanged:
+	case plan.Unchanged:
 		return kubelet + ": nothing to do"
-	case install.Healthy:
+	case plan.Healthy:
 		return kubelet + " is healthy"
-	case install.WaitingForCredentials:
+	case plan.WaitingForCredentials:
 		return kubelet + " is installed and waiting for credentials: it starts as soon as one of these exists: " + strings.Join(c.Want.Credentials, ", ")
-	case install.Queued:
+	case plan.Queued:
 		return kubelet + " is installed; systemd starts it when the boot gets that far"
-	case install.Laid:
+	case plan.Installed:
 		return kubelet + " is installed"
-	case install.Removed:
+	case plan.Removed:
 		if len(c.Want.Files) > 0 {
 			var back []string
 			for _, f := range c.Want.Files {
@@ -236,8 +294,9 @@ func conclusion(outcome install.Outcome, c *install.Change) string {
 }
 
 // printPlan shows the steps and why each is needed, for people.
-func (a *app) printPlan(w io.Writer, c *install.Change, forced bool) {
-	if a.output.structured() {
+func (x *changer) printPlan(w io.Writer, c *install.Change) {
+	o := x.options
+	if x.app.output.structured() {
 		return
 	}
 	if c.Plan.Empty() && !c.Want.Snapshot {
@@ -253,48 +312,24 @@ func (a *app) printPlan(w io.Writer, c *install.Change, forced bool) {
 		rows = append(rows, []string{"  " + string(s.Action), s.Target, s.Reason})
 	}
 	table(w, rows)
-	printChanged(w, c.ChangedDefaults())
-	for _, x := range c.Plan.Conflicts {
-		if forced {
-			fmt.Fprintf(w, "overwritten: %s: %s; what it was is kept below %s\n", x.Path, x.Reason, install.StateDir)
+	printChanged(w, changedDefaults(c))
+	for _, conflict := range c.Plan.Conflicts {
+		if o.force || o.yes {
+			fmt.Fprintf(w, "overwritten: %s: %s; what it was is kept below %s\n", conflict.Path, conflict.Reason, hostfs.StateDir)
 		} else {
-			fmt.Fprintf(w, "needs --force: %s: %s\n", x.Path, x.Reason)
+			fmt.Fprintf(w, "needs --force: %s: %s\n", conflict.Path, conflict.Reason)
 		}
 	}
 }
 
-// conflictError refuses to overwrite what somebody else wrote.
-type conflictError struct {
-	conflicts []install.Conflict
-	blocked   bool // --force would not help
-}
-
-func (e *conflictError) Error() string {
-	var lines []string
-	for _, c := range e.conflicts {
-		lines = append(lines, c.Path+": "+c.Reason)
-	}
-	if e.blocked {
-		return "not replaced, since it could not be put back: " + strings.Join(lines, "; ")
-	}
-	return "not overwritten without --force or --yes: " + strings.Join(lines, "; ")
-}
-
-// Hint says what to do about it.
-func (e *conflictError) Hint() string {
-	if e.blocked {
-		return "move it away, and run this again"
-	}
-	return "--dry-run shows the differences; --force overwrites, and uninstall puts back what was there before the first install"
-}
-
-// settle asks about conflicts, where there is somebody to ask.
-func (a *app) settle(ctx context.Context, conflicts []install.Conflict, o changeOptions) error {
+// confirm asks about conflicts, where there is somebody to ask.
+func (x *changer) confirm(ctx context.Context, conflicts []plan.Conflict) error {
+	a, o := x.app, x.options
 	if len(conflicts) == 0 || o.force || o.yes {
 		return nil
 	}
 	if !a.asks() {
-		return &conflictError{conflicts: conflicts}
+		return &install.ConflictError{Conflicts: conflicts}
 	}
 	for _, c := range conflicts {
 		if a.quiet { // otherwise the plan has named them
@@ -305,10 +340,10 @@ func (a *app) settle(ctx context.Context, conflicts []install.Conflict, o change
 	if err != nil || yes {
 		return err
 	}
-	return &conflictError{conflicts: conflicts}
+	return &install.ConflictError{Conflicts: conflicts}
 }
 
-// asks tells whether there is somebody to ask.
+// asks reports whether there is somebody to ask.
 func (a *app) asks() bool { return terminal(a.in) && terminal(a.err) && !a.output.structured() }
 
 func (a *app) ask(ctx context.Context, question string) (yes bool, err error) {

@@ -17,30 +17,32 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubeletctl/kubeletctl/config"
-	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
-func (a *app) configCommand() *cobra.Command {
+func configCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config",
 		Short: "Check, carry over and render kubelet configuration, for any release and without a host",
 		Args:  cobra.NoArgs,
 	}
-	c.AddCommand(a.validateCommand(), a.migrateCommand(), a.renderCommand())
+	c.AddCommand(validateCommand(a), migrateCommand(a), renderCommand(a))
 	return c
 }
 
 const sourcesHelp = `A FILE is a KubeletConfiguration, a kubeletctl spec, a systemd unit or drop-in, an environment file such as
 kubeadm-flags.env, or a text with a command line; - is standard input. A command line may also stand behind --.`
 
-func (a *app) validateCommand() *cobra.Command {
+func validateCommand(a *app) *cobra.Command {
 	var version string
 	c := &cobra.Command{
 		Use:   "validate --version VERSION FILE... | -- COMMAND LINE",
-		Short: "Find what a kubelet of that release would refuse, or ignore in silence",
+		Short: "Find what a kubelet of that release would refuse, or not act on",
 		Long: `Validate names every unknown, misspelt, duplicate, wrongly typed, deprecated or removed flag and field, with the place
-where it is written. A kubelet ends at an unknown flag, but ignores an unknown field of its configuration file.
+where it is written. A kubelet exits at an unknown flag; of an unknown field of its configuration file it logs one line and goes on without it.
 
 ` + sourcesHelp + `
 
@@ -53,18 +55,18 @@ It exits with 1 when there are errors; warnings alone are fine.`,
 			if err != nil {
 				return &usageError{err}
 			}
-			sources, err := a.sources(c, args)
+			sources, err := documents(a, c, args)
 			if err != nil {
 				return err
 			}
-			found, err := install.Validate(v, sources)
-			if errors.Is(err, install.ErrNoRelease) {
+			found, err := spec.Validate(v, sources)
+			if errors.Is(err, spec.ErrNoRelease) {
 				return &usageError{withHint(err, "--version v1.37.2, or --version 1.37")}
 			}
 			if err != nil {
 				return err
 			}
-			return a.printFindings(found)
+			return printFindings(a, found)
 		},
 	}
 	c.Flags().StringVar(&version, "version", "", "the `VERSION` to check for: v1.37.2, or 1.37; a spec file names its own")
@@ -78,7 +80,7 @@ type findingsResult struct {
 	Findings []config.Finding `json:"findings"`
 }
 
-func (a *app) printFindings(found []config.Finding) error {
+func printFindings(a *app, found []config.Finding) error {
 	doc := findingsResult{Findings: []config.Finding{}}
 	for _, f := range found {
 		doc.Findings = append(doc.Findings, f)
@@ -114,24 +116,24 @@ func count(n int, noun string) string {
 }
 
 // sources reads the files of a config verb, or takes what is behind -- for a command line.
-func (a *app) sources(c *cobra.Command, args []string) ([]install.Source, error) {
+func documents(a *app, c *cobra.Command, args []string) ([]spec.Document, error) {
 	if dash := c.ArgsLenAtDash(); dash >= 0 {
 		words := make([]string, 0, len(args)-dash)
 		for _, word := range args[dash:] {
 			words = append(words, shellQuote(word))
 		}
-		line := install.Source{Name: "command line", Data: []byte(strings.Join(words, " "))}
-		others, err := a.readSources(c, args[:dash])
+		line := spec.Document{Name: "command line", Data: []byte(strings.Join(words, " "))}
+		others, err := readSources(a, c, args[:dash])
 		return append(others, line), err
 	}
 	if len(args) == 0 {
 		return nil, &usageError{withHint(errors.New("no FILE and no command line"), "kubeletctl config "+c.Name()+" --help shows what it takes")}
 	}
-	return a.readSources(c, args)
+	return readSources(a, c, args)
 }
 
-func (a *app) readSources(c *cobra.Command, names []string) ([]install.Source, error) {
-	var all []install.Source
+func readSources(a *app, c *cobra.Command, names []string) ([]spec.Document, error) {
+	var all []spec.Document
 	for _, name := range names {
 		data, err := a.read(c.Context(), name)
 		if err != nil {
@@ -143,7 +145,7 @@ func (a *app) readSources(c *cobra.Command, names []string) ([]install.Source, e
 		case len(bytes.TrimSpace(data)) == 0:
 			return nil, &usageError{fmt.Errorf("%s is empty", name)}
 		}
-		all = append(all, install.Source{Name: name, Data: data})
+		all = append(all, spec.Document{Name: name, Data: data})
 	}
 	return all, nil
 }
@@ -160,7 +162,7 @@ func optionalVersion(s string) (release.Version, error) {
 	if s == "" {
 		return release.Version{}, nil
 	}
-	return install.TargetVersion(s)
+	return spec.TargetVersion(s)
 }
 
 type migrateOptions struct {
@@ -169,7 +171,7 @@ type migrateOptions struct {
 	profile              string
 }
 
-func (a *app) migrateCommand() *cobra.Command {
+func migrateCommand(a *app) *cobra.Command {
 	var o migrateOptions
 	c := &cobra.Command{
 		Use:   "migrate --to VERSION [--from FILE]... [-- COMMAND LINE]",
@@ -184,7 +186,7 @@ It exits with 1 when something is impossible: a person has to decide about it fi
 		Example: `  kubeletctl config migrate --to v1.37.2 --from /etc/systemd/system/kubelet.service
   kubeletctl config migrate --to 1.37 --from-version 1.23 -- /usr/bin/kubelet --network-plugin=cni --max-pods=50
   kubeletctl config migrate --to 1.37 --from kubelet.service --out new/`,
-		RunE: func(c *cobra.Command, args []string) error { return a.migrate(c, args, &o) },
+		RunE: func(c *cobra.Command, args []string) error { return migrate(a, c, args, &o) },
 	}
 	f := c.Flags()
 	f.StringVar(&o.to, "to", "", "the `VERSION` to go to: v1.37.2, or 1.37")
@@ -201,15 +203,15 @@ type migrateResult struct {
 	Items    []config.Item     `json:"items"`
 	Warnings []config.Problem  `json:"warnings,omitempty"`
 	Missing  []string          `json:"missing,omitempty"`
-	Spec     *install.Spec     `json:"spec"`
+	Spec     *spec.Spec        `json:"spec"`
 	Files    map[string]string `json:"files"`
 }
 
-func (a *app) migrate(c *cobra.Command, args []string, o *migrateOptions) error {
+func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 	if o.to == "" {
 		return &usageError{withHint(errors.New("--to is missing"), "name the release to go to: --to v1.37.2")}
 	}
-	to, err := install.TargetVersion(o.to)
+	to, err := spec.TargetVersion(o.to)
 	if err != nil {
 		return &usageError{fmt.Errorf("--to: %w", err)}
 	}
@@ -217,18 +219,18 @@ func (a *app) migrate(c *cobra.Command, args []string, o *migrateOptions) error 
 	if err != nil {
 		return &usageError{fmt.Errorf("--from-version: %w", err)}
 	}
-	sources, err := a.readSources(c, o.from)
+	sources, err := readSources(a, c, o.from)
 	if err != nil {
 		return err
 	}
 	if len(args) > 0 || len(sources) == 0 {
-		more, err := a.sources(c, args)
+		more, err := documents(a, c, args)
 		if err != nil {
 			return err
 		}
 		sources = append(sources, more...)
 	}
-	setup, err := install.ReadSetup(sources, nil)
+	setup, err := spec.ReadSetup(sources, nil)
 	if err != nil {
 		return err
 	}
@@ -236,7 +238,7 @@ func (a *app) migrate(c *cobra.Command, args []string, o *migrateOptions) error 
 	if err != nil {
 		return err
 	}
-	spec, err := specYAML(m.Spec)
+	text, err := specYAML(m.Spec)
 	if err != nil {
 		return err
 	}
@@ -244,10 +246,10 @@ func (a *app) migrate(c *cobra.Command, args []string, o *migrateOptions) error 
 	for _, f := range m.Files {
 		doc.Files[f.Path] = string(f.Content)
 	}
-	files := append([]install.File{{Path: install.SpecFile, Content: spec, Mode: 0o600}}, m.Files...)
+	files := append([]plan.File{{Path: hostfs.SpecFile, Content: text, Mode: 0o600}}, m.Files...)
 	switch {
 	case o.out != "":
-		err = a.writeFiles(o.out, files)
+		err = writeFiles(a, o.out, files)
 	case !a.output.structured():
 		printFiles(a.out, files)
 	}
@@ -257,7 +259,7 @@ func (a *app) migrate(c *cobra.Command, args []string, o *migrateOptions) error 
 	if a.output.structured() {
 		a.print(doc)
 	} else if !a.quiet {
-		a.printMigration(a.err, doc)
+		printMigration(a, a.err, doc)
 	}
 	if len(m.Impossible()) > 0 {
 		return &exitError{exitFailed}
@@ -265,7 +267,7 @@ func (a *app) migrate(c *cobra.Command, args []string, o *migrateOptions) error 
 	return nil
 }
 
-func specYAML(s *install.Spec) ([]byte, error) {
+func specYAML(s *spec.Spec) ([]byte, error) {
 	data, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
@@ -274,7 +276,7 @@ func specYAML(s *install.Spec) ([]byte, error) {
 }
 
 // printMigration tells what became of each item, and what changes although nobody asked for it.
-func (a *app) printMigration(w io.Writer, doc migrateResult) {
+func printMigration(a *app, w io.Writer, doc migrateResult) {
 	printItems(w, doc.To, doc.Items)
 	for _, p := range doc.Warnings {
 		a.note("warning: " + p.Error())
@@ -304,7 +306,7 @@ func printChanged(w io.Writer, changed []config.Item) {
 	if len(changed) == 0 {
 		return
 	}
-	fmt.Fprintln(w, "Changes that nobody asked for:")
+	fmt.Fprintln(w, "Changed defaults:")
 	var rows [][]string
 	for _, i := range changed {
 		rows = append(rows, []string{"  " + i.Item, shortened(i.Old) + " -> " + shortened(i.New), i.Why})
@@ -321,53 +323,32 @@ func shortened(s string) string {
 	return s[:most] + "..."
 }
 
-func (a *app) renderCommand() *cobra.Command {
+func renderCommand(a *app) *cobra.Command {
 	var out, only string
 	o := newInstallOptions()
 	c := &cobra.Command{
 		Use:   "render [--version VERSION] [-f SPEC] [flags of install]",
 		Short: "Print what install would write, on any machine",
 		Long: `Render prints the configuration file and the units that install would write for these flags and this spec, and touches
-nothing. The flags are those of install.`,
+nothing. The flags are those of spec.`,
 		Example: `  kubeletctl config render --version v1.37.2 --set maxPods=50
   kubeletctl config render -f spec.yaml --out image/
   kubeletctl config render --version 1.36 --only kubelet.service`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			spec, positions, err := a.readSpec(c, o, nil)
-			if err != nil {
+			w := newWork(a, o, "render")
+			if err := w.readSpec(c, nil); err != nil {
 				return &usageError{err}
 			}
-			v, err := install.TargetVersion(spec.Version)
+			v, err := spec.TargetVersion(w.spec.Version)
 			if err != nil {
 				return &usageError{withHint(fmt.Errorf("--version: %w", err), "channels such as stable need a request to a server, which render does not make")}
 			}
-			files, err := install.RenderFiles(spec, v, positions)
+			files, err := spec.RenderFiles(w.spec, v, w.positions)
 			if err != nil {
 				return &usageError{err}
 			}
-			if only != "" {
-				for _, f := range files {
-					if path.Base(f.Path) == only || f.Path == only {
-						_, err := a.out.Write(f.Content)
-						return err
-					}
-				}
-				return &usageError{fmt.Errorf("--only %s: no such file is rendered", only)}
-			}
-			if out != "" {
-				return a.writeFiles(out, files)
-			}
-			if a.output.structured() {
-				doc := map[string]string{}
-				for _, f := range files {
-					doc[f.Path] = string(f.Content)
-				}
-				a.print(doc)
-				return nil
-			}
-			printFiles(a.out, files)
-			return nil
+			return printRendered(a, files, out, only)
 		},
 	}
 	o.registerSpec(c)
@@ -377,7 +358,33 @@ nothing. The flags are those of install.`,
 	return c
 }
 
-func printFiles(w io.Writer, files []install.File) {
+// printRendered prints files, or the only one of that name, or writes them below a directory.
+func printRendered(a *app, files []plan.File, out, only string) error {
+	if only != "" {
+		for _, f := range files {
+			if path.Base(f.Path) == only || f.Path == only {
+				_, err := a.out.Write(f.Content)
+				return err
+			}
+		}
+		return &usageError{fmt.Errorf("--only %s: no such file is rendered", only)}
+	}
+	if out != "" {
+		return writeFiles(a, out, files)
+	}
+	if a.output.structured() {
+		doc := map[string]string{}
+		for _, f := range files {
+			doc[f.Path] = string(f.Content)
+		}
+		a.print(doc)
+		return nil
+	}
+	printFiles(a.out, files)
+	return nil
+}
+
+func printFiles(w io.Writer, files []plan.File) {
 	for i, f := range files {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -387,7 +394,7 @@ func printFiles(w io.Writer, files []install.File) {
 }
 
 // writeFiles writes the files below dir, and never over another one.
-func (a *app) writeFiles(dir string, files []install.File) error {
+func writeFiles(a *app, dir string, files []plan.File) error {
 	var there []error
 	for _, f := range files {
 		name := filepath.Join(dir, f.Path)

@@ -5,17 +5,17 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 )
 
 // diffResult is the document of diff.
 type diffResult struct {
-	Generation int             `json:"generation"`
-	Drift      []install.Drift `json:"drift"`
-	Diff       string          `json:"diff,omitempty"`
+	Generation int          `json:"generation"`
+	Drift      []plan.Drift `json:"drift"`
+	Diff       string       `json:"diff,omitempty"`
 }
 
-func (a *app) diffCommand() *cobra.Command {
+func diffCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "diff",
 		Short: "Show how this host differs from what was installed",
@@ -34,22 +34,22 @@ installed to what is there. It exits with 0 when nothing differs, 5 when somethi
 			}
 			if current == nil {
 				if a.output.structured() {
-					a.print(diffResult{Drift: []install.Drift{}})
+					a.print(diffResult{Drift: []plan.Drift{}})
 				} else {
-					fmt.Fprintln(a.out, "kubeletctl has installed no kubelet here")
+					fmt.Fprintln(a.out, "kubeletctl has not installed a kubelet")
 				}
 				return &exitError{exitNotInstalled}
 			}
 			switch {
 			case a.output.structured():
-				a.print(diffResult{Generation: current.Number, Drift: drift, Diff: string(text)})
+				a.print(diffResult{Generation: current.Number, Drift: drift, Diff: string(shown(text))})
 			case len(drift) == 0:
 				fmt.Fprintf(a.out, "no difference from generation %d\n", current.Number)
 			default:
 				for _, d := range drift {
 					fmt.Fprintf(a.out, "%s: %s\n", d.Target, d.Reason)
 				}
-				fmt.Fprintf(a.out, "%s", text)
+				fmt.Fprintf(a.out, "%s", shown(text))
 			}
 			if len(drift) > 0 {
 				return &exitError{exitDrift}

@@ -10,7 +10,9 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/purge"
+	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
@@ -61,13 +63,16 @@ func exitCode(err error) int {
 	var (
 		only       *exitError
 		rolledBack *install.RolledBackError
-		locked     *install.LockedError
+		incomplete *install.NotRolledBackError
+		locked     *store.LockedError
 		mirrored   *mirrorLockedError
 		overtaken  *overtakenError
 		verify     *release.VerifyError
-		preflight  *install.PreflightError
-		conflict   *conflictError
-		oracle     *install.OracleError
+		failed     *preflight.FailedError
+		conflict   *install.ConflictError
+		flags      *install.FlagsRejectedError
+		unvouched  *install.UnvouchedError
+		downgrade  *downgradeError
 		rehearsal  *install.RehearsalError
 		refused    *purge.RefusedError
 		usage      *usageError
@@ -78,17 +83,21 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.As(err, &only):
 		return only.code
+	case errors.As(err, &incomplete):
+		return exitHalfChanged
 	case errors.As(err, &rolledBack):
 		return exitRolledBack
 	case errors.As(err, &locked), errors.As(err, &mirrored), errors.As(err, &overtaken):
 		return exitLocked
 	case errors.As(err, &verify):
 		return exitUnverified
-	case errors.Is(err, install.ErrNotInstalled):
+	case errors.Is(err, store.ErrNotInstalled):
 		return exitNotInstalled
-	case errors.As(err, &preflight), errors.As(err, &conflict), errors.As(err, &oracle), errors.As(err, &rehearsal), errors.As(err, &refused):
+	case errors.As(err, &failed), errors.As(err, &conflict), errors.As(err, &flags), errors.As(err, &unvouched), errors.As(err, &rehearsal), errors.As(err, &refused):
 		return exitRefused
-	case errors.As(err, &usage), errors.As(err, &problems):
+	case errors.As(err, &downgrade) && !downgrade.exact:
+		return exitRefused
+	case errors.As(err, &usage), errors.As(err, &problems), errors.As(err, &downgrade):
 		return exitUsage
 	}
 	return exitFailed
@@ -119,11 +128,11 @@ func withHint(err error, hint string) error { return &hintedError{err, hint} }
 
 // failure is the document that -o json prints instead of a result.
 type failure struct {
-	Error    string            `json:"error"`
-	Errors   []failureItem     `json:"errors"`
-	Problems []install.Problem `json:"problems,omitempty"`
-	Notes    []string          `json:"notes,omitempty"`
-	ExitCode int               `json:"exitCode"`
+	Error    string              `json:"error"`
+	Errors   []failureItem       `json:"errors"`
+	Problems []preflight.Problem `json:"problems,omitempty"`
+	Notes    []string            `json:"notes,omitempty"`
+	ExitCode int                 `json:"exitCode"`
 }
 
 type failureItem struct {
@@ -144,9 +153,9 @@ func (a *app) report(err error) int {
 	}
 	if a.output.structured() {
 		doc := failure{Error: err.Error(), Errors: items, Notes: a.notes, ExitCode: code}
-		var preflight *install.PreflightError
-		if errors.As(err, &preflight) {
-			doc.Problems = preflight.Problems
+		var failed *preflight.FailedError
+		if errors.As(err, &failed) {
+			doc.Problems = failed.Problems
 		}
 		a.print(doc)
 		return code
@@ -167,10 +176,10 @@ func (a *app) report(err error) int {
 
 // flatten takes a list of errors apart into those that a person is to read one by one.
 func flatten(err error) []error {
-	var preflight *install.PreflightError
-	if errors.As(err, &preflight) {
+	var failed *preflight.FailedError
+	if errors.As(err, &failed) {
 		var list []error
-		for _, p := range preflight.Problems {
+		for _, p := range failed.Problems {
 			list = append(list, withHint(fmt.Errorf("%s: %s", p.ID, p.Message), p.Hint))
 		}
 		return list
@@ -199,8 +208,8 @@ func hintOf(err error) string {
 	switch {
 	case errors.As(err, &h):
 		return h.Hint()
-	case errors.Is(err, install.ErrNotInstalled):
-		return "kubeletctl install puts one there"
+	case errors.Is(err, store.ErrNotInstalled):
+		return "kubeletctl install installs one"
 	case errors.Is(err, syscall.ENOSPC):
 		return "free some space on that file system and run this again"
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:

@@ -8,7 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/store"
 )
 
 // firstLine keeps a table readable; -o json has all.
@@ -21,18 +22,18 @@ func firstLine(text string) string {
 	return text
 }
 
-func (a *app) historyCommand() *cobra.Command {
+func historyCommand(a *app) *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use:   "history",
 		Short: "List what was installed on this host, newest first",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			h := &install.Host{Tree: install.Tree{Root: a.root}} // the record alone: no systemd is needed
+			record := store.In(hostfs.At(a.root)) // the record alone: no systemd is needed
 			if limit < 0 {
 				return &usageError{fmt.Errorf("--limit %d is negative", limit)}
 			}
-			list, older, err := h.History(limit)
+			list, older, err := record.History(limit)
 			if err != nil {
 				return err
 			}
@@ -41,10 +42,10 @@ func (a *app) historyCommand() *cobra.Command {
 				return nil
 			}
 			if len(list) == 0 {
-				fmt.Fprintln(a.out, "kubeletctl has installed no kubelet here")
+				fmt.Fprintln(a.out, "kubeletctl has not installed a kubelet")
 				return nil
 			}
-			rows := [][]string{{"GENERATION", "WHEN", "VERSION", "WHY", "WHO", "TRUST", "HOW IT ENDED"}}
+			rows := [][]string{{"GENERATION", "WHEN", "VERSION", "COMMAND", "USER", "TRUST", "RESULT"}}
 			for _, r := range list {
 				mark := string(r.Outcome)
 				if r.Reason != "" {
@@ -53,7 +54,7 @@ func (a *app) historyCommand() *cobra.Command {
 				if r.Current {
 					mark += " (current)"
 				}
-				rows = append(rows, []string{strconv.Itoa(r.Number), r.Created.Local().Format(time.DateTime), r.Version.String(), r.Verb, r.By, string(r.Trust), mark})
+				rows = append(rows, []string{strconv.Itoa(r.Number), r.Created.Local().Format(time.DateTime), r.Version.String(), r.Command, r.User, string(r.Trust), mark})
 			}
 			table(a.out, rows)
 			if older {

@@ -11,31 +11,28 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
 type installOptions struct {
 	specFile, configFile string
-	spec                 install.Spec // what single flags say
+	spec                 spec.Spec // what single flags say
 	kubeletFlags, sets   []string
 	nodeFlags            map[string]*string
 	change               changeOptions
 	fetch                fetchOptions
 	adopt                bool
-	recorded             bool            // begin with the recorded spec, whatever a spec file says
-	digestFrom           string          // who gave the digest of the spec
-	pinned               release.Version // what a digest of the recorded spec was given for
+	recorded             bool // begin with the recorded spec, whatever a spec file says
+	allowDowngrade       bool // upgrade may install an older release
 }
-
-// What digestFrom may be.
-const (
-	fromCommandLine = "command line"
-	fromSpecFile    = "spec file"
-	fromRecord      = "recorded spec"
-)
 
 // nodeFlags are the kubelet flags that describe this node; each is a flag of install, too.
 var nodeFlags = []struct{ name, usage string }{
@@ -48,16 +45,16 @@ var nodeFlags = []struct{ name, usage string }{
 	{"node-labels", "`LABELS` that the node registers with: key=value,..."},
 }
 
-func (a *app) installCommand() *cobra.Command {
+func installCommand(a *app) *cobra.Command {
 	o := newInstallOptions()
 	c := &cobra.Command{
 		Use:   "install [--version VERSION] [-f SPEC]",
-		Short: "Make this host run the kubelet that is asked for",
+		Short: "Install and configure kubelet on this host",
 		Long: `Install makes this host run the kubelet that the flags and the spec file ask for, and nothing else:
 what is already so stays untouched, and the plan says for each step why it is needed. A change that
 does not end with a healthy kubelet is rolled back.
 
-Without -f, ` + install.SpecFile + ` is the spec if it exists. Flags win over the spec.`,
+Without -f, ` + hostfs.SpecFile + ` is the spec if it exists. Flags win over the spec.`,
 		Example: `  kubeletctl install --version v1.37.2
   kubeletctl install --version 1.36 --set maxPods=50 --set 'evictionHard.memory\.available=200Mi'
   kubeletctl install -f spec.yaml --dry-run
@@ -77,8 +74,8 @@ Without -f, ` + install.SpecFile + ` is the spec if it exists. Flags win over th
 func (o *installOptions) registerChange(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&o.spec.NoStart, "no-start", false, "enable kubelet for the next boot, but do not start or restart it now")
-	f.IntVar(&o.spec.KeepGenerations, "keep-generations", 0, fmt.Sprintf("`NUMBER` of generations to keep for rollback; default %d", install.DefaultKeep))
-	f.StringSliceVar(&o.change.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to go on with: "+strings.Join(preflightIDs, ", "))
+	f.IntVar(&o.spec.KeepGenerations, "keep-generations", 0, fmt.Sprintf("`NUMBER` of generations to keep for rollback; default %d", spec.DefaultKeep))
+	f.StringSliceVar(&o.change.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to go on with: "+strings.Join(preflight.Ignorable(), ", "))
 	o.change.register(c)
 	o.change.registerSwitch(c)
 }
@@ -101,7 +98,7 @@ func (o *installOptions) registerSpec(c *cobra.Command) {
 	f.StringVar(&o.spec.SHA256, "sha256", "", "pinned SHA-256 `DIGEST` of the binary")
 	f.StringVar(&o.spec.SHA512, "sha512", "", "pinned SHA-512 `DIGEST` of the binary")
 	f.StringVar(&o.spec.Arch, "arch", "", "`ARCH` of the binary: "+strings.Join(release.Architectures(), ", ")+"; default: this machine's")
-	f.StringVar(&o.spec.Paths.BinDir, "bin-dir", "", "`DIR` for the binaries; default "+install.DefaultBinDir)
+	f.StringVar(&o.spec.Paths.BinDir, "bin-dir", "", "`DIR` for the binaries; default "+hostfs.DefaultBinDir)
 	inGroup(f, groupRelease)
 	for _, n := range nodeFlags {
 		o.nodeFlags[n.name] = f.String(n.name, "", n.usage)
@@ -115,79 +112,102 @@ func (o *installOptions) registerSpec(c *cobra.Command) {
 	inGroup(f, groupConfig)
 }
 
-// preflightIDs are the problems that may be ignored.
-var preflightIDs = []string{"cgroup-v1", "client-ca", "health-port", "kernel-defaults", "runtime", "serving-cert", "swap"}
+// work is one verb that brings a host to what a spec asks for.
+type work struct {
+	changer
+	want *installOptions
+
+	spec      spec.Spec
+	positions config.Positions
+	adoption  adoption
+	// upgradeFrom is the release that must not be newer than what is installed; zero when that does not matter.
+	upgradeFrom release.Version
+}
 
 func (a *app) install(c *cobra.Command, o *installOptions) error {
-	ctx := c.Context()
-	var h *install.Host
-	var adoption adoption
+	w := newWork(a, o, "install")
+	var recorded *spec.Spec
 	if o.adopt { // the host itself is a part of what is asked for
-		host, done, err := a.host()
+		done, err := w.open()
 		if err != nil {
 			return err
 		}
 		defer done()
-		h = host
-		if adoption, err = a.findToAdopt(ctx, h, o); err != nil {
+		if w.adoption, err = findToAdopt(a, c.Context(), w.host, o); err != nil {
 			return err
 		}
-		o.pinned = adoption.pinned
+		recorded = w.adoption.spec
 	}
-	spec, positions, err := a.readSpec(c, o, adoption.spec)
-	if err != nil {
+	if err := w.readSpec(c, recorded); err != nil {
 		return &usageError{err}
 	}
-	if h == nil {
-		host, done, err := a.host()
+	if w.host == nil {
+		done, err := w.open()
 		if err != nil {
 			return err
 		}
 		defer done()
-		h = host
 	}
-	unlock, err := a.lockLater(ctx, h, spec, o)
+	return w.run(c.Context())
+}
+
+func newWork(a *app, o *installOptions, verb string) *work {
+	return &work{changer: changer{app: a, verb: verb}, want: o}
+}
+
+// open opens the host. Close it with the function that comes with it.
+func (w *work) open() (done func(), err error) {
+	w.host, done, err = w.app.host()
+	return done, err
+}
+
+// run takes the lock and makes the host what the spec asks for.
+func (w *work) run(ctx context.Context) error {
+	if err := w.lockLater(ctx); err != nil {
+		return err
+	}
+	defer w.lock.Release()
+	return w.converge(ctx)
+}
+
+// lockLater takes the lock, after the time of --splay for a change that asks a source. The host is not locked meanwhile:
+// nothing is being changed, and somebody may have to change it. If somebody did, what was planned for is no more.
+func (w *work) lockLater(ctx context.Context) error {
+	if w.options.dryRun {
+		return nil
+	}
+	if err := preflight.Writable(w.host.Tree, nil); err != nil {
+		return err
+	}
+	before, err := w.host.Store().Current()
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	return a.converge(ctx, h, spec, positions, adoption, o, "install")
+	if splay := w.want.fetch.splay; splay > 0 && (install.Resolver{Host: w.host}).NeedsSource(w.spec) {
+		if err := w.app.spread(ctx, splay); err != nil {
+			return err
+		}
+	}
+	if err := w.takeLock(ctx); err != nil {
+		return err
+	}
+	if now, err := w.host.Store().Current(); err != nil || !sameGeneration(before, now) {
+		w.lock.Release()
+		return errors.Join(err, &overtakenError{})
+	}
+	return nil
 }
 
-// lockLater takes the lock after the time of --splay, for a change that asks a source. The host is not locked meanwhile:
-// nothing is being changed, and somebody may have to change it. If somebody did, what was planned for is no more.
-func (a *app) lockLater(ctx context.Context, h *install.Host, spec install.Spec, o *installOptions) (unlock func(), err error) {
-	if o.fetch.splay <= 0 || o.change.dryRun || !h.Asks(spec) {
-		return a.lock(ctx, h, o.change.dryRun)
-	}
-	if err := h.Writable(nil); err != nil {
-		return nil, err
-	}
-	before, err := h.Store().Current()
-	if err != nil {
-		return nil, err
-	}
-	if err := a.spread(ctx, o.fetch.splay); err != nil {
-		return nil, err
-	}
-	if unlock, err = a.lock(ctx, h, false); err != nil {
-		return nil, err
-	}
-	if now, err := h.Store().Current(); err != nil || !sameGeneration(before, now) {
-		unlock()
-		return nil, errors.Join(err, &overtakenError{})
-	}
-	return unlock, nil
-}
-
-func sameGeneration(x, y *install.Generation) bool {
-	if x == nil || y == nil {
-		return x == y
+// sameGeneration reports whether two generations are one. An uninstall that is brought to its end makes no difference.
+func sameGeneration(x, y *plan.Generation) bool {
+	installed := func(g *plan.Generation) bool { return g != nil && !g.Snapshot }
+	if !installed(x) || !installed(y) {
+		return installed(x) == installed(y)
 	}
 	return x.Number == y.Number && x.Created.Equal(y.Created)
 }
 
-// overtakenError tells that another run changed the host while this one waited.
+// overtakenError reports that another run changed the host while this one waited.
 type overtakenError struct{}
 
 func (*overtakenError) Error() string {
@@ -197,130 +217,179 @@ func (*overtakenError) Error() string {
 // Hint says what to do about it.
 func (*overtakenError) Hint() string { return "run this again" }
 
-// converge makes the host what a spec asks for.
-func (a *app) converge(ctx context.Context, h *install.Host, spec install.Spec, positions config.Positions, adoption adoption, options *installOptions, verb string) error {
-	o := options.change
-	client, p, err := a.client(spec.Sources, spec.CAFile, options.fetch)
+// converge makes the host what the spec asks for.
+func (w *work) converge(ctx context.Context) error {
+	a, h := w.app, w.host
+	var err error
+	if w.client, w.progress, err = a.client(w.spec.Sources, w.spec.CAFile, w.want.fetch); err != nil {
+		return err
+	}
+	h.Unvouched = !h.Live && w.spec.FromTree
+	draft, err := w.build(ctx)
 	if err != nil {
 		return err
 	}
-	version, err := h.Version(ctx, spec, client)
-	if err != nil {
-		return err
-	}
-	if options.digestFrom == fromRecord && version != options.pinned { // it belongs to the release that it was given for
-		spec.SHA256, spec.SHA512 = "", ""
-	}
-	artifact, err := h.Resolve(ctx, spec, version, options.digestFrom, client)
-	if err != nil {
-		return err
-	}
-	if !o.dryRun {
-		h.KeepMarkers(client)
-		if err := h.Ask(ctx, spec, &artifact, client); err != nil {
-			return err
-		}
-	}
-	built, err := install.Build(spec, positions, artifact)
-	if err != nil {
-		return err
-	}
-	for _, line := range built.Notes() {
+	for _, line := range draft.Notes() {
 		a.note(line)
 	}
-	if adoption.found != nil {
-		built.Mask(adoption.found.Masks)
+	prepare := install.PrepareOptions{ResetManagers: w.options.resetManagers}
+	if w.adoption.found != nil {
+		prepare.TakeOver = w.adoption.found.Unit
 	}
-	change, err := h.Prepare(ctx, built)
+	change, err := h.Prepare(ctx, draft, prepare)
 	if err != nil {
 		return err
 	}
-	adoption.confirm(change.Plan)
-	problems := h.Preflight(built, change, h.Units.Booting(ctx))
-	if change.Have != nil && !o.dryRun { // what could be harder was said at the first install
-		problems = slices.DeleteFunc(problems, func(p install.Problem) bool { return p.Severity == install.Info })
+	problems := preflight.Check(draft, change.Have, change.Seen, h.Units.Booting(ctx))
+	if change.Have != nil && !w.options.dryRun { // what could be hardened was said at the first install
+		problems = slices.DeleteFunc(problems, func(p preflight.Problem) bool { return p.Severity == preflight.Info })
 	}
-	if err := a.preflight(problems, change.Plan, o.ignore); err != nil {
+	if err := w.preflight(problems, change.Plan); err != nil {
 		return err
 	}
-	if err := a.managers(h, change, o); err != nil {
-		return err
+	return w.change(ctx, change)
+}
+
+// build resolves the spec to a release and its artifact, and renders it.
+func (w *work) build(ctx context.Context) (*spec.Draft, error) {
+	r := install.Resolver{Host: w.host, Client: w.client}
+	version, err := r.Version(ctx, w.spec)
+	if err != nil {
+		return nil, err
 	}
-	return a.change(ctx, h, change, o, install.ApplyOptions{Verb: verb, Release: client, Wait: o.wait}, p)
+	if version.Compare(w.upgradeFrom) < 0 && !w.want.allowDowngrade {
+		_, exact := w.request().Exact()
+		return nil, &downgradeError{asked: w.request().String(), to: version, from: w.upgradeFrom, exact: exact}
+	}
+	resolution, err := r.Resolve(ctx, w.spec, version)
+	if err != nil {
+		return nil, err
+	}
+	if !w.options.dryRun {
+		r.KeepMarkers()
+		if err := r.ReadFlags(ctx, w.spec, &resolution); err != nil {
+			return nil, err
+		}
+	}
+	return spec.Build(w.spec, w.positions, resolution)
+}
+
+func (w *work) request() release.Request {
+	request, _ := release.ParseRequest(w.spec.Version) // readSpec has checked it
+	return request
+}
+
+// downgradeError refuses to go back to an older release by the verb for newer ones.
+type downgradeError struct {
+	asked    string
+	to, from release.Version
+	exact    bool // the user named that very release
+}
+
+func (e *downgradeError) Error() string {
+	if e.exact {
+		return fmt.Sprintf("%s is older than %s, which is installed", e.to, e.from)
+	}
+	return fmt.Sprintf("%s is %s now, which is older than %s, which is installed", e.asked, e.to, e.from)
+}
+
+// Hint says what to do about it.
+func (e *downgradeError) Hint() string {
+	return "kubeletctl rollback goes back to what was installed before; --allow-downgrade installs an older release"
 }
 
 // readSpec puts the spec together from the file and the flags, and finds all that is wrong with it before anything is
 // asked or touched.
 //
 // base is the spec to begin with when there is no file; nil for an empty one.
-func (a *app) readSpec(c *cobra.Command, o *installOptions, base *install.Spec) (install.Spec, config.Positions, error) {
-	var spec install.Spec
-	if base != nil {
-		spec, o.digestFrom = *base, fromRecord
-	}
-	positions := config.Positions{}
+func (w *work) readSpec(c *cobra.Command, base *spec.Spec) error {
+	o := w.want
+	w.options = o.change
 	var errs []error
 	add := func(err error) {
 		if err != nil {
 			errs = append(errs, err)
 		}
 	}
-	file := o.specFile
-	if file == "" && !o.recorded {
-		file = a.defaultSpec()
+	w.positions = config.Positions{}
+	if base != nil {
+		w.spec = base.Clone()
+		w.spec.FromTree = true
 	}
-	if file != "" {
-		data, err := a.read(c.Context(), file)
-		if err != nil {
-			return spec, nil, fmt.Errorf("reading the spec: %w", err)
-		}
-		if spec, positions, err = install.ParseSpec(file, data); err != nil {
-			return spec, nil, err
-		}
-		o.digestFrom = fromSpecFile
+	if err := w.readSpecFile(c.Context()); err != nil {
+		return err
 	}
-	if o.configFile != "" {
-		data, err := a.read(c.Context(), o.configFile)
-		add(err)
-		if err == nil {
-			base, at, err := config.LoadKubeletConfiguration(o.configFile, data)
-			add(err)
-			for path, position := range at {
-				if _, said := positions[path]; !said {
-					positions[path] = position
-				}
-			}
-			spec.KubeletConfiguration = overlay(base, spec.KubeletConfiguration)
-		}
-	}
-	add(o.mergeFlags(c, &spec))
-	add(spec.Check())
+	add(w.readConfigFile(c.Context()))
+	add(o.mergeFlags(c, &w.spec))
+	add(w.spec.Check())
 	add(o.change.check())
 	add(o.fetch.check())
 	for _, id := range o.change.ignore {
-		if !slices.Contains(preflightIDs, id) {
-			add(fmt.Errorf("--ignore-preflight: there is no problem %q; there are %s", id, strings.Join(preflightIDs, ", ")))
+		if !slices.Contains(preflight.Ignorable(), id) {
+			add(fmt.Errorf("--ignore-preflight: there is no problem %q; there are %s", id, strings.Join(preflight.Ignorable(), ", ")))
 		}
 	}
 	// What a version accepts can be said at once when the version is; a channel has to be resolved first.
-	if request, err := release.ParseRequest(spec.Version); err == nil {
+	if request, err := release.ParseRequest(w.spec.Version); err == nil {
 		if version, exact := request.Exact(); exact {
-			add(spec.CheckFor(version, positions))
+			add(w.spec.CheckFor(version, w.positions))
 		}
 	}
-	return spec, positions, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
-// defaultSpec is the spec file that a provisioning tool put on the host; empty when there is none.
-func (a *app) defaultSpec() string {
-	name, err := (install.Tree{Root: a.root}).Locate(install.SpecFile)
+// readSpecFile reads the spec file, if there is one, in the place of what the spec was.
+func (w *work) readSpecFile(ctx context.Context) error {
+	o := w.want
+	file, read := o.specFile, func() ([]byte, error) { return w.app.read(ctx, o.specFile) }
+	fromTree := false
+	if file == "" && !o.recorded {
+		tree := hostfs.At(w.app.root)
+		if _, err := tree.Lstat(hostfs.SpecFile); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		file, fromTree = hostfs.SpecFile, true
+		read = func() ([]byte, error) { return tree.ReadFile(hostfs.SpecFile) }
+	}
+	if file == "" {
+		return nil
+	}
+	data, err := read()
 	if err != nil {
-		return ""
+		return fmt.Errorf("reading the spec: %w", err)
 	}
-	if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
-		return ""
+	if w.spec, w.positions, err = spec.Parse(file, data); err != nil {
+		return err
 	}
-	return name
+	w.spec.Pin = spec.Pin{From: spec.FromSpecFile}
+	w.spec.FromTree = fromTree && (len(w.spec.Sources) > 0 || w.spec.CAFile != "")
+	return nil
+}
+
+// readConfigFile reads the KubeletConfiguration to start from, under what the spec says.
+func (w *work) readConfigFile(ctx context.Context) error {
+	file := w.want.configFile
+	if file == "" {
+		return nil
+	}
+	data, err := w.app.read(ctx, file)
+	if err != nil {
+		return err
+	}
+	base, at, err := config.LoadKubeletConfiguration(file, data)
+	for path, position := range at {
+		if _, said := w.positions[path]; !said {
+			w.positions[path] = position
+		}
+	}
+	w.spec.KubeletConfiguration = mergeFields(base, w.spec.KubeletConfiguration)
+	return err
+}
+
+// hasSpecFile reports whether a provisioning tool put a spec file on the host.
+func hasSpecFile(a *app) bool {
+	_, err := hostfs.At(a.root).Lstat(hostfs.SpecFile)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // read reads a file, or standard input for "-", and gives up when ctx ends: a pipe may never say anything.
@@ -333,7 +402,7 @@ func (a *app) read(ctx context.Context, name string) ([]byte, error) {
 	})
 }
 
-// waitFor runs what can not be interrupted, and leaves it behind when ctx ends.
+// waitFor runs what cannot be interrupted, and leaves it behind when ctx ends.
 func waitFor[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -349,61 +418,75 @@ func waitFor[T any](ctx context.Context, f func() (T, error)) (T, error) {
 		return r.value, r.err
 	case <-ctx.Done():
 		var none T
-		return none, install.Ended(ctx)
+		return none, install.ContextError(ctx)
 	}
 }
 
 // mergeFlags lets the command line win over the spec.
-func (o *installOptions) mergeFlags(c *cobra.Command, spec *install.Spec) error {
+func (o *installOptions) mergeFlags(c *cobra.Command, s *spec.Spec) error {
 	f := c.Flags()
+	errs := []error{o.mergeRelease(f, s), o.mergeKubelet(f, s)}
+	if f.Changed("bin-dir") {
+		s.Paths.BinDir = o.spec.Paths.BinDir
+	}
+	if f.Changed("standalone") {
+		s.Standalone = o.spec.Standalone
+	}
+	if f.Changed("profile") {
+		s.Profile = o.spec.Profile
+	}
+	if f.Changed("no-start") {
+		s.NoStart = o.spec.NoStart
+	}
+	if f.Changed("keep-generations") {
+		s.KeepGenerations = o.spec.KeepGenerations
+		if s.KeepGenerations < 1 {
+			errs = append(errs, fmt.Errorf("--keep-generations %d: at least 1 is kept", s.KeepGenerations))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// mergeRelease takes over what the command line says of the release and of the trust in it.
+func (o *installOptions) mergeRelease(f *pflag.FlagSet, s *spec.Spec) error {
 	var errs []error
-	if f.Changed("version") && o.spec.Version == "" {
+	switch {
+	case !f.Changed("version"):
+	case o.spec.Version == "":
 		errs = append(errs, errors.New("--version is empty"))
-	} else if f.Changed("version") && o.digestFrom == fromRecord {
-		spec.Version = o.spec.Version // whether the digest fits is seen when it is resolved
-	} else if f.Changed("version") {
-		*spec = spec.For(o.spec.Version)
+	case s.Pin.From == spec.FromRecord:
+		s.Version = o.spec.Version // whether the digest fits is seen when it is resolved
+	default:
+		*s = s.For(o.spec.Version)
 	}
 	errs = append(errs, refuseEmpty(f, "sha256", "sha512", "require-trust", "ca-file"))
 	if f.Changed("source") {
-		spec.Sources = o.spec.Sources
+		s.Sources, s.FromTree = o.spec.Sources, false
 	}
 	if f.Changed("ca-file") {
-		spec.CAFile = absolute(o.spec.CAFile)
+		s.CAFile = absolute(o.spec.CAFile)
 	}
 	if f.Changed("require-trust") {
-		spec.RequireTrust = o.spec.RequireTrust
+		s.RequireTrust = o.spec.RequireTrust
 	}
 	if f.Changed("sha256") || f.Changed("sha512") {
-		spec.SHA256, spec.SHA512 = o.spec.SHA256, o.spec.SHA512
-		o.digestFrom = fromCommandLine
+		s.SHA256, s.SHA512 = o.spec.SHA256, o.spec.SHA512
+		s.Pin = spec.Pin{From: spec.FromCommandLine}
 	}
 	if f.Changed("arch") {
-		spec.Arch = o.spec.Arch
+		s.Arch = o.spec.Arch
 	}
-	if f.Changed("bin-dir") {
-		spec.Paths.BinDir = o.spec.Paths.BinDir
-	}
-	if f.Changed("standalone") {
-		spec.Standalone = o.spec.Standalone
-	}
-	if f.Changed("profile") {
-		spec.Profile = o.spec.Profile
-	}
-	if f.Changed("no-start") {
-		spec.NoStart = o.spec.NoStart
-	}
-	if f.Changed("keep-generations") {
-		spec.KeepGenerations = o.spec.KeepGenerations
-		if spec.KeepGenerations < 1 {
-			errs = append(errs, fmt.Errorf("--keep-generations %d: at least 1 is kept", spec.KeepGenerations))
-		}
-	}
+	return errors.Join(errs...)
+}
+
+// mergeKubelet takes over the flags and fields of kubelet.
+func (o *installOptions) mergeKubelet(f *pflag.FlagSet, s *spec.Spec) error {
+	var errs []error
 	setFlag := func(name, value string) {
-		if spec.Flags == nil {
-			spec.Flags = map[string]any{}
+		if s.Flags == nil {
+			s.Flags = map[string]any{}
 		}
-		spec.Flags[name] = value
+		s.Flags[name] = value
 	}
 	for _, n := range nodeFlags {
 		if f.Changed(n.name) {
@@ -421,10 +504,10 @@ func (o *installOptions) mergeFlags(c *cobra.Command, spec *install.Spec) error 
 	for _, text := range o.sets {
 		path, value, err := config.ParseSet(text)
 		if err == nil {
-			if spec.KubeletConfiguration == nil {
-				spec.KubeletConfiguration = map[string]any{}
+			if s.KubeletConfiguration == nil {
+				s.KubeletConfiguration = map[string]any{}
 			}
-			err = config.SetField(spec.KubeletConfiguration, path, value)
+			err = config.SetField(s.KubeletConfiguration, path, value)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("--set %s: %w", text, err))
@@ -433,13 +516,13 @@ func (o *installOptions) mergeFlags(c *cobra.Command, spec *install.Spec) error 
 	return errors.Join(errs...)
 }
 
-// overlay merges maps; where both have a value, top's counts.
-func overlay(base, top map[string]any) map[string]any {
+// mergeFields merges maps; where both have a value, top's counts.
+func mergeFields(base, top map[string]any) map[string]any {
 	for key, value := range top {
 		below, ok1 := base[key].(map[string]any)
 		above, ok2 := value.(map[string]any)
 		if ok1 && ok2 {
-			value = overlay(below, above)
+			value = mergeFields(below, above)
 		}
 		if base == nil {
 			base = map[string]any{}

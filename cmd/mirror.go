@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
@@ -24,7 +25,7 @@ type mirrorOptions struct {
 	fetch                              fetchOptions
 }
 
-func (a *app) mirrorCommand() *cobra.Command {
+func mirrorCommand(a *app) *cobra.Command {
 	var o mirrorOptions
 	c := &cobra.Command{
 		Use:   "mirror DIR --version VERSION...",
@@ -46,7 +47,7 @@ the digests that upstream published.`,
 			if strings.Contains(args[0], "://") {
 				return &usageError{withHint(errors.New("DIR is a URL"), "a mirror is made in a directory of this host; what it is made of is named by --source")}
 			}
-			return a.mirror(c, absolute(args[0]), o)
+			return mirror(a, c, absolute(args[0]), o)
 		},
 	}
 	f := c.Flags()
@@ -61,7 +62,7 @@ the digests that upstream published.`,
 	return c
 }
 
-func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
+func mirror(a *app, c *cobra.Command, dir string, o mirrorOptions) error {
 	if err := refuseEmpty(c.Flags(), "require-trust"); err != nil {
 		return &usageError{err}
 	}
@@ -73,7 +74,7 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 		if err := checkLeast(o.require); err != nil {
 			return &usageError{err}
 		}
-		return a.checkMirror(dir, release.Trust(o.require))
+		return checkMirror(a, dir, release.Trust(o.require))
 	}
 	var requests []release.Request
 	errs := []error{o.fetch.check(), (&release.Client{Sources: o.sources}).CheckSources()}
@@ -141,7 +142,7 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 	}
 	if err := client.Mirror(ctx, dir, versions, o.archs, least, done); err != nil {
 		if ctx.Err() != nil {
-			return withHint(fmt.Errorf("%w: %w", install.Ended(ctx), err), "run this again to go on")
+			return withHint(fmt.Errorf("%w: %w", install.ContextError(ctx), err), "run this again to go on")
 		}
 		return err
 	}
@@ -150,11 +151,11 @@ func (a *app) mirror(c *cobra.Command, dir string, o mirrorOptions) error {
 			return fmt.Errorf("pruning %s: %w", dir, err)
 		}
 	}
-	a.printMirror(all)
+	printMirror(a, all)
 	return nil
 }
 
-// checkLeast refuses a trust that a mirror can not have.
+// checkLeast refuses a trust that a mirror cannot have.
 func checkLeast(trust string) error {
 	if trust != "" && trust != string(release.Published) && trust != string(release.Checksum) {
 		return fmt.Errorf("--require-trust %q: published or checksum can be required of a mirror", trust)
@@ -162,13 +163,13 @@ func checkLeast(trust string) error {
 	return nil
 }
 
-// mirrorLockedError tells that another run is at work in a mirror.
+// mirrorLockedError reports that another run is at work in a mirror.
 type mirrorLockedError struct{ dir string }
 
 func (e *mirrorLockedError) Error() string { return "another kubeletctl is changing " + e.dir }
 
 // Hint says what to do about it.
-func (e *mirrorLockedError) Hint() string { return (&install.LockedError{}).Hint() }
+func (e *mirrorLockedError) Hint() string { return (&store.LockedError{}).Hint() }
 
 // lockMirror takes a lock on the directory itself: what is served has no file of ours in it.
 func lockMirror(dir string) (unlock func(), err error) {
@@ -187,7 +188,7 @@ func lockMirror(dir string) (unlock func(), err error) {
 }
 
 // checkMirror fails with a VerifyError when something in a mirror is not to be used.
-func (a *app) checkMirror(dir string, least release.Trust) error {
+func checkMirror(a *app, dir string, least release.Trust) error {
 	list, err := release.CheckMirror(dir)
 	if err != nil {
 		return err
@@ -206,7 +207,7 @@ func (a *app) checkMirror(dir string, least release.Trust) error {
 		}
 	}
 	if !a.output.structured() || len(bad) == 0 {
-		a.printMirror(list)
+		printMirror(a, list)
 	}
 	if len(bad) > 0 {
 		return withHint(errors.Join(bad...), "kubeletctl mirror DIR --version ... fetches what is bad again")
@@ -214,7 +215,7 @@ func (a *app) checkMirror(dir string, least release.Trust) error {
 	return nil
 }
 
-func (a *app) printMirror(list []release.Mirrored) {
+func printMirror(a *app, list []release.Mirrored) {
 	slices.SortStableFunc(list, func(x, y release.Mirrored) int { return x.Version.Compare(y.Version) })
 	if a.output.structured() {
 		a.print(list)

@@ -35,7 +35,7 @@ func (f *outputFormat) Set(s string) error {
 // Type implements pflag.Value.
 func (f *outputFormat) Type() string { return "FORMAT" }
 
-// structured tells whether exactly one document is to be printed.
+// structured reports whether exactly one document is to be printed.
 func (f *outputFormat) structured() bool { return *f == "json" || *f == "yaml" }
 
 // checkedWriter remembers that something could not be written: a result on a full disk is none.

@@ -7,10 +7,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/store"
 )
 
 // recoverCommand is what kubeletctl-recover.service runs.
-func (a *app) recoverCommand() *cobra.Command {
+func recoverCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:    install.RecoverVerb,
 		Short:  "Bring a change that was interrupted to an end",
@@ -22,21 +23,21 @@ func (a *app) recoverCommand() *cobra.Command {
 				return err
 			}
 			defer done()
-			unlock, err := h.Lock()
-			if locked := (*install.LockedError)(nil); errors.As(err, &locked) {
+			lock, err := h.Lock()
+			if locked := (*store.LockedError)(nil); errors.As(err, &locked) {
 				fmt.Fprintf(a.out, "%v: nothing to recover yet\n", err)
 				return nil
 			}
 			if err != nil {
 				return err
 			}
-			defer unlock()
+			defer lock.Release()
 			line, err := h.Recover(c.Context(), true)
 			if err != nil || line == "" {
 				return err
 			}
 			fmt.Fprintln(a.out, line)
-			return h.Leave(line)
+			return saveNotice(h, line)
 		},
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // rehearseCommand is what kubeletctl starts itself with, in the namespaces of a rehearsal.
-func (a *app) rehearseCommand() *cobra.Command {
+func rehearseCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:    rehearsal.Verb,
 		Hidden: true,

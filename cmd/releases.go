@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
@@ -33,7 +35,7 @@ type installedRow struct {
 // minorsShown is how many minors before the newest have their channels listed: those that upstream still mends, and one.
 const minorsShown = 4
 
-func (a *app) releasesCommand() *cobra.Command {
+func releasesCommand(a *app) *cobra.Command {
 	var sources []string
 	var caFile string
 	c := &cobra.Command{
@@ -43,21 +45,25 @@ func (a *app) releasesCommand() *cobra.Command {
 what is installed on this host and can be gone back to. The source is the one that the installed kubelet came from, unless
 another is named.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.releases(c, sources, caFile) },
+		RunE: func(c *cobra.Command, _ []string) error { return releases(a, c, sources, caFile) },
 	}
 	registerSources(c.Flags(), &sources, &caFile)
 	return c
 }
 
-func (a *app) releases(c *cobra.Command, sources []string, caFile string) error {
+func releases(a *app, c *cobra.Command, sources []string, caFile string) error {
 	ctx := c.Context()
-	h := &install.Host{Tree: install.Tree{Root: a.root}}
+	record := store.In(hostfs.At(a.root))
 	if err := checkNamed(c, sources); err != nil {
 		return &usageError{err}
 	}
-	current, unknown := h.Store().Installed()
+	current, unknown := record.Installed()
 	if unknown == nil {
-		sources, caFile = named(c, sources, caFile, current.Spec)
+		recorded, err := recordedSpec(current)
+		if err != nil && len(sources) == 0 {
+			return err
+		}
+		sources, caFile = named(c, sources, caFile, recorded)
 	}
 	client, _, err := a.client(sources, caFile, fetchOptions{})
 	if err == nil {
@@ -103,17 +109,17 @@ func (a *app) releases(c *cobra.Command, sources []string, caFile string) error 
 		}
 		r.Mirror = append(r.Mirror, list...)
 	}
-	history, _, err := h.History(historyLimit)
+	history, _, err := record.History(historyLimit)
 	if err != nil {
 		failed = append(failed, err)
 	}
 	for _, g := range history {
-		if g.Reason == "" { // one that was reverted can not be gone back to
+		if g.Reason == "" { // one that was reverted cannot be gone back to
 			r.Installed = append(r.Installed, installedRow{g.Version, g.Number, g.Current})
 		}
 	}
 	if ctx.Err() != nil {
-		return install.Ended(ctx)
+		return install.ContextError(ctx)
 	}
 	if len(r.Channels)+len(r.Mirror)+len(r.Installed) == 0 && len(failed) > 0 {
 		return errors.Join(failed...)
@@ -121,11 +127,11 @@ func (a *app) releases(c *cobra.Command, sources []string, caFile string) error 
 	for _, err := range failed {
 		r.Problems = append(r.Problems, err.Error())
 	}
-	a.printReleases(r)
+	printReleases(a, r)
 	return nil
 }
 
-func (a *app) printReleases(r releasesResult) {
+func printReleases(a *app, r releasesResult) {
 	if a.output.structured() {
 		a.print(r)
 		return

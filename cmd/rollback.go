@@ -2,15 +2,20 @@ package cmd
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
-func (a *app) rollbackCommand() *cobra.Command {
-	var o againOptions
+func rollbackCommand(a *app) *cobra.Command {
+	var o restoreOptions
 	var to int
 	c := &cobra.Command{
 		Use:   "rollback [--to GENERATION]",
@@ -22,9 +27,10 @@ were. It is a new generation itself, so a second rollback undoes the first. kube
 			if c.Flags().Changed("to") && to < 1 {
 				return &usageError{withHint(errors.New("--to is the number of a generation, 1 or more"), "kubeletctl history lists them; kubeletctl uninstall goes back to the host before the first install")}
 			}
-			return endedEarly(c.Context(), a.again(c, o, "rollback", func(h *install.Host) (*install.Change, error) {
-				return h.PrepareRollback(c.Context(), to)
-			}))
+			r := restoration{changer: changer{app: a, verb: "rollback"}, want: &o, target: func(s store.Store) (*plan.Generation, error) {
+				return install.RollbackTarget(s, to)
+			}}
+			return endedEarly(c.Context(), r.run(c))
 		},
 	}
 	c.Flags().IntVar(&to, "to", 0, "`GENERATION` to go back to; default: the one before the current")
@@ -32,80 +38,92 @@ were. It is a new generation itself, so a second rollback undoes the first. kube
 	return c
 }
 
-func (a *app) repairCommand() *cobra.Command {
-	var o againOptions
+func repairCommand(a *app) *cobra.Command {
+	var o restoreOptions
 	c := &cobra.Command{
 		Use:   "repair",
 		Short: "Put back what differs from what was installed",
 		Long: `Repair makes this host again what was installed last: files that were edited, damaged or removed, units that were
 disabled or not reloaded, a kubelet that is stopped or runs something else. Kubelet is restarted only when it runs with
-what it should not. What repair overwrites is kept below ` + install.StateDir + `. Drop-ins of an administrator are named and stay.
+what it should not. What repair overwrites is kept below ` + hostfs.StateDir + `. Drop-ins of an administrator are named and stay.
 
-kubeletctl diff shows what repair would mend.`,
+kubeletctl diff shows what repair would fix.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.force = true
-			return endedEarly(c.Context(), a.again(c, o, "repair", func(h *install.Host) (*install.Change, error) {
-				return h.PrepareRepair(c.Context())
-			}))
+			r := restoration{changer: changer{app: a, verb: "repair"}, want: &o, target: store.Store.Installed}
+			return endedEarly(c.Context(), r.run(c))
 		},
 	}
 	o.register(c)
 	return c
 }
 
-// againOptions are the flags of verbs that install a generation that was installed before.
-type againOptions struct {
+// restoreOptions are the flags of verbs that install a generation that was installed before.
+type restoreOptions struct {
 	changeOptions
 	sources []string
 	caFile  string
 }
 
-func (o *againOptions) register(c *cobra.Command) {
+func (o *restoreOptions) register(c *cobra.Command) {
 	o.changeOptions.register(c)
 	o.registerSwitch(c)
 	registerSources(c.Flags(), &o.sources, &o.caFile)
 }
 
-// client asks the recorded sources, unless others were named this once. Only a binary that has to be fetched needs them.
-func (o *againOptions) client(a *app, c *cobra.Command, change *install.Change) (*release.Client, *progress, error) {
-	if !change.Plan.Downloads() {
-		return &release.Client{}, nil, nil
-	}
-	sources, caFile := named(c, o.sources, o.caFile, change.Want.Spec)
-	client, p, err := a.client(sources, caFile, fetchOptions{})
-	if err != nil {
-		return nil, nil, withHint(err, "put it back, or name another: --ca-file")
-	}
-	return client, p, client.CheckSources()
+// restoration is a verb that installs a generation that was installed before.
+type restoration struct {
+	changer
+	want *restoreOptions
+	// target finds the generation.
+	target func(store.Store) (*plan.Generation, error)
 }
 
-// again installs a generation that was installed before.
-func (a *app) again(c *cobra.Command, o againOptions, verb string, prepare func(*install.Host) (*install.Change, error)) error {
-	ctx := c.Context()
+func (r *restoration) run(c *cobra.Command) error {
+	o, ctx := r.want, c.Context()
+	r.options = o.changeOptions
 	if err := errors.Join(o.check(), checkNamed(c, o.sources)); err != nil {
 		return &usageError{err}
 	}
-	h, done, err := a.host()
+	h, done, err := r.app.host()
 	if err != nil {
 		return err
 	}
 	defer done()
-	unlock, err := a.lock(ctx, h, o.dryRun)
+	r.host = h
+	if err := r.takeLock(ctx); err != nil {
+		return err
+	}
+	defer r.lock.Release()
+	target, err := r.target(h.Store())
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	change, err := prepare(h)
+	h.Unvouched = !h.Live && !c.Flags().Changed("source")
+	artifact, client, err := h.RestoreArtifact(ctx, target, func() (*release.Client, error) { return r.connect(c, target) })
 	if err != nil {
 		return err
 	}
-	if err := a.managers(h, change, o.changeOptions); err != nil {
-		return err
-	}
-	client, p, err := o.client(a, c, change)
+	change, err := h.PrepareRestore(ctx, target, artifact, install.PrepareOptions{ResetManagers: o.resetManagers, LeaveOverrides: r.verb == "repair"})
 	if err != nil {
 		return err
 	}
-	return a.change(ctx, h, change, o.changeOptions, install.ApplyOptions{Verb: verb, Release: client, Wait: o.wait}, p)
+	r.client = client
+	return r.change(ctx, change)
+}
+
+// connect asks the recorded sources, unless others were named this once. Only a binary that has to be fetched needs them.
+func (r *restoration) connect(c *cobra.Command, target *plan.Generation) (*release.Client, error) {
+	recorded, err := spec.Recorded(target)
+	if err != nil && !c.Flags().Changed("source") {
+		r.app.note(fmt.Sprintf("generation %d: %v; its binary is looked for where upstream publishes", target.Number, err))
+	}
+	sources, caFile := named(c, r.want.sources, r.want.caFile, recorded)
+	client, p, err := r.app.client(sources, caFile, fetchOptions{})
+	if err != nil {
+		return nil, withHint(err, "put it back, or name another: --ca-file")
+	}
+	r.progress = p
+	return client, client.CheckSources()
 }

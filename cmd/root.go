@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/rehearsal"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -31,6 +33,7 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	syscall.Umask(0o022) // modes are as this program says, not as strict or lax as a provisioning tool happens to be
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the run at once; what it leaves is recovered
 	result := &checkedWriter{Writer: out}
 	a := &app{in: in, out: result, err: errs}
 	root := a.rootCommand()
@@ -92,6 +95,7 @@ type app struct {
 	verbose bool
 	timeout time.Duration
 
+	noting sync.Mutex         // Note may be called from several downloads at once
 	notes  []string           // what a document tells instead of stderr
 	parsed bool               // the command line made sense
 	cancel context.CancelFunc // ends the timeout
@@ -103,7 +107,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Short: "Install a kubelet release on this host and look after it",
 		Long: `kubeletctl installs a kubelet release on a Linux host with systemd and looks after it:
 it downloads and verifies the binary, renders kubelet-config.yaml and the unit for exactly
-that version, starts the service, and says the truth about it afterwards.
+that version, starts the service, and reports its actual state afterwards.
 
 ` + exitCodeHelp(),
 		SilenceErrors: true,
@@ -118,28 +122,28 @@ that version, starts the service, and says the truth about it afterwards.
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print only results and errors")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print the differences of each file, too")
 	inGroup(f, groupOutput)
-	f.StringVar(&a.root, "root", "/", "`DIR` that is the host's /: work on a tree, as for an image, and speak to no systemd")
+	f.StringVar(&a.root, "root", "/", "`DIR` that is the host's /: work on a tree, as for an image, and do not contact systemd")
 	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time, and go back if something was changed (0: never)")
 	inGroup(f, groupGeneral)
-	c.SetUsageFunc(a.usage)
-	c.SetHelpCommand(a.helpCommand())
+	c.SetUsageFunc(func(c *cobra.Command) error { return usage(a, c) })
+	c.SetHelpCommand(helpCommand(a))
 	c.CompletionOptions.HiddenDefaultCmd = false
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return plainFlagError(err) })
 	c.AddCommand(
-		a.installCommand(),
-		a.upgradeCommand(),
-		a.rollbackCommand(),
-		a.statusCommand(),
-		a.diffCommand(),
-		a.repairCommand(),
-		a.historyCommand(),
-		a.uninstallCommand(),
-		a.releasesCommand(),
-		a.mirrorCommand(),
-		a.configCommand(),
-		a.recoverCommand(),
-		a.rehearseCommand(),
-		a.versionCommand(),
+		installCommand(a),
+		upgradeCommand(a),
+		rollbackCommand(a),
+		statusCommand(a),
+		diffCommand(a),
+		repairCommand(a),
+		historyCommand(a),
+		uninstallCommand(a),
+		releasesCommand(a),
+		mirrorCommand(a),
+		configCommand(a),
+		recoverCommand(a),
+		rehearseCommand(a),
+		versionCommand(a),
 	)
 	return c
 }
@@ -171,9 +175,9 @@ func (a *app) begin(c *cobra.Command) error {
 
 // host opens the host, or the tree that --root names. Close it with the function that comes with it.
 func (a *app) host() (*install.Host, func(), error) {
-	h := &install.Host{Tree: install.Tree{Root: a.root}, Note: a.note}
+	h := &install.Host{Tree: hostfs.At(a.root), Note: a.note}
 	if a.root != "/" {
-		h.Units = systemd.Offline{Files: treeFiles{h.Tree}}
+		h.Units = systemd.Offline{Files: h.Tree}
 		return h, func() {}, nil
 	}
 	conn, err := systemd.Connect()
@@ -187,12 +191,14 @@ func (a *app) host() (*install.Host, func(), error) {
 	return h, conn.Close, nil
 }
 
-// talks tells whether people are to be told more than the result.
+// talks reports whether people are to be told more than the result.
 func (a *app) talks() bool { return !a.quiet && !a.output.structured() }
 
 // note tells one line that is not a result: on stderr, or in the document that -o json prints and beside which it prints
 // nothing.
 func (a *app) note(line string) {
+	a.noting.Lock()
+	defer a.noting.Unlock()
 	if a.output.structured() {
 		a.notes = append(a.notes, line)
 	} else if a.talks() {

@@ -490,7 +490,7 @@ func layEntry(ts *testscript.TestScript, dir, what, content string, contents map
 	return errors.Join(os.WriteFile(name, []byte(content), 0o600), os.Chmod(name, fs.FileMode(mode)))
 }
 
-// elf FILE ARCH [BYTES] writes what looks like a program for an architecture and can not run.
+// elf FILE ARCH [BYTES] writes what looks like a program for an architecture and cannot run.
 func writeELF(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
 		ts.Fatalf("usage: elf FILE ARCH [BYTES]")
@@ -530,7 +530,7 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Chmod(name, fs.FileMode(mode)))
 }
 
-// tmpfs DIR OPTIONS mounts a small file system for as long as the script runs. The condition "mount" tells whether that is
+// tmpfs DIR OPTIONS mounts a small file system for as long as the script runs. The condition "mount" reports whether that is
 // allowed here.
 func tmpfs(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
@@ -42,7 +43,7 @@ func refuseEmpty(f *pflag.FlagSet, names ...string) error {
 
 // named are the sources, and the certificates that they are verified by, of a recorded spec, as far as the command line does
 // not name others for this once.
-func named(c *cobra.Command, sources []string, caFile string, recorded *install.Spec) ([]string, string) {
+func named(c *cobra.Command, sources []string, caFile string, recorded spec.Spec) ([]string, string) {
 	if !c.Flags().Changed("source") {
 		sources = recorded.Sources
 	}
@@ -127,6 +128,6 @@ func (a *app) spread(ctx context.Context, splay time.Duration) error {
 	case <-time.After(wait):
 		return nil
 	case <-ctx.Done():
-		return install.Ended(ctx)
+		return install.ContextError(ctx)
 	}
 }

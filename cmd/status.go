@@ -8,12 +8,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
 )
 
-func (a *app) statusCommand() *cobra.Command {
+func statusCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Say what runs, whether it is healthy and whether it is what was installed",
+		Short: "Show what runs, whether it is healthy and whether it is what was installed",
 		Long: `Status says what is installed, what really runs, what systemd and kubelet's health endpoint say, and how the
 host differs from what was installed. It needs no privilege, and says what it could not read.
 
@@ -32,14 +34,14 @@ It exits with 0 when kubelet is healthy, 3 when it is installed and not healthy,
 			if a.output.structured() {
 				a.print(s)
 			} else {
-				a.printStatus(s)
+				printStatus(a, s)
 			}
 			switch {
-			case s.State == install.StateUnknown, s.State == install.StateUnreadable: // what is installed can not be said
+			case s.State == install.StateUnknown, s.State == install.StateUnreadable: // what is installed cannot be told
 				return &exitError{exitFailed}
 			case !s.Installed:
 				return &exitError{exitNotInstalled}
-			case s.State != install.StateHealthy && s.State != install.StateNotRunning:
+			case s.State != install.StateHealthy && s.State != install.StateOffline:
 				return &exitError{exitUnhealthy}
 			}
 			return nil
@@ -47,7 +49,22 @@ It exits with 0 when kubelet is healthy, 3 when it is installed and not healthy,
 	}
 }
 
-func (a *app) printStatus(s *install.Status) {
+// stateText is a state in words.
+func stateText(s install.State) string {
+	switch s {
+	case install.StateOffline:
+		return "installed in a tree"
+	case install.StateChanging:
+		return "being changed"
+	case install.StateInterrupted:
+		return "half changed: a change was interrupted"
+	case install.StateUnreadable:
+		return "unreadable: its record is not for this user"
+	}
+	return strings.ReplaceAll(string(s), "-", " ")
+}
+
+func printStatus(a *app, s *install.Status) {
 	w := a.out
 	mood := yellow
 	switch s.State {
@@ -57,9 +74,9 @@ func (a *app) printStatus(s *install.Status) {
 		mood = red
 	}
 	if !s.Installed {
-		fmt.Fprintln(w, "kubelet is "+paint(w, mood, s.State))
+		fmt.Fprintln(w, "kubelet is "+paint(w, mood, stateText(s.State)))
 	} else {
-		fmt.Fprintf(w, "kubelet %s is %s\n\n", s.Version, paint(w, mood, s.State))
+		fmt.Fprintf(w, "kubelet %s is %s\n\n", s.Version, paint(w, mood, stateText(s.State)))
 		table(w, statusRows(s))
 	}
 	if len(s.Problems) == 0 {
@@ -68,7 +85,7 @@ func (a *app) printStatus(s *install.Status) {
 	fmt.Fprintln(w)
 	for _, p := range s.Problems {
 		c := yellow
-		if p.Severity == install.Failure {
+		if p.Severity == preflight.Failure {
 			c = red
 		}
 		fmt.Fprintf(w, "%s %s: %s\n", paint(w, c, string(p.Severity)), p.ID, p.Message)
@@ -83,7 +100,7 @@ func statusRows(s *install.Status) [][]string {
 		return []string{"  " + name, fmt.Sprintf(format, args...)}
 	}
 	rows := [][]string{row("installed", "%s, generation %d, trust %s (%s)", s.Version, s.Generation, s.Trust, short(s.Digest))}
-	if s.State == install.StateNotRunning {
+	if s.State == install.StateOffline {
 		rows = append(rows, row("service", "%s, %s", s.Service.Unit, enabled(s.Service.Enabled)))
 		return append(rows, row("drift", "%s", driftLine(s.Drift)))
 	}
@@ -146,7 +163,7 @@ func memory(n int64) string {
 	return bytesText(n)
 }
 
-func driftLine(drift []install.Drift) string {
+func driftLine(drift []plan.Drift) string {
 	if len(drift) == 0 {
 		return "none"
 	}

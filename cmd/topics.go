@@ -40,7 +40,7 @@ func topics() []topic {
 }
 
 // helpCommand takes the place of cobra's, which knows no topics and exits with 0 when it has no help to show.
-func (a *app) helpCommand() *cobra.Command {
+func helpCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:               "help [COMMAND | TOPIC]",
 		Short:             "Show the help of a command, or a text about a topic",

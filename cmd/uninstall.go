@@ -4,36 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
 )
 
-func (a *app) uninstallCommand() *cobra.Command {
+func uninstallCommand(a *app) *cobra.Command {
 	var o changeOptions
 	var purge bool
 	c := &cobra.Command{
 		Use:   "uninstall",
 		Short: "Remove what was installed, and nothing else",
 		Long: `Uninstall stops and disables kubelet and removes exactly the files that kubeletctl recorded. Files that
-were edited since, kubelet's data and credentials in ` + install.KubeletDir + ` stay, and are named. Files that an
+were edited since, kubelet's data and credentials in ` + hostfs.KubeletDir + ` stay, and are named. Files that an
 install with --force replaced are put back.
 
 With --purge kubelet's data goes, too: its pods are removed from the container runtime, everything that is mounted below
-its root directory is unmounted, and what is in that is deleted, credentials included. If a mount can not be unmounted
+its root directory is unmounted, and what is in that is deleted, credentials included. If a mount cannot be unmounted
 nothing is deleted. Images and /var/log/pods stay.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.uninstall(c, o, purge)) },
+		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), uninstall(a, c, o, purge)) },
 	}
 	o.register(c)
 	c.Flags().BoolVar(&purge, "purge", false, "delete kubelet's data, too: everything in its root directory")
 	return c
 }
 
-func (a *app) uninstall(c *cobra.Command, o changeOptions, purge bool) error {
+func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 	ctx := c.Context()
 	h, done, err := a.host()
 	if err != nil {
@@ -41,94 +43,114 @@ func (a *app) uninstall(c *cobra.Command, o changeOptions, purge bool) error {
 	}
 	defer done()
 	if h.Store().Empty() {
-		return a.nothingInstalled()
+		return nothingInstalled(a)
 	}
-	unlock, err := a.lock(ctx, h, o.dryRun)
-	if err != nil {
+	o.wait = time.Minute
+	x := &changer{app: a, host: h, options: o, verb: "uninstall"}
+	if err := x.takeLock(ctx); err != nil {
 		return err
 	}
-	defer unlock()
-	var data *install.Purge
-	if purge {
-		if current, err := h.Store().Current(); err != nil || current == nil {
-			return errors.Join(err, h.Discard(), a.nothingInstalled())
-		}
-		if data, err = a.purge(ctx, h, o); err != nil {
-			return err
-		}
-	}
-	change, err := h.PrepareUninstall(ctx, purge)
+	defer x.lock.Release()
+	change, err := h.PrepareUninstall(ctx, withData)
 	if err != nil {
 		return err
 	}
 	if change == nil {
-		if h.Unfinished() && !o.dryRun {
-			if err := h.Discard(); err != nil {
-				return err
-			}
-			a.note("deleted a download that was not finished")
+		if err := x.discardDownload(); err != nil {
+			return err
 		}
-		return a.nothingInstalled()
+		return nothingInstalled(a)
 	}
-	if err := a.change(ctx, h, change, o, install.ApplyOptions{Verb: "uninstall", Wait: time.Minute}, nil); err != nil {
+	var data *install.Purge
+	if withData { // planned, checked and asked for as a whole, and destroyed last
+		if data, err = h.PreparePurge(ctx); err != nil {
+			return err
+		}
+		defer data.Close()
+	}
+	if err := x.consentPurge(ctx, data); err != nil {
 		return err
 	}
-	switch {
-	case o.dryRun:
-	case data != nil && data.Dir != nil:
+	if err := x.consent(ctx, change); err != nil {
+		return err
+	}
+	if o.dryRun {
+		return nil
+	}
+	if data != nil {
+		if err := runPurge(ctx, data); err != nil {
+			return err
+		}
+		if change, err = h.PrepareUninstall(ctx, true); err != nil { // kubelet is stopped by now, and its files are gone
+			return err
+		}
+	}
+	if err := x.apply(ctx, change); err != nil {
+		return err
+	}
+	if data != nil && data.Dir != nil {
 		return data.Dir.Remove()
-	default:
-		a.nameData(h)
+	}
+	nameData(a, h)
+	return nil
+}
+
+// discardDownload deletes what a run left that has fetched a binary and installed nothing.
+func (x *changer) discardDownload() error {
+	downloads := x.host.Store().Downloads()
+	if unfinished, err := downloads.Unfinished(); err != nil || unfinished == nil || x.options.dryRun {
+		return err
+	}
+	if err := downloads.Discard(); err != nil {
+		return err
+	}
+	x.app.note("deleted a download that was not finished")
+	return nil
+}
+
+// consentPurge says what a purge deletes, and asks whether that is wanted.
+func (x *changer) consentPurge(ctx context.Context, data *install.Purge) error {
+	a, o := x.app, x.options
+	if data == nil {
+		return nil
+	}
+	for _, line := range data.Lines() {
+		a.note("purge: " + line)
+	}
+	if o.dryRun || o.yes {
+		return nil
+	}
+	if !a.asks() {
+		return preflight.Failed("purge", "there is nobody to ask whether that is wanted", "confirm it: --yes")
+	}
+	if yes, err := a.ask(ctx, "Delete all of that?"); err != nil || !yes {
+		return errors.Join(err, preflight.Failed("purge", "not confirmed; nothing was changed", ""))
 	}
 	return nil
 }
 
-// purge deletes kubelet's data, if that is really wanted.
-func (a *app) purge(ctx context.Context, h *install.Host, o changeOptions) (*install.Purge, error) {
-	data, err := h.PreparePurge(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer data.Close()
-	for _, line := range data.Lines() {
-		a.note("purge: " + line)
-	}
-	if o.dryRun {
-		return data, nil
-	}
-	if !o.yes {
-		if !a.asks() {
-			return nil, &install.PreflightError{Problems: []install.Problem{{ID: "purge", Severity: install.Failure,
-				Message: "there is nobody to ask whether that is wanted", Hint: "say that it is: --yes"}}}
-		}
-		if yes, err := a.ask(ctx, "Delete all of that?"); err != nil || !yes {
-			return nil, errors.Join(err, &install.PreflightError{Problems: []install.Problem{{ID: "purge", Severity: install.Failure, Message: "not confirmed; nothing was changed"}}})
-		}
-	}
-	err = h.Purge(ctx, data)
+// purge deletes kubelet's data.
+func runPurge(ctx context.Context, data *install.Purge) error {
+	err := data.Run(ctx)
 	if ctx.Err() != nil {
-		return nil, withHint(fmt.Errorf("%w while kubelet's data was being deleted", install.Ended(ctx)), "run this again to go on")
+		return withHint(fmt.Errorf("%w while kubelet's data was being deleted", install.ContextError(ctx)), "run this again to go on")
 	}
-	return data, err
+	return err
 }
 
-func (a *app) nothingInstalled() error {
+func nothingInstalled(a *app) error {
 	if a.output.structured() {
-		a.print(changeResult{Result: install.Unchanged, Plan: &install.Plan{Steps: []install.Step{}}})
+		a.print(changeResult{Result: plan.Unchanged, Plan: &plan.Plan{Steps: []plan.Step{}}})
 		return nil
 	}
-	fmt.Fprintln(a.out, "nothing to do: kubeletctl has installed no kubelet here")
+	fmt.Fprintln(a.out, "nothing to do: kubeletctl has not installed a kubelet")
 	return nil
 }
 
 // nameData tells what is left on purpose.
-func (a *app) nameData(h *install.Host) {
-	name, err := h.Tree.Locate(install.KubeletDir)
-	if err != nil {
-		return
-	}
-	entries, err := os.ReadDir(name)
+func nameData(a *app, h *install.Host) {
+	entries, err := h.Tree.ReadDir(hostfs.KubeletDir)
 	if err == nil && len(entries) > 0 {
-		a.note(fmt.Sprintf("kept %s: kubelet's data and credentials (%d entries)", install.KubeletDir, len(entries)))
+		a.note(fmt.Sprintf("kept %s: kubelet's data and credentials (%d entries)", hostfs.KubeletDir, len(entries)))
 	}
 }

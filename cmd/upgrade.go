@@ -5,75 +5,78 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubeletctl/kubeletctl/install"
-	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/install/store"
 )
 
-func (a *app) upgradeCommand() *cobra.Command {
+func upgradeCommand(a *app) *cobra.Command {
 	o := newInstallOptions()
 	c := &cobra.Command{
 		Use:   "upgrade [--version VERSION]",
-		Short: "Take this host to another kubelet release, with all that it was told",
+		Short: "Install a newer kubelet release, keeping the recorded configuration",
 		Long: `Upgrade installs another release with the recorded spec: the same sources, flags and fields as the last time, carried
 over to what the new release accepts. Flags given here are added to the spec. What the new release has dropped is left
 out with a word why, or refused where that would change what kubelet does.
 
 The new kubelet is rehearsed before anything is switched, and has to prove itself afterwards: otherwise the former one
-is put back and started.`,
+is put back and started. A release that is older than the installed one is refused, however it was named.`,
 		Example: `  kubeletctl upgrade --version v1.37.2 --dry-run
   kubeletctl upgrade --version v1.37.2
   kubeletctl upgrade --version 1.37`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.upgrade(c, o)) },
+		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), upgrade(a, c, o)) },
 	}
 	o.registerSpec(c)
 	o.registerChange(c)
+	c.Flags().BoolVar(&o.allowDowngrade, "allow-downgrade", false, "install the release also when it is older than the installed one")
+	inGroup(c.Flags(), groupChange)
 	return c
 }
 
-func (a *app) upgrade(c *cobra.Command, o *installOptions) error {
-	ctx := c.Context()
-	h, done, err := a.host()
+func upgrade(a *app, c *cobra.Command, o *installOptions) error {
+	w := newWork(a, o, "upgrade")
+	done, err := w.open()
 	if err != nil {
 		return err
 	}
 	defer done()
-	// Before the lock for the sake of --splay; lockLater sees to it that nothing has changed since. Without it the lock comes
-	// first, and with it what a run that was cut off has left to be done.
-	unlock := func() {}
-	if o.fetch.splay == 0 {
-		if unlock, err = a.lock(ctx, h, o.change.dryRun); err != nil {
+	if !o.change.dryRun {
+		if err := preflight.Writable(w.host.Tree, nil); err != nil {
 			return err
 		}
 	}
-	defer func() { unlock() }()
-	current, err := h.Store().Installed()
+	current, err := w.host.Store().Installed()
 	if err != nil {
 		return err
 	}
-	recorded := *current.Spec
+	recorded, err := recordedSpec(current)
+	if err != nil {
+		return err
+	}
 	if o.spec.Version == "" {
 		recorded.Version = "" // the newest stable one
 	}
-	o.recorded, o.pinned = true, current.Version
-	spec, positions, err := a.readSpec(c, o, &recorded)
-	if err != nil {
+	o.recorded, w.upgradeFrom = true, current.Version
+	if err := w.readSpec(c, &recorded); err != nil {
 		return &usageError{err}
 	}
-	if o.fetch.splay > 0 {
-		if unlock, err = a.lockLater(ctx, h, spec, o); err != nil {
-			unlock = func() {}
-			return err
-		}
+	if version, exact := w.request().Exact(); exact && version.Compare(current.Version) < 0 && !o.allowDowngrade {
+		return &downgradeError{to: version, from: current.Version, exact: true}
 	}
-	if request, err := release.ParseRequest(spec.Version); err == nil {
-		if v, exact := request.Exact(); exact && v.Compare(current.Version) < 0 {
-			return &usageError{withHint(fmt.Errorf("%s is older than %s, which is installed", v, current.Version),
-				"kubeletctl rollback goes back to what was installed before; kubeletctl install --version "+v.String()+" installs any version")}
-		}
+	if hasSpecFile(a) {
+		a.note(fmt.Sprintf("%s is not read by upgrade; change it, too, or the next kubeletctl install goes by what it says", hostfs.SpecFile))
 	}
-	if file := a.defaultSpec(); file != "" {
-		a.note(fmt.Sprintf("%s is not read by upgrade; change it, too, or the next kubeletctl install goes by what it says", install.SpecFile))
+	return w.run(c.Context())
+}
+
+// recordedSpec is the spec of a generation; a record without one is damaged.
+func recordedSpec(g *plan.Generation) (spec.Spec, error) {
+	s, err := spec.Recorded(g)
+	if err != nil {
+		return s, &store.DamagedError{Err: fmt.Errorf("generation %d: %w", g.Number, err)}
 	}
-	return a.converge(ctx, h, spec, positions, adoption{}, o, "upgrade")
+	return s, nil
 }

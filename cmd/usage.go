@@ -49,7 +49,7 @@ func groupOf(flag *pflag.Flag) string {
 }
 
 // usage prints how a command is used, with its flags in groups.
-func (a *app) usage(c *cobra.Command) error {
+func usage(a *app, c *cobra.Command) error {
 	var b strings.Builder
 	b.WriteString("Usage:\n")
 	if c.Runnable() {

@@ -19,7 +19,7 @@ type versionResult struct {
 	Newest   string `json:"newestKubelet"`
 }
 
-func (a *app) versionCommand() *cobra.Command {
+func versionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of kubeletctl and of the kubelets it knows",

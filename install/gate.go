@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/install/health"
+	"github.com/kubeletctl/kubeletctl/install/observe"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -29,69 +32,60 @@ func (e *GateError) Hint() string { return "journalctl -u kubelet.service shows 
 const (
 	// steady is for how long kubelet must be well before it is believed. Some fall ill only after a while.
 	steady = 4 * time.Second
+	// relapse is how long a kubelet that was well and fell ill gets to become well again.
+	relapse = 5 * time.Second
+	// leastPatience is how long a kubelet gets to become healthy however fast it was when it was rehearsed. With the way back
+	// it stays below 30 s, so that the control plane, which waits for 40 s (50 s from 1.32), does not call the node NotReady.
+	leastPatience = 22 * time.Second
+	// evidenceFactor is how much longer a kubelet may take than it or a former one took on this host.
+	evidenceFactor = 3
 	// gatePause is the time between two looks.
 	gatePause = 100 * time.Millisecond
 	// nodePause is the time between two questions to the API server.
 	nodePause = 500 * time.Millisecond
 )
 
-// gated tells whether the change has to prove that kubelet is well.
+// gated reports whether the change has to prove that kubelet is well.
 func (h *Host) gated(c *Change, o ApplyOptions) bool {
-	service, known := c.Want.unit(systemd.KubeletService)
-	return known && service.Run == Running && c.Seen.Live && c.Seen.Credentials && o.Wait > 0 && !c.Want.Snapshot
+	return c.Want.Runs() && c.Seen.Live && c.Seen.Credentials && o.Wait > 0 && !c.Want.Snapshot
 }
 
-// gate waits until kubelet has been active, without a restart, and with a good /healthz, for a few seconds on end. It
-// gives up at the first death: systemd would start it again and again, and the reason would be the same. Deaths are counted
-// from restarts on. Once kubelet is well it gets its few seconds even if wait is over by then. If the node was joined to a
-// cluster before, it has to be again.
-func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration, deadline time.Time, was *membership, restarts int) error {
-	var wellSince time.Time
-	last := "it did not become active"
+// gate is what a kubelet has to pass before it is believed: it has been active, without a restart, and with a good /healthz,
+// for a few seconds on end; it is the one that was installed; its node is as joined to the cluster as it was.
+type gate struct {
+	host *Host
+	want *plan.Generation
+	// wait is what the user allows, patience what kubelet gets to become healthy.
+	wait, patience time.Duration
+	// member is what has to be so again; nil for nothing.
+	member *membership
+	// restarts is how often systemd has started kubelet again by itself before.
+	restarts int
+	// foreign says that the kubelet need not be one of ours.
+	foreign bool
+
+	took      time.Duration // how long it took to be healthy
+	began     time.Time
+	wellSince time.Time
+	illSince  time.Time
+	last      string // what was wrong at the last look
+}
+
+// pass waits at the gate. It gives up at the first death: systemd would start kubelet again and again, and the reason would
+// be the same. Once kubelet is well it gets its few seconds even if its time is over by then.
+func (g *gate) pass(ctx context.Context) error {
+	g.began, g.last = time.Now(), "it did not become active"
 	for {
-		state, err := h.Units.State(ctx, systemd.KubeletService)
+		state, err := g.host.Units.State(ctx, systemd.KubeletService)
 		if err != nil {
 			if ctx.Err() != nil {
 				return errAtGate
 			}
 			return err
 		}
-		if failed := died(state, restarts); failed != "" {
-			return h.explain(ctx, &GateError{Reason: failed})
-		}
-		ok := state.ActiveState == "active"
-		if !ok {
-			last = fmt.Sprintf("the unit is %s (%s)", state.ActiveState, state.SubState)
-		} else if g.HealthURL != "" {
-			health := Probe(ctx, g.HealthURL)
-			if ok = health.OK; !ok {
-				last = health.URL + ": " + health.Error
-			}
-		}
-		now, pause := time.Now(), gatePause
-		switch {
-		case !ok:
-			wellSince = time.Time{}
-		case wellSince.IsZero():
-			wellSince = now
-		case now.Sub(wellSince) >= steady:
-			missing, unknown := h.lost(ctx, was, g, state.Started)
-			switch {
-			case missing == "":
-				return nil
-			case now.After(deadline) && unknown && ctx.Err() == nil:
-				h.note("kubelet is healthy; whether its node is still joined, nobody can tell now: %s", missing)
-				return nil
-			case now.After(deadline):
-				return h.explain(ctx, &GateError{Reason: missing})
-			}
-			pause = nodePause
-		}
-		if !ok && now.After(deadline) {
-			if h.Units.Booting(ctx) && !state.Up() {
-				return nil // its turn in the boot has not come yet; it is enabled and queued
-			}
-			return h.explain(ctx, &GateError{Reason: fmt.Sprintf("kubelet was not healthy within %s: %s", wait, last)})
+		passed, pause, err := g.look(ctx, state)
+		if passed || err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -101,24 +95,108 @@ func (h *Host) gate(ctx context.Context, g *Generation, wait time.Duration, dead
 	}
 }
 
-var errAtGate = errors.New("while waiting for kubelet to become healthy")
-
-// died says how kubelet ended, or nothing while it lives or was not started yet. What systemd has started again by itself no
-// more often than so many times did not die since.
-func died(s systemd.UnitState, restarts int) string {
-	switch {
-	case s.ConditionFailed && !s.Up():
-		return "systemd did not start kubelet: a condition of its unit does not hold"
-	case s.Restarts > restarts, s.Restarting(), s.ActiveState == "failed":
-		switch s.Result {
-		case "exit-code":
-			return fmt.Sprintf("kubelet ended with exit status %d", s.ExitStatus)
-		case "success", "":
-			return "kubelet ended and was started again"
-		}
-		return fmt.Sprintf("kubelet ended (%s)", s.Result)
+// look judges what is there at one moment. pause is the time until the next look.
+func (g *gate) look(ctx context.Context, state systemd.UnitState) (passed bool, pause time.Duration, err error) {
+	if reason := health.ExitReason(state, g.restarts); reason != "" {
+		return false, 0, g.host.explain(ctx, &GateError{Reason: reason})
 	}
-	return ""
+	well, now := g.well(ctx, state), time.Now()
+	switch {
+	case !well:
+		return g.ill(ctx, state, now)
+	case g.wellSince.IsZero():
+		g.wellSince, g.illSince = now, time.Time{}
+		if !state.Started.IsZero() {
+			g.took = max(0, now.Sub(state.Started))
+		}
+	case now.Sub(g.wellSince) >= steady:
+		if err := g.proveProcess(state); err != nil {
+			return false, 0, err
+		}
+		return g.proveMembership(ctx, state, now)
+	}
+	return false, gatePause, nil
+}
+
+// well reports whether kubelet is active and says that it is healthy.
+func (g *gate) well(ctx context.Context, state systemd.UnitState) bool {
+	if state.ActiveState != "active" {
+		g.last = fmt.Sprintf("the unit is %s (%s)", state.ActiveState, state.SubState)
+		return false
+	}
+	if g.want.HealthURL == "" {
+		return true
+	}
+	answer := health.Probe(ctx, g.want.HealthURL)
+	if !answer.OK {
+		g.last = answer.URL + ": " + answer.Error
+	}
+	return answer.OK
+}
+
+// ill judges a kubelet that is not well: whether it may still become so.
+func (g *gate) ill(ctx context.Context, state systemd.UnitState, now time.Time) (passed bool, pause time.Duration, err error) {
+	wasWell := !g.wellSince.IsZero() || !g.illSince.IsZero()
+	if wasWell && g.illSince.IsZero() {
+		g.illSince = now
+	}
+	if !wasWell && now.Sub(g.began) > g.patience || wasWell && now.Sub(g.illSince) > relapse || now.Sub(g.began) > g.patience+2*relapse {
+		if g.host.Units.Booting(ctx) && !state.Up() {
+			return true, 0, nil // its turn in the boot has not come yet; it is enabled and queued
+		}
+		reason := fmt.Sprintf("kubelet was not healthy within %s: %s", g.patience.Round(time.Second), g.last)
+		if wasWell {
+			reason = "kubelet was healthy and did not stay so: " + g.last
+		}
+		return false, 0, g.host.explain(ctx, &GateError{Reason: reason})
+	}
+	g.wellSince = time.Time{}
+	return false, gatePause, nil
+}
+
+// proveProcess holds the process that runs against the kubelet that was installed: another one may be healthy, too.
+func (g *gate) proveProcess(state systemd.UnitState) error {
+	if g.foreign || state.MainPID == 0 {
+		return nil
+	}
+	o := g.host.Observer()
+	known := g.host.Tree.LoadDigests(observe.DigestsFile)
+	process, err := o.Process(state, known)
+	if err != nil || process == nil {
+		return err
+	}
+	seen := &plan.Observation{Live: true, Process: process}
+	reasons := seen.OtherProcess(g.want)
+	if len(reasons) == 0 {
+		return nil
+	}
+	text := "kubelet is healthy, but it is not the one that was installed: " + strings.Join(reasons, "; ")
+	dropIns, err := o.DropIns()
+	if err != nil {
+		return err
+	}
+	for _, d := range dropIns {
+		if d.SetsCommand() {
+			text += "; " + d.Path + " sets its command line"
+		}
+	}
+	return &GateError{Reason: text}
+}
+
+// proveMembership asks the API server whether the node is to its cluster what it was.
+func (g *gate) proveMembership(ctx context.Context, state systemd.UnitState, now time.Time) (passed bool, pause time.Duration, err error) {
+	missing, unknown := g.member.missing(ctx, g.host.Tree, g.want, state.Started)
+	late := now.Sub(g.began) > g.wait
+	switch {
+	case missing == "":
+		return true, 0, nil
+	case late && unknown && ctx.Err() == nil:
+		g.host.note("kubelet is healthy; whether its node is still joined cannot be told now: %s", missing)
+		return true, 0, nil
+	case late:
+		return false, 0, g.host.explain(ctx, &GateError{Reason: missing})
+	}
+	return false, nodePause, nil
 }
 
 // explain adds kubelet's own last words, which the journal may show a moment late.
@@ -131,20 +209,11 @@ func (h *Host) explain(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	state, stateErr := h.Units.State(ctx, systemd.KubeletService)
-	if failed := died(state, 0); stateErr == nil && g == nil && failed != "" {
-		gate.Reason = failed
+	if reason := health.ExitReason(state, 0); stateErr == nil && g == nil && reason != "" {
+		gate.Reason = reason
 	}
-	for gate.LastWords == "" && ctx.Err() == nil && h.Live {
-		entries, err := systemd.Journal(ctx, state, 60)
-		if err != nil {
-			break
-		}
-		if gate.LastWords = strings.TrimSpace(systemd.LastFailure(entries)); gate.LastWords == "" {
-			select {
-			case <-ctx.Done():
-			case <-time.After(250 * time.Millisecond):
-			}
-		}
+	if gate.LastWords == "" && h.Live {
+		gate.LastWords = health.LastWords(ctx, state)
 	}
 	return gate
 }

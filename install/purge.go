@@ -6,7 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/purge"
+	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -17,6 +20,7 @@ type Purge struct {
 	// Pods are what it made in the container runtime.
 	Pods []string
 
+	host    *Host
 	runtime *purge.Runtime
 }
 
@@ -49,16 +53,16 @@ func shortList(list []string) string {
 
 // PreparePurge looks for what a purge deletes. It changes nothing. Close the result.
 func (h *Host) PreparePurge(ctx context.Context) (*Purge, error) {
-	current, err := h.lastInstalled()
+	current, err := lastInstalled(h.Store())
 	if err != nil {
 		return nil, err
 	}
-	name, err := h.Tree.Locate(current.rootDir())
+	name, err := h.Tree.Path(current.KubeletRoot())
 	if err != nil {
 		return nil, err
 	}
-	p := &Purge{}
-	if p.Dir, err = purge.Look(h.Tree.Root, name); err != nil {
+	p := &Purge{host: h}
+	if p.Dir, err = purge.Look(h.Tree.Root(), name); err != nil {
 		return nil, err
 	}
 	if !h.Live {
@@ -70,7 +74,7 @@ func (h *Host) PreparePurge(ctx context.Context) (*Purge, error) {
 	if current.Snapshot { // nothing is left that would say which runtime it was, nor of its pods
 		return p, nil
 	}
-	endpoint, err := current.endpoint()
+	endpoint, err := endpoint(current)
 	if err != nil || endpoint == "" {
 		return p, err
 	}
@@ -84,12 +88,12 @@ func (h *Host) PreparePurge(ctx context.Context) (*Purge, error) {
 }
 
 // lastInstalled is the newest generation that had a kubelet, also when an uninstall has begun to take it away.
-func (h *Host) lastInstalled() (*Generation, error) {
-	current, err := h.Store().Current()
+func lastInstalled(s store.Store) (*plan.Generation, error) {
+	current, err := s.Current()
 	if err != nil || current == nil || !current.Snapshot {
 		return current, err
 	}
-	all, err := h.Store().List()
+	all, err := s.List()
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +112,10 @@ func (p *Purge) Close() {
 	}
 }
 
-// Purge stops kubelet for good, removes its pods, unmounts what is mounted below its root directory and empties that. Run
+// Run stops kubelet for good, removes its pods, unmounts what is mounted below its root directory and empties that. Run
 // again after an interruption it goes on. The record stays until the uninstall that follows.
-func (h *Host) Purge(ctx context.Context, p *Purge) error {
+func (p *Purge) Run(ctx context.Context) error {
+	h := p.host
 	if h.Live {
 		for _, unit := range []string{systemd.KubeletPath, systemd.KubeletService} {
 			state, err := h.Units.State(ctx, unit)
@@ -142,7 +147,7 @@ func (h *Host) Purge(ctx context.Context, p *Purge) error {
 		return nil
 	}
 	// The pods have taken some of their mounts with them.
-	dir, err := purge.Look(h.Tree.Root, p.Dir.Path)
+	dir, err := purge.Look(h.Tree.Root(), p.Dir.Path)
 	if err != nil || dir == nil {
 		return err
 	}
@@ -164,15 +169,11 @@ func (h *Host) Purge(ctx context.Context, p *Purge) error {
 }
 
 // endpoint is the CRI endpoint that a generation's kubelet speaks to.
-func (g *Generation) endpoint() (string, error) {
-	args, err := g.args()
-	if err != nil {
-		return "", err
-	}
-	if endpoint, ok := argument(args, "container-runtime-endpoint"); ok {
+func endpoint(g *plan.Generation) (string, error) {
+	if endpoint, ok := g.Arg("container-runtime-endpoint"); ok {
 		return endpoint, nil
 	}
-	fields, err := configFields(g)
+	fields, err := preflight.Fields(g)
 	endpoint, _ := fields["containerRuntimeEndpoint"].(string)
 	return endpoint, err
 }

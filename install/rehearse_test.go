@@ -3,10 +3,11 @@ package install
 import (
 	"testing"
 
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/rehearsal"
 )
 
-func TestBlame(t *testing.T) {
+func TestLocateCause(t *testing.T) {
 	t.Parallel()
 	const config = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -37,10 +38,10 @@ v: true
 		{"a true statement, version 2", ""},
 	}
 	for _, tt := range tests {
-		got := blame(&rehearsal.RefusedError{Words: tt.words}, args, config)
+		got := locateCause(&rehearsal.RefusedError{Words: tt.words}, args, config)
 		want := tt.want
 		if want != "" && want[0] == ':' {
-			want = ConfigFile + want
+			want = hostfs.ConfigFile + want
 		}
 		if got != want {
 			t.Errorf("%q: %q, want %q", tt.words, got, want)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -12,24 +13,28 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/install/health"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
-// Status is the truth about a host's kubelet, as far as this user may see it. Its JSON form is a stable interface: keys
+// Status is the actual state of a host's kubelet, as far as this user may see it. Its JSON form is a stable interface: keys
 // may be added, none is renamed or removed.
 type Status struct {
-	Installed  bool          `json:"installed"`
-	Version    string        `json:"version,omitempty"`
-	Generation int           `json:"generation,omitempty"`
-	Trust      string        `json:"trust,omitempty"`
-	Digest     string        `json:"digest,omitempty"`
-	State      string        `json:"state"`
-	Service    ServiceStatus `json:"service"`
-	Running    RunningStatus `json:"running"`
-	Health     Health        `json:"health"`
-	Node       *NodeStatus   `json:"node,omitempty"` // none for a kubelet without a cluster
-	Drift      []Drift       `json:"drift"`
-	Problems   []Problem     `json:"problems"`
+	Installed  bool                `json:"installed"`
+	Version    string              `json:"version,omitempty"`
+	Generation int                 `json:"generation,omitempty"`
+	Trust      string              `json:"trust,omitempty"`
+	Digest     string              `json:"digest,omitempty"`
+	State      State               `json:"state"`
+	Service    ServiceStatus       `json:"service"`
+	Running    RunningStatus       `json:"running"`
+	Health     health.Health       `json:"health"`
+	Node       *NodeStatus         `json:"node,omitempty"` // none for a kubelet without a cluster
+	Drift      []plan.Drift        `json:"drift"`
+	Problems   []preflight.Problem `json:"problems"`
 }
 
 // ServiceStatus is what systemd says of kubelet.service, in systemd's words.
@@ -52,161 +57,232 @@ type RunningStatus struct {
 	SHA256  string `json:"sha256,omitempty"`
 }
 
-// States of a kubelet, as Status.State says them.
+// State of a kubelet, as a token: a stable interface.
+type State string
+
 const (
-	StateHealthy      = "healthy"
-	StateUnhealthy    = "unhealthy"
-	StateStarting     = "starting"
-	StateStopped      = "stopped"
-	StateWaiting      = "waiting for credentials"
-	StateNotInstalled = "not installed"
-	StateNotRunning   = "installed in a tree"
-	StateChanging     = "being changed"
-	StateInterrupted  = "half changed"
-	StateUnknown      = "of unknown origin"
-	StateUnreadable   = "not for this user to see"
+	StateHealthy      State = "healthy"
+	StateUnhealthy    State = "unhealthy"
+	StateStarting     State = "starting"
+	StateStopped      State = "stopped"
+	StateWaiting      State = "waiting-for-credentials"
+	StateNotInstalled State = "not-installed"
+	StateOffline      State = "offline"     // installed in a tree that does not run
+	StateChanging     State = "changing"    // by another run, at this moment
+	StateInterrupted  State = "interrupted" // by a change that did not get to its end
+	StateUnknown      State = "unknown"     // the record cannot be made sense of
+	StateUnreadable   State = "unreadable"  // this user may not read the record
 )
 
-// Status reads what there is to know. It changes nothing and needs no privilege; what could not be read is a problem
-// with the ID "unreadable".
-func (h *Host) Status(ctx context.Context) (*Status, error) {
-	s := &Status{State: StateNotInstalled, Drift: []Drift{}, Problems: []Problem{}, Service: ServiceStatus{Unit: systemd.KubeletService}}
-	problem := func(id string, severity Severity, message, hint string) {
-		s.Problems = append(s.Problems, Problem{ID: id, Severity: severity, Message: message, Hint: hint})
-	}
-	current, err := h.Store().Current()
-	if errors.Is(err, fs.ErrPermission) {
-		s.State = StateUnreadable
-		problem("unreadable", Failure, err.Error(), "run this as root")
-	} else if err != nil {
-		s.State = StateUnknown
-		problem("damaged-record", Failure, err.Error(), (&DamagedError{}).Hint())
-	}
-	state, stateErr := h.Units.State(ctx, systemd.KubeletService)
-	if stateErr != nil {
-		return nil, stateErr
-	}
-	s.Service.fill(state)
-	if err != nil {
-		return s, nil
-	}
-	pid, busy := h.Store().Busy()
-	_, pending, err := h.Store().Pending()
-	switch {
-	case err != nil:
-		problem("damaged-record", Failure, err.Error(), (&DamagedError{}).Hint())
-	case busy:
-		problem("changing", Info, fmt.Sprintf("another kubeletctl (pid %d) is changing this host", pid), "run kubeletctl status again when it is done")
-	case pending:
-		problem("interrupted-change", Failure, "a run of kubeletctl was interrupted while it changed this host",
-			systemd.RecoverService+" undoes it within "+recoverEvery.String()+", or at the next boot; so does the next run of kubeletctl install")
-	}
-	if left := h.Left(); left != "" {
-		problem("recovered", Warning, left, "")
-	}
-	switch {
-	case busy:
-		defer func() { s.State = StateChanging }()
-	case pending:
-		defer func() { s.State = StateInterrupted }()
-	}
-	if current == nil && (busy || pending) {
-		return s, nil
-	}
-	if current == nil || current.Snapshot {
-		if current != nil {
-			problem("interrupted-uninstall", Warning, "an uninstall did not get to its end", "run kubeletctl uninstall again")
-		} else if state.LoadState == "loaded" {
-			problem("foreign-kubelet", Info, "a kubelet.service is here that kubeletctl did not install", "")
-		}
-		return s, nil
-	}
-	s.Installed, s.Version, s.Generation = true, current.Version.String(), current.Number
-	s.Trust, s.Digest = string(current.Trust), current.Digest.String()
+// Problem IDs of a status; their values are a stable interface.
+const (
+	idInterrupted = "interrupted-change"
+	idUnreadable  = "unreadable"
+	idDamaged     = "damaged-record"
+)
 
-	seen, err := h.Observe(ctx, current)
+func (s *Status) problem(id string, severity preflight.Severity, message, hint string) {
+	s.Problems = append(s.Problems, preflight.Problem{ID: id, Severity: severity, Message: message, Hint: hint})
+}
+
+// Status reads what there is to know. It changes nothing and needs no privilege; what could not be read is a problem with
+// the ID "unreadable".
+func (h *Host) Status(ctx context.Context) (*Status, error) {
+	s := &Status{State: StateNotInstalled, Drift: []plan.Drift{}, Problems: []preflight.Problem{}, Service: ServiceStatus{Unit: systemd.KubeletService}}
+	state, err := h.Units.State(ctx, systemd.KubeletService)
 	if err != nil {
 		return nil, err
 	}
-	s.Drift = drift(current, seen)
-	for _, p := range sortedKeys(seen.Unreadable) {
-		problem("unreadable", Warning, fmt.Sprintf("could not check %s: %v", p, cause(seen.Unreadable[p])), "run this as root to see all")
-	}
-	if !h.Live {
-		s.State = StateNotRunning
+	s.Service.fill(state)
+	current, err := h.Store().Current()
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		s.State = StateUnreadable
+		s.problem(idUnreadable, preflight.Failure, err.Error(), "run this as root")
+		return s, nil
+	case err != nil:
+		s.State = StateUnknown
+		s.problem(idDamaged, preflight.Failure, err.Error(), hintOf(err))
 		return s, nil
 	}
-	if seen.Process != nil {
-		s.Running = h.running(ctx, seen.Process, current)
-		if want := current.binary().SHA256; s.Running.SHA256 != want && !pending {
-			hint := "kubeletctl repair starts the installed one"
-			if len(state.DropIns) > 0 {
-				hint = "look at the drop-ins of the unit: " + strings.Join(state.DropIns, ", ")
-			}
-			problem("running-differs", Failure, "the process that runs is not the kubelet that was installed", hint)
+	change := changeUnderWay(h.Store(), s)
+	switch {
+	case current == nil && change != "":
+	case current == nil || current.Snapshot:
+		s.notInstalled(current, state)
+	default:
+		if err := h.installedStatus(ctx, s, current, state, change); err != nil {
+			return nil, err
 		}
 	}
-	h.judge(ctx, s, state, current, seen, problem)
-	var problems []Problem
-	s.Node, problems = h.nodeStatus(ctx, current, s.State == StateWaiting)
-	s.Problems = append(s.Problems, problems...)
+	if change != "" {
+		s.State = change
+	}
 	return s, nil
 }
 
-// judge sets State and says what is wrong and what to do about it.
-func (h *Host) judge(ctx context.Context, s *Status, state systemd.UnitState, current *Generation, seen *Seen, problem func(string, Severity, string, string)) {
-	if state.ActiveState == "active" {
-		s.Health = Probe(ctx, current.HealthURL)
-	} else {
-		s.Health = Health{URL: current.HealthURL, Error: "kubelet is not running"}
+func hintOf(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
 	}
-	service, _ := current.unit(systemd.KubeletService)
-	lost := seen.Files[current.binary().Path].Kind == Absent && seen.Unreadable[current.binary().Path] == nil
-	if lost {
-		problem("binary-missing", Failure, current.binary().Path+" is missing: kubelet can not be started", "kubeletctl repair puts it back")
+	return ""
+}
+
+// changeUnderWay reports whether a change is being made, or was left in the middle; empty when neither is.
+func changeUnderWay(record store.Store, s *Status) State {
+	if notice := record.Notice(); notice != "" {
+		defer s.problem("recovered", preflight.Warning, notice, "")
+	}
+	pid, busy := record.Busy()
+	_, pending, err := record.Pending()
+	switch {
+	case err != nil:
+		s.problem(idDamaged, preflight.Failure, err.Error(), (&store.DamagedError{}).Hint())
+	case busy:
+		s.problem("changing", preflight.Info, fmt.Sprintf("another kubeletctl (pid %d) is changing this host", pid), "run kubeletctl status again when it is done")
+		return StateChanging
+	case pending:
+		s.problem(idInterrupted, preflight.Failure, "a run of kubeletctl was interrupted while it changed this host",
+			systemd.RecoverService+" undoes it within "+recoverEvery.String()+", or at the next boot; so does the next run of kubeletctl install")
+		return StateInterrupted
+	}
+	return ""
+}
+
+// notInstalled says what is there instead of a kubelet of ours.
+func (s *Status) notInstalled(current *plan.Generation, state systemd.UnitState) {
+	if current != nil {
+		s.problem("interrupted-uninstall", preflight.Warning, "an uninstall did not get to its end", "run kubeletctl uninstall again")
+	} else if state.LoadState == "loaded" {
+		s.problem("foreign-kubelet", preflight.Info, "a kubelet.service is here that kubeletctl did not install", "kubeletctl install --adopt takes it over")
+	}
+}
+
+// installedStatus describes a host with a kubelet of ours.
+func (h *Host) installedStatus(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState, change State) error {
+	s.Installed, s.Version, s.Generation = true, current.Version.String(), current.Number
+	s.Trust, s.Digest = string(current.Trust), current.Digest.String()
+	seen, err := h.Observer().Observe(ctx, current)
+	if err != nil {
+		return err
+	}
+	s.Drift = seen.DriftFrom(current)
+	for _, p := range slices.Sorted(maps.Keys(seen.Unreadable)) {
+		s.problem(idUnreadable, preflight.Warning, fmt.Sprintf("could not check %s: %v", p, pathless(seen.Unreadable[p])), "run this as root to see all")
+	}
+	if !h.Live {
+		s.State = StateOffline
+		return nil
+	}
+	if seen.Process != nil {
+		s.Running = running(ctx, h.Store(), seen.Process, current)
+		if change == "" && len(seen.OtherProcess(current)) > 0 {
+			hint := "kubeletctl repair starts the installed one"
+			if names := seen.ForeignOverrides(current); len(names) > 0 {
+				hint = "this drop-in starts another one: " + strings.Join(names, ", ")
+			}
+			s.problem("running-differs", preflight.Failure, "the process that runs is not the kubelet that was installed: "+strings.Join(seen.OtherProcess(current), "; "), hint)
+		}
+	}
+	a := assessment{host: h, status: s, unit: state, current: current, seen: seen}
+	a.assess(ctx)
+	if change == "" && s.State == StateHealthy && (len(seen.OtherProcess(current)) > 0 || len(seen.ForeignOverrides(current)) > 0) {
+		s.State = StateUnhealthy // somebody else's kubelet may be healthy, too
+	}
+	a.remarks(change)
+	var problems []preflight.Problem
+	s.Node, problems = nodeStatus(ctx, h.Tree, current, s.State == StateWaiting)
+	s.Problems = append(s.Problems, problems...)
+	return nil
+}
+
+// assessment finds out how an installed kubelet is.
+type assessment struct {
+	host    *Host
+	status  *Status
+	unit    systemd.UnitState
+	current *plan.Generation
+	seen    *plan.Observation
+}
+
+// assess sets the state and says what is wrong and what to do about it.
+func (a assessment) assess(ctx context.Context) {
+	s, state := a.status, a.unit
+	s.Health = health.Health{URL: a.current.HealthURL, Error: "kubelet is not running"}
+	if state.ActiveState == "active" {
+		s.Health = health.Probe(ctx, a.current.HealthURL)
+	}
+	if a.binaryMissing() {
+		s.problem("binary-missing", preflight.Failure, a.current.Binary().Path+" is missing: kubelet cannot be started", "kubeletctl repair puts it back")
 	}
 	switch {
-	case state.ActiveState == "active" && (s.Health.OK || current.HealthURL == ""):
+	case state.ActiveState == "active" && (s.Health.OK || a.current.HealthURL == ""):
 		s.State = StateHealthy
 	case state.ActiveState == "active":
 		s.State = StateUnhealthy
-		problem("unhealthy", Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, "journalctl -u kubelet.service")
-	case !seen.Credentials && !state.Up():
+		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, "journalctl -u kubelet.service")
+	case !a.seen.Credentials && !state.Up():
 		s.State = StateWaiting
-		problem("waiting-for-credentials", Info, "kubelet starts as soon as one of these exists: "+strings.Join(current.Credentials, ", "),
+		s.problem("waiting-for-credentials", preflight.Info, "kubelet starts as soon as one of these exists: "+strings.Join(a.current.Credentials, ", "),
 			"put the node's kubeconfig there, owned by root, mode 0600")
 	case state.Restarting() || state.ActiveState == "failed" || state.Restarts > 0:
 		s.State = StateUnhealthy
-		message := died(state, 0)
-		if entries, err := systemd.Journal(ctx, state, 60); err == nil {
-			if words := systemd.LastFailure(entries); words != "" {
-				message += ": " + words
-			}
+		message := health.ExitReason(state, 0)
+		once, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+		defer cancel()
+		if words := health.LastWords(once, state); words != "" {
+			message += ": " + words
 		}
-		problem("crash-loop", Failure, message, "journalctl -u kubelet.service")
+		s.problem("crash-loop", preflight.Failure, message, "journalctl -u kubelet.service")
 	case state.Up():
 		s.State = StateStarting
-		problem("starting", Warning, "kubelet is starting", "run kubeletctl status again in a few seconds")
+		s.problem("starting", preflight.Warning, "kubelet is starting", "run kubeletctl status again in a few seconds")
 	default:
-		s.State = StateStopped
-		severity, hint := Failure, "systemctl start kubelet.service, or kubeletctl repair"
-		if service.Run != Running {
-			severity = Info
+		a.stopped()
+	}
+}
+
+func (a assessment) binaryMissing() bool {
+	binary := a.current.Binary().Path
+	return a.seen.Files[binary].Kind == plan.Absent && a.seen.Unreadable[binary] == nil
+}
+
+func (a assessment) stopped() {
+	a.status.State = StateStopped
+	severity, hint := preflight.Failure, "systemctl start kubelet.service, or kubeletctl repair"
+	if !a.current.Runs() {
+		severity = preflight.Info
+	}
+	if a.binaryMissing() {
+		hint = "kubeletctl repair"
+	}
+	a.status.problem("stopped", severity, "kubelet is not running", hint)
+}
+
+// remarks says what else is worth knowing.
+func (a assessment) remarks(change State) {
+	s := a.status
+	if a.unit.Restarts > 0 && s.State == StateHealthy {
+		s.problem("restarts", preflight.Warning, "systemd had to start kubelet again: "+times(a.unit.Restarts), "journalctl -u kubelet.service")
+	}
+	repairable := slices.ContainsFunc(s.Drift, func(d plan.Drift) bool { return !d.Kept })
+	switch {
+	case change == StateInterrupted: // which is what there is to put right
+	case repairable:
+		s.problem("drift", preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl repair puts it back")
+	case len(s.Drift) > 0:
+		s.problem("drift", preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; what is not kubeletctl's only an administrator can put right")
+	}
+	masked := a.current.Masks()
+	var dropIns []string
+	for _, name := range a.unit.DropIns {
+		if !slices.Contains(masked, path.Base(name)) {
+			dropIns = append(dropIns, name)
 		}
-		if lost {
-			hint = "kubeletctl repair"
-		}
-		problem("stopped", severity, "kubelet is not running", hint)
 	}
-	if state.Restarts > 0 && s.State == StateHealthy {
-		problem("restarts", Warning, "systemd had to start kubelet again: "+times(state.Restarts), "journalctl -u kubelet.service")
-	}
-	interrupted := slices.ContainsFunc(s.Problems, func(p Problem) bool { return p.ID == "interrupted-change" })
-	if len(s.Drift) > 0 && !interrupted { // which is what there is to mend
-		problem("drift", Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl repair puts it back")
-	}
-	if len(state.DropIns) > 0 {
-		problem("drop-ins", Info, "local drop-ins change the unit: "+strings.Join(state.DropIns, ", "), "")
+	if len(dropIns) > 0 {
+		s.problem("drop-ins", preflight.Info, "local drop-ins change the unit: "+strings.Join(dropIns, ", "), "")
 	}
 }
 
@@ -227,35 +303,36 @@ func (s *ServiceStatus) fill(state systemd.UnitState) {
 }
 
 // running says what the process is, whatever the files say by now.
-func (h *Host) running(ctx context.Context, p *Process, current *Generation) RunningStatus {
+func running(ctx context.Context, record store.Store, p *plan.Process, current *plan.Generation) RunningStatus {
 	r := RunningStatus{SHA256: p.SHA256}
-	if p.SHA256 == current.binary().SHA256 {
+	if p.SHA256 == current.Binary().SHA256 {
 		r.Version = current.Version.String()
 		return r
 	}
-	if all, err := h.Store().List(); err == nil {
+	if all, err := record.List(); err == nil {
 		for _, g := range all {
-			if g.binary().SHA256 == p.SHA256 {
+			if g.Binary().SHA256 == p.SHA256 {
 				r.Version = g.Version.String()
 				return r
 			}
 		}
 	}
+	exe := fmt.Sprintf("/proc/%d/exe", p.PID)
 	// Not one of ours: ask it, if it calls itself a kubelet. What else a unit may run is not ours to start.
-	if target, err := os.Readlink(p.exe()); err != nil || !strings.HasPrefix(path.Base(target), "kubelet") {
+	if target, err := os.Readlink(exe); err != nil || !strings.HasPrefix(path.Base(target), "kubelet") {
 		return r
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, p.exe(), "--version").Output(); err == nil {
+	if out, err := exec.CommandContext(ctx, exe, "--version").Output(); err == nil {
 		line, _, _ := strings.Cut(string(out), "\n")
 		r.Version = strings.TrimPrefix(strings.TrimSpace(line), "Kubernetes ")
 	}
 	return r
 }
 
-// cause takes the path off an error whose message names it anyway.
-func cause(err error) error {
+// pathless takes the path off an error whose message names it anyway.
+func pathless(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		return p.Err
@@ -263,11 +340,19 @@ func cause(err error) error {
 	return err
 }
 
-func sortedKeys(m map[string]error) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
+// Diff compares the host with the current generation. It returns the drift and a unified diff from what was installed to
+// what is there; nil and nothing when nothing is installed.
+func (h *Host) Diff(ctx context.Context) (current *plan.Generation, found []plan.Drift, text []byte, err error) {
+	current, err = h.Store().Current()
+	if err != nil || current == nil || current.Snapshot {
+		return nil, nil, nil, err
 	}
-	slices.Sort(keys)
-	return keys
+	seen, err := h.Observer().Observe(ctx, current)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(seen.Unreadable)) {
+		h.note("could not check %s: %v", name, pathless(seen.Unreadable[name]))
+	}
+	return current, seen.DriftFrom(current), seen.FilesDiff(current), nil
 }

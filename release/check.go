@@ -37,7 +37,7 @@ const versionTimeout = 10 * time.Second
 // with --version. So the file must be executable by then, and its digest must
 // have been checked.
 func Check(ctx context.Context, path, arch string, v Version) error {
-	if err := checkHeader(path, arch); err != nil {
+	if err := CheckHeader(path, arch); err != nil {
 		return err
 	}
 	if arch != runtime.GOARCH {
@@ -57,7 +57,7 @@ func Check(ctx context.Context, path, arch string, v Version) error {
 	return nil
 }
 
-func checkHeader(path, arch string) error {
+func CheckHeader(path, arch string) error {
 	want, known := machines[arch]
 	if !known {
 		return fmt.Errorf("%q is not an architecture of a kubelet", arch)

@@ -201,7 +201,7 @@ func examine(dir string, v Version, arch string) Mirrored {
 			return m
 		}
 	}
-	if err := checkHeader(file, arch); err != nil {
+	if err := CheckHeader(file, arch); err != nil {
 		m.Problem = err.Error()
 		return m
 	}

@@ -36,7 +36,7 @@ type Command struct {
 	Warnings []*SyntaxError
 }
 
-// Environment is what a command line can not say itself.
+// Environment is what a command line cannot say itself.
 type Environment struct {
 	// ReadFile reads what EnvironmentFile= names. Nil: os.ReadFile.
 	ReadFile func(path string) ([]byte, error)
@@ -282,7 +282,7 @@ func (r *resolver) specified(t text) (out text, unresolved, invalid []error) {
 		out = append(out, percent, t[i])
 		if meaning := specifiers[c]; meaning != "" {
 			unresolved = append(unresolved, &SyntaxError{percent.at,
-				fmt.Sprintf("the specifier %%%c (%s, see systemd.unit(5)) can not be resolved here", c, meaning)})
+				fmt.Sprintf("the specifier %%%c (%s, see systemd.unit(5)) cannot be resolved here", c, meaning)})
 			continue
 		}
 		invalid = append(invalid, &SyntaxError{percent.at,
@@ -291,7 +291,7 @@ func (r *resolver) specified(t text) (out text, unresolved, invalid []error) {
 	return out, unresolved, invalid
 }
 
-// isSpecifier tells whether a percent sign before c means something. Before all else it is text, as in
+// isSpecifier reports whether a percent sign before c means something. Before all else it is text, as in
 // --eviction-hard=nodefs.available<10%,imagefs.available<10%.
 func isSpecifier(c byte) bool { return c == '%' || c != '_' && isNameByte(c) }
 
@@ -374,7 +374,7 @@ func (r *resolver) environmentFile(a Assignment) []Variable {
 	paths := []string{path}
 	if strings.ContainsAny(path, `*?[`) {
 		if r.env.Glob == nil {
-			r.fail(at, "an EnvironmentFile= with wildcards can not be resolved here: %s", path)
+			r.fail(at, "an EnvironmentFile= with wildcards cannot be resolved here: %s", path)
 			return nil
 		}
 		if paths, err = r.env.Glob(path); err == nil && len(paths) == 0 {

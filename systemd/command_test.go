@@ -389,18 +389,18 @@ func TestExecStartErrors(t *testing.T) {
 		{"program", "[Service]\nExecStart=${BIN}/kubelet\n",
 			`k:2:11: the program "${BIN}/kubelet" is neither an absolute path nor a plain name (variables are not expanded here)` + "\nno ExecStart= command"},
 		{"specifiers", "[Service]\nExecStart=/a %m \\\n  --x=%a%z\n",
-			"k:2:14: the specifier %m (machine ID, see systemd.unit(5)) can not be resolved here\n" +
-				"k:3:7: the specifier %a (architecture, see systemd.unit(5)) can not be resolved here\n" +
+			"k:2:14: the specifier %m (machine ID, see systemd.unit(5)) cannot be resolved here\n" +
+				"k:3:7: the specifier %a (architecture, see systemd.unit(5)) cannot be resolved here\n" +
 				"k:3:9: systemd.unit(5) has no specifier %z: a percent sign is written %%"},
 		{"specifier in a variable", "[Service]\nEnvironment=A=%m B=%b\nExecStart=/a ${A}\n",
-			"k:2:15: the specifier %m (machine ID, see systemd.unit(5)) can not be resolved here"},
+			"k:2:15: the specifier %m (machine ID, see systemd.unit(5)) cannot be resolved here"},
 		{"specifier in a path", "[Service]\nEnvironmentFile=-/%m\nExecStart=/a\n",
-			"k:2:19: the specifier %m (machine ID, see systemd.unit(5)) can not be resolved here"},
+			"k:2:19: the specifier %m (machine ID, see systemd.unit(5)) cannot be resolved here"},
 		{"specifier in what gets unset", "[Service]\nUnsetEnvironment=%m\nExecStart=/a\n",
-			"k:2:18: the specifier %m (machine ID, see systemd.unit(5)) can not be resolved here"},
+			"k:2:18: the specifier %m (machine ID, see systemd.unit(5)) cannot be resolved here"},
 		{"no file", "[Service]\nEnvironmentFile=/none\nExecStart=/a\n", "k:2:17: EnvironmentFile=/none: file does not exist"},
 		{"unreadable file", "[Service]\nEnvironmentFile=-/secret\nExecStart=/a\n", "k:2:17: EnvironmentFile=/secret: permission denied"},
-		{"wildcards", "[Service]\nEnvironmentFile=-/*\nExecStart=/a\n", "k:2:17: an EnvironmentFile= with wildcards can not be resolved here: /*"},
+		{"wildcards", "[Service]\nEnvironmentFile=-/*\nExecStart=/a\n", "k:2:17: an EnvironmentFile= with wildcards cannot be resolved here: /*"},
 		{"bad file", "[Service]\nEnvironmentFile=/bad\nExecStart=/a\n", "/bad:2:1: not valid UTF-8: systemd refuses the file"},
 	}
 	env := Environment{ReadFile: func(name string) ([]byte, error) {

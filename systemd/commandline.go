@@ -118,7 +118,7 @@ func (p *shellParser) next() (w span, ok bool, err error) {
 	return w, true, nil
 }
 
-// escapable tells whether a backslash in double quotes escapes what follows.
+// escapable reports whether a backslash in double quotes escapes what follows.
 func (p *shellParser) escapable() bool {
 	return lineBreak(p.rest) > 0 || len(p.rest) > 0 && strings.IndexByte("$`\"\\", p.rest[0].b) >= 0
 }

@@ -248,7 +248,7 @@ func (c *Conn) Disarm(ctx context.Context) error {
 	return c.Stop(ctx, RecoverTimer)
 }
 
-// Booting tells whether the machine is still starting up. Jobs may then have to wait for units that wait for us.
+// Booting reports whether the machine is still starting up. Jobs may then have to wait for units that wait for us.
 func (c *Conn) Booting(ctx context.Context) bool {
 	var p *dbus.Property
 	err := c.call(ctx, func(b bus) (err error) {

@@ -551,7 +551,7 @@ func TestJobIsBounded(t *testing.T) {
 			defer cancel()
 			begun := time.Now()
 			err := c.Restart(ctx, KubeletService)
-			if !errors.Is(err, context.DeadlineExceeded) || err.Error() != "restarting kubelet.service: systemd has not got done with it" {
+			if !errors.Is(err, context.DeadlineExceeded) || err.Error() != "restarting kubelet.service: timed out waiting for systemd" {
 				t.Errorf("got %v", err)
 			}
 			if took := time.Since(begun); took > 3*time.Second {

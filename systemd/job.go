@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -9,7 +10,7 @@ import (
 	"github.com/coreos/go-systemd/v22/dbus"
 )
 
-// JobError tells that a job ended in another way than "done".
+// JobError reports that a job ended in another way than "done".
 type JobError struct {
 	Verb, Unit string
 	// Result is systemd's word: "failed", "dependency", "timeout", "canceled", "skipped" ... Where that was lost with the
@@ -140,8 +141,13 @@ func stopped(s UnitState) string {
 	return "canceled"
 }
 
-// notDone tells that a job went on longer than its context, in other words than those of package context.
+// notDone reports that a job went on longer than its context, in other words than those of package context.
 type notDone struct{ error }
 
-func (notDone) Error() string   { return "systemd has not got done with it" }
+func (e notDone) Error() string {
+	if errors.Is(e.error, context.Canceled) {
+		return "interrupted while waiting for systemd"
+	}
+	return "timed out waiting for systemd"
+}
 func (e notDone) Unwrap() error { return e.error }

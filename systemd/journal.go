@@ -20,7 +20,7 @@ type Entry struct {
 }
 
 // Journal returns what a unit logged in the run that its state is of, oldest first: of the last n lines of the unit those
-// that are of that run. journald can not tell the run of a process that ended before it looked at it; such a line counts
+// that are of that run. journald cannot tell the run of a process that ended before it looked at it; such a line counts
 // when it came after the process was started.
 func Journal(ctx context.Context, state UnitState, n int) ([]Entry, error) {
 	out, err := exec.CommandContext(ctx, "journalctl", "--unit="+state.Name, "--output=json", "--output-fields=MESSAGE,_SYSTEMD_INVOCATION_ID",

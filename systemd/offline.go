@@ -77,7 +77,7 @@ func (o Offline) links(name string) ([]string, error) {
 	}
 	unit, err := ParseUnit(file, data)
 	if err != nil {
-		return nil, err
+		return nil, nil // systemd refuses it as well, so nothing enables it
 	}
 	var links []string
 	for _, a := range unit.Values("Install", "WantedBy") {

@@ -168,7 +168,7 @@ func splitLines(file string, data []byte) []text {
 	return lines
 }
 
-// endsInBackslash tells whether the last byte is a backslash that no other one escapes. Escapes do not reach over a
+// endsInBackslash reports whether the last byte is a backslash that no other one escapes. Escapes do not reach over a
 // continuation, since the backslash there has become a blank.
 func endsInBackslash(t text) bool {
 	escaped := false
@@ -244,7 +244,7 @@ func (p *unitParser) header(t text) {
 	p.section, p.headed, p.lost = name, true, false
 }
 
-// isSafe tells whether s is free of the characters that systemd refuses in names of sections and programs.
+// isSafe reports whether s is free of the characters that systemd refuses in names of sections and programs.
 func isSafe(s string) bool {
 	return !hasControl(s) && !strings.ContainsAny(s, `"'\`)
 }

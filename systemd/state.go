@@ -18,9 +18,9 @@ type UnitState struct {
 	Result string
 	// ExitStatus of the last main process.
 	ExitStatus int
-	// ConditionFailed tells that a Condition kept the unit from starting when it was last asked to.
+	// ConditionFailed reports that a Condition kept the unit from starting when it was last asked to.
 	ConditionFailed bool
-	// NeedReload tells that files of the unit changed since systemd read them.
+	// NeedReload reports that files of the unit changed since systemd read them.
 	NeedReload bool
 	// DropIns are the paths of the drop-in files that apply.
 	DropIns []string
@@ -47,16 +47,16 @@ type UnitState struct {
 	InvocationID string
 }
 
-// Enabled tells whether the unit is started at boot.
+// Enabled reports whether the unit is started at boot.
 func (s UnitState) Enabled() bool {
 	return s.UnitFileState == "enabled" || s.UnitFileState == "enabled-runtime"
 }
 
-// Restarting tells whether the unit has ended and systemd is about to start it again ("auto-restart", and from systemd 254 on
+// Restarting reports whether the unit has ended and systemd is about to start it again ("auto-restart", and from systemd 254 on
 // "auto-restart-queued").
 func (s UnitState) Restarting() bool { return strings.HasPrefix(s.SubState, "auto-restart") }
 
-// Up tells whether the unit runs or is on its way there, which includes waiting for an automatic restart.
+// Up reports whether the unit runs or is on its way there, which includes waiting for an automatic restart.
 func (s UnitState) Up() bool {
 	switch s.ActiveState {
 	case "active", "activating", "reloading":

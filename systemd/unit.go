@@ -84,7 +84,7 @@ var accounting = []directive{
 //   - NoNewPrivileges=: with SELinux, no change to the domain of the program.
 //   - MemoryDenyWriteExecute=: a plugin may be written in a language with a just-in-time compiler. Kubelet is not.
 //   - @module, CAP_SYS_MODULE: iptables and mount helpers load the modules that they need.
-//   - CAP_SYS_PTRACE, CAP_SYS_NICE: a process with some capabilities can not look at one that has all, or move it to
+//   - CAP_SYS_PTRACE, CAP_SYS_NICE: a process with some capabilities cannot look at one that has all, or move it to
 //     another cpuset, without these.
 //   - The mount, net and pid namespaces: helpers enter those of the host and of containers.
 var sandbox = []directive{

@@ -68,7 +68,7 @@ func TestServiceIsWatchedOnlyIfKubeletAnswers(t *testing.T) {
 	}
 }
 
-// What a sandbox usually has is what a kubelet can not have: volumes would be empty in the containers, without an error.
+// What a sandbox usually has is what a kubelet cannot have: volumes would be empty in the containers, without an error.
 func TestServiceSharesTheMountsOfTheHost(t *testing.T) {
 	unit := string(KubeletUnit{Binary: "/usr/local/bin/kubelet", Watchdog: true}.Service())
 	for line := range strings.Lines(unit) {

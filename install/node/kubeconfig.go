@@ -61,7 +61,7 @@ type Client struct {
 	http                *http.Client
 }
 
-// ErrPlugin tells that the credentials come from a program, which is kubelet's to run.
+// ErrPlugin reports that the credentials come from a program, which is kubelet's to run.
 var ErrPlugin = errors.New("its credentials come from a plugin")
 
 // Open reads a kubeconfig and the files that it names. The certificates are those of this moment: kubelet replaces its

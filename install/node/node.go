@@ -28,10 +28,10 @@ type Node struct {
 	Reported, Renewed time.Time
 }
 
-// IsReady tells whether pods may be scheduled to the node.
+// IsReady reports whether pods may be scheduled to the node.
 func (n *Node) IsReady() bool { return n.Ready == "True" }
 
-// HeardSince tells whether the API server heard from a kubelet that was started at that time.
+// HeardSince reports whether the API server heard from a kubelet that was started at that time.
 func (n *Node) HeardSince(started time.Time) bool {
 	return !n.Reported.Before(started.Truncate(time.Second)) && (n.Renewed.IsZero() || !n.Renewed.Before(started))
 }

@@ -216,7 +216,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// A server that can not prove its name is not told anything.
+// A server that cannot prove its name is not told anything.
 func TestServerName(t *testing.T) {
 	t.Parallel()
 	server, pair := apiServer(t, map[string]string{worker: `{}`})

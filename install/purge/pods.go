@@ -89,7 +89,7 @@ func cgroups() (groups []string) {
 	return groups
 }
 
-// PodsRun tells whether a process is in one of the groups of pods.
+// PodsRun reports whether a process is in one of the groups of pods.
 func PodsRun() bool {
 	return slices.ContainsFunc(cgroups(), func(name string) bool {
 		processes, _ := os.ReadFile(filepath.Join(name, "cgroup.procs"))

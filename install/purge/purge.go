@@ -36,12 +36,12 @@ type Dir struct {
 	Mounts []string
 }
 
-// RefusedError tells that a directory is not one to be purged.
+// RefusedError reports that a directory is not one to be purged.
 type RefusedError struct{ Path, Reason string }
 
 func (e *RefusedError) Error() string { return fmt.Sprintf("%s is not purged: %s", e.Path, e.Reason) }
 
-// BusyError tells that a mount could not be unmounted. Nothing was deleted.
+// BusyError reports that a mount could not be unmounted. Nothing was deleted.
 type BusyError struct {
 	Mount string
 	// Users are processes that have something open there, as "PID (name)".
@@ -69,7 +69,7 @@ var never = []string{
 	"/usr", "/var", "/usr/bin", "/usr/lib", "/usr/local", "/usr/local/bin", "/var/lib", "/var/log", "/var/lib/containerd", "/var/lib/kubeletctl", "/etc/kubernetes", "/etc/systemd",
 }
 
-// Never tells whether a path is a directory that no kubelet calls its own, as one of the system's is.
+// Never reports whether a path is a directory that no kubelet calls its own, as one of the system's is.
 func Never(name string) bool { return slices.Contains(never, path.Clean(name)) }
 
 // kubelets are entries of which a kubelet's root directory has at least one, unless it is empty.
@@ -127,7 +127,7 @@ func Look(root, name string) (*Dir, error) {
 	return d, nil
 }
 
-// isSubvolume tells whether a directory is the root of a Btrfs subvolume, which always has the inode number 256.
+// isSubvolume reports whether a directory is the root of a Btrfs subvolume, which always has the inode number 256.
 func isSubvolume(name string) bool {
 	var st unix.Stat_t
 	var sf unix.Statfs_t
@@ -221,7 +221,7 @@ func (d *Dir) peerOf(m *mountinfo.Info, everything []*mountinfo.Info) string {
 	return ""
 }
 
-// gone tells that a mount went with another one, of which it was a peer.
+// gone reports that a mount went with another one, of which it was a peer.
 func gone(mount string) bool {
 	mounted, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(mount))
 	return err == nil && len(mounted) == 0
@@ -247,7 +247,7 @@ func users(mount string) []string {
 	return list
 }
 
-// Empty deletes what is in the directory. It stops at the first thing that can not be deleted, such as a mount that
+// Empty deletes what is in the directory. It stops at the first thing that cannot be deleted, such as a mount that
 // appeared, and at the end of ctx; a second call goes on. Where the kernel has no openat2 (before Linux 5.6) it refuses.
 func (d *Dir) Empty(ctx context.Context) error {
 	fd, err := unix.Open(d.Path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)

@@ -1,4 +1,4 @@
-// Benchtool does for scripts/bench what a shell can not.
+// Benchtool does for scripts/bench what a shell cannot.
 //
 //	benchtool get URL FILE          downloads with go-getter's own client and its checksum option: what kubeletctl is held against
 //	benchtool fetch SOURCE VERSION DIR [SHA256]

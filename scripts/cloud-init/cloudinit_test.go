@@ -17,7 +17,8 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/scripts/gobuild"
 	"github.com/kubeletctl/kubeletctl/scripts/mirror"
 	"github.com/kubeletctl/kubeletctl/scripts/testhost"
@@ -129,13 +130,13 @@ func TestUserData(t *testing.T) {
 			if err := yaml.UnmarshalStrict([]byte(text), &doc); err != nil {
 				t.Fatal(err)
 			}
-			if len(doc.Files) != 1 || doc.Files[0].Path != install.SpecFile {
+			if len(doc.Files) != 1 || doc.Files[0].Path != hostfs.SpecFile {
 				t.Fatalf("it writes %+v", doc.Files)
 			}
 			if len(doc.Run) == 0 || doc.Run[0] != "set -e" {
 				t.Errorf("a failure in the middle would not be seen: %q", doc.Run)
 			}
-			spec, _, err := install.ParseSpec(install.SpecFile, []byte(doc.Files[0].Content))
+			spec, _, err := spec.Parse(hostfs.SpecFile, []byte(doc.Files[0].Content))
 			if err != nil {
 				t.Fatal(err)
 			}

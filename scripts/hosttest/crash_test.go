@@ -187,7 +187,7 @@ func (c crashing) sweep(t *testing.T, h *host, install func(string) []string) {
 				h.try("journalctl", "-u", "kubeletctl-recover.service", "-n", "12", "--no-pager").Stdout, h.try("sh", "-c", "ls -l /var/lib/kubeletctl; ps -ef | grep kubeletctl").Stdout)
 			h.try("kubeletctl", "uninstall") // and begin anew
 			if h.whole() != empty {
-				t.Fatalf("the host can not be used any more:\n%s", difference(empty, h.whole()))
+				t.Fatalf("the host cannot be used any more:\n%s", difference(empty, h.whole()))
 			}
 			if c.name == "rollback" {
 				sh(install("v1.37.2"))

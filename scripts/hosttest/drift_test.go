@@ -16,9 +16,9 @@ var drifts = []struct {
 	name  string
 	do    string // shell; $unit, $config and $bin are paths
 	finds string // what diff says
-	// restarts tells that the mending takes a restart, or a start.
+	// restarts reports that the mending takes a restart, or a start.
 	restarts bool
-	// stays tells that it is an administrator's and is still there afterwards.
+	// stays reports that it is an administrator's and is still there afterwards.
 	stays bool
 	quick bool
 }{
@@ -27,8 +27,8 @@ var drifts = []struct {
 	{name: "configuration edited, kubelet restarted, edit taken back", do: `cp $config /tmp/c; echo 'maxPods: 7' >>$config; systemctl restart kubelet; sleep 1.1; cp /tmp/c $config`,
 		finds: `kubelet.service: the process is older than the last change of kubelet-config.yaml`, restarts: true, quick: true},
 	{name: "configuration removed", do: `rm $config`, finds: `kubelet-config.yaml: missing`},
-	{name: "configuration readable by all", do: `chmod 644 $config`, finds: `kubelet-config.yaml: its mode is 0644, wanted is 0600`},
-	{name: "configuration of another owner", do: `chown 65534:65534 $config`, finds: `kubelet-config.yaml: its owner is 65534:65534, wanted is 0:0`},
+	{name: "configuration readable by all", do: `chmod 644 $config`, finds: `kubelet-config.yaml: its mode is 0644, want 0600`},
+	{name: "configuration of another owner", do: `chown 65534:65534 $config`, finds: `kubelet-config.yaml: its owner is 65534:65534, want 0:0`},
 	{name: "configuration replaced by a symlink", do: `mv $config /tmp/moved; ln -s /tmp/moved $config`, finds: `kubelet-config.yaml: is a symlink to /tmp/moved`},
 	{name: "unit edited", do: `sed -i s/RestartSec=5s/RestartSec=9s/ $unit`, finds: `kubelet.service: edited: -RestartSec=9s, \+RestartSec=5s|kubelet.service: edited: -RestartSec=5s, \+RestartSec=9s`, quick: true},
 	{name: "unit edited and reloaded", do: `sed -i s/RestartSec=5s/RestartSec=9s/ $unit; systemctl daemon-reload`, finds: `kubelet.service: edited`},
@@ -43,7 +43,7 @@ var drifts = []struct {
 	{name: "binary replaced under the process", do: `cp /bin/true $bin.new; mv $bin.new $bin`, finds: `kubelet-v1.37.2: edited: another digest`},
 	{name: "binary replaced and kubelet restarted", do: `cp /release/v1.37.1/bin/linux/amd64/kubelet $bin.new; chmod 755 $bin.new; mv $bin.new $bin; systemctl restart kubelet`, finds: `kubelet.service: the process runs another binary`, restarts: true, quick: true},
 	{name: "binary removed", do: `rm $bin`, finds: `kubelet-v1.37.2: missing`},
-	{name: "binary not executable", do: `chmod 644 $bin`, finds: `kubelet-v1.37.2: its mode is 0644, wanted is 0755`},
+	{name: "binary not executable", do: `chmod 644 $bin`, finds: `kubelet-v1.37.2: its mode is 0644, want 0755`},
 	{name: "link to another release", do: `cp /release/v1.37.1/bin/linux/amd64/kubelet /usr/local/bin/kubelet-v1.37.1; ln -sfn kubelet-v1.37.1 /usr/local/bin/kubelet`, finds: `bin/kubelet: points to kubelet-v1.37.1 instead of kubelet-v1.37.2`},
 	{name: "another release started, and the link put back", do: `cp /release/v1.37.1/bin/linux/amd64/kubelet /usr/local/bin/kubelet-v1.37.1; chmod 755 /usr/local/bin/kubelet-v1.37.1; ln -sfn kubelet-v1.37.1 /usr/local/bin/kubelet
 		systemctl restart kubelet; ln -sfn kubelet-v1.37.2 /usr/local/bin/kubelet`, finds: `kubelet.service: the process runs another binary`, restarts: true},

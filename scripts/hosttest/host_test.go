@@ -132,7 +132,7 @@ func TestCredentials(t *testing.T) {
 	h := start(t, tools.release)
 	joined := []string{"install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false"}
 	contains(t, h.must("kubeletctl", joined...), "waiting for credentials")
-	if s := h.status(3); s.State != "waiting for credentials" {
+	if s := h.status(3); s.State != "waiting-for-credentials" {
 		t.Errorf("status: %+v", s)
 	}
 	contains(t, h.must("kubeletctl", joined...), "nothing to do")
@@ -176,8 +176,8 @@ func TestTerminatedDuringTheChange(t *testing.T) {
 		}
 	}
 	r := h.exits(8, "kubeletctl", h.install("v1.37.2", "--timeout", "3s")...)
-	contains(t, r.Stderr, "error: the time of --timeout is over: ")
-	contains(t, h.must("kubeletctl", "history"), "reverted: the time of --timeout is over")
+	contains(t, r.Stderr, `error: timed out \(--timeout\): `)
+	contains(t, h.must("kubeletctl", "history"), "reverted: timed out \\(--timeout\\)")
 }
 
 // The machine loses power between switch and commit. The next run goes back first, says so, and the former kubelet runs.
@@ -226,7 +226,7 @@ func TestKilledDuringTheChange(t *testing.T) {
 	before := h.ours()
 	h.must("sh", "-c", "echo 'v1.37.2 hang' >/run/standin")
 	h.try("timeout", append([]string{"-s", "KILL", "3", "kubeletctl"}, h.install("v1.37.2")...)...)
-	if s := h.status(3); s.State != "half changed" || s.Problems[0].ID != "interrupted-change" {
+	if s := h.status(3); s.State != "interrupted" || s.Problems[0].ID != "interrupted-change" {
 		t.Errorf("status after the kill: %+v", s)
 	}
 	h.eventually("the change is undone", func() bool { return h.try("test", "-e", "/var/lib/kubeletctl/pending").ExitCode != 0 })
@@ -285,7 +285,7 @@ func TestStatusForANormalUser(t *testing.T) {
 	contains(t, r.Stdout, "unreadable: could not check /var/lib/kubelet/kubelet-config.yaml: permission denied")
 	h.must("setpriv", append(nobody, "history")...)
 	r = h.exits(1, "setpriv", append(nobody, h.install("v1.37.1")...)...)
-	contains(t, r.Stderr, "can not write /var/lib/kubeletctl")
+	contains(t, r.Stderr, "cannot write /var/lib/kubeletctl")
 	contains(t, r.Stderr, "hint: run this as root")
 }
 
@@ -385,7 +385,7 @@ func TestRepairOfALostBinary(t *testing.T) {
 	pid := h.show("MainPID")
 	h.must("rm", "/usr/local/bin/kubelet-v1.37.2", "/usr/local/bin/kubeletctl-recover")
 	r := h.exits(0, "kubeletctl", "status")
-	contains(t, r.Stdout, `error binary-missing: /usr/local/bin/kubelet-v1\.37\.2 is missing: kubelet can not be started`)
+	contains(t, r.Stdout, `error binary-missing: /usr/local/bin/kubelet-v1\.37\.2 is missing: kubelet cannot be started`)
 	contains(t, r.Stdout, "warning restarts: systemd had to start kubelet again: once")
 	h.must("kubeletctl", "repair")
 	h.running("v1.37.2")
@@ -393,7 +393,7 @@ func TestRepairOfALostBinary(t *testing.T) {
 		t.Errorf("kubelet was restarted: pid %s, then %s", pid, now)
 	}
 	h.must("sh", "-c", "rm /usr/local/bin/kubelet-v1.37.2; systemctl kill -s KILL kubelet.service")
-	h.eventually("kubelet can not be started", func() bool { return h.show("NRestarts") == "2" && h.show("SubState") == "auto-restart" })
+	h.eventually("kubelet cannot be started", func() bool { return h.show("NRestarts") == "2" && h.show("SubState") == "auto-restart" })
 	contains(t, h.exits(3, "kubeletctl", "status").Stdout, "crash-loop: ")
 	h.must("kubeletctl", "repair")
 	h.running("v1.37.2")

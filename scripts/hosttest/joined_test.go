@@ -103,7 +103,7 @@ func TestJoinedNodeStaysJoined(t *testing.T) {
 	// An API server that does not answer is no reason against a change, and is told.
 	h.must("systemctl", "stop", "apiserver-test.service")
 	r = h.exits(0, "kubeletctl", install("v1.37.2", "--set", "maxPods=50")...)
-	contains(t, r.Stderr, "whether this node stays joined to its cluster can not be watched: asking the API server 127.0.0.1:6443: dial tcp .* connection refused")
+	contains(t, r.Stderr, "whether this node stays joined to its cluster cannot be watched: asking the API server 127.0.0.1:6443: dial tcp .* connection refused")
 	h.running("v1.37.2")
 	contains(t, h.must("kubeletctl", "status"), `(?m)^warning api-server: asking the API server 127\.0\.0\.1:6443: `)
 	h.must("kubeletctl", "uninstall")

@@ -13,7 +13,7 @@ type topology struct {
 	first, do string
 	// fails is what the purge says when it may not succeed; free then makes it possible.
 	fails, free string
-	// stays tells that the root directory is still there afterwards, and empty.
+	// stays reports that the root directory is still there afterwards, and empty.
 	stays bool
 	undo  string
 	quick bool

@@ -55,7 +55,7 @@ const containerdConfig = `version = 2
 `
 
 // cloudConfig leaves out what has to fail without locales, so that cloud-init's
-// own status tells whether the seed was right.
+// own status reports whether the seed was right.
 const cloudConfig = `datasource_list: [NoCloud]
 locale: false
 `

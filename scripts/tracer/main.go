@@ -7,7 +7,7 @@
 //	tracer kill N COMMAND...        kills it with SIGKILL when it is about to make its N-th such call
 //	tracer fail N ERRNO COMMAND...  lets the N-th such call fail with an error number instead
 //
-// Its own exit code is that of the program; 99 tells that the N-th call was never made. strace(1) counts the calls of each
+// Its own exit code is that of the program; 99 reports that the N-th call was never made. strace(1) counts the calls of each
 // thread for itself, and a Go program has many that take turns. Programs that the program starts are not traced.
 package main
 
@@ -158,7 +158,7 @@ func (t *tracer) call(leader, pid int, entry bool) error {
 	return unix.PtraceSetRegs(pid, &regs)
 }
 
-// describe tells whether a call changes something, and what.
+// describe reports whether a call changes something, and what.
 func describe(leader, pid int, r *unix.PtraceRegs) (string, bool) {
 	path := func(at uint64) string { return text(pid, at) }
 	fd := func(n uint64) string {

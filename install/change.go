@@ -1,0 +1,306 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/observe"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/install/store"
+	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Change is a planned change: what is wanted, what it starts from, and the way.
+type Change struct {
+	Want *plan.Generation
+	// Have is what was installed last; nil on a host without.
+	Have *plan.Generation
+	Seen *plan.Observation
+	Plan *plan.Plan
+	// Artifact is where a binary that has to be fetched comes from.
+	Artifact release.Artifact
+	// Draft is what Want was built from; nil for what was installed before.
+	Draft *spec.Draft
+
+	options plan.Options
+}
+
+// PrepareOptions shape a change.
+type PrepareOptions struct {
+	// TakeOver is the unit file of a kubelet that is adopted; empty for none.
+	TakeOver string
+	// LeaveOverrides leaves drop-ins of somebody else's that set kubelet's command line, which otherwise are masked, with
+	// consent.
+	LeaveOverrides bool
+	// ResetManagers removes checkpoints of resource managers that do not fit what is wanted; without it they are a problem.
+	ResetManagers bool
+}
+
+// Prepare plans the way to a generation that was built. It changes nothing.
+func (h *Host) Prepare(ctx context.Context, d *spec.Draft, o PrepareOptions) (*Change, error) {
+	have, err := h.have()
+	if err != nil {
+		return nil, err
+	}
+	c, err := h.prepareKubelet(ctx, d.Generation, have, o)
+	if err != nil {
+		return nil, err
+	}
+	c.Artifact, c.Draft = d.Artifact, d
+	return c, nil
+}
+
+// have is what a change starts from: the current generation, or all that is left when an uninstall did not get to its end.
+func (h *Host) have() (*plan.Generation, error) {
+	have, err := h.Store().Current()
+	if err != nil || have == nil || !have.Snapshot {
+		return have, err
+	}
+	all, err := h.Store().List()
+	if err != nil {
+		return nil, err
+	}
+	return plan.Merge(have, all), nil
+}
+
+// PrepareRestore plans the way to a generation that was installed before, with the bytes that were written then; to the
+// current one it is a repair. It changes nothing.
+func (h *Host) PrepareRestore(ctx context.Context, g *plan.Generation, a release.Artifact, o PrepareOptions) (*Change, error) {
+	have, err := h.Store().Installed()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Store().Verify(g); err != nil {
+		return nil, err
+	}
+	want := g.Clone()
+	want.Dirs = nil
+	c, err := h.prepareKubelet(ctx, want, have, o)
+	if err != nil {
+		return nil, err
+	}
+	c.Artifact = a
+	return c, nil
+}
+
+// prepareKubelet plans the way to a generation with a kubelet, from what was installed last.
+func (h *Host) prepareKubelet(ctx context.Context, want, have *plan.Generation, o PrepareOptions) (*Change, error) {
+	if err := preflight.CheckBinDir(h.Tree, path.Dir(want.Binary().Path)); err != nil {
+		return nil, err
+	}
+	want.Mask(have.Masks()...) // once adopted, a kubelet is not given back before it is uninstalled
+	if !o.LeaveOverrides {
+		dropIns, err := h.Observer().DropIns()
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range dropIns {
+			if d.SetsCommand() {
+				want.Mask(d.Name())
+			}
+		}
+	}
+	if err := addRecovery(h.Tree, want); err != nil {
+		return nil, err
+	}
+	options := plan.Options{TakeOver: o.TakeOver, LeaveOverrides: o.LeaveOverrides}
+	stale, err := preflight.StaleCheckpoints(h.Observer(), want, have)
+	if err != nil {
+		return nil, err
+	}
+	if o.ResetManagers {
+		options.Checkpoints = stale
+	}
+	c, err := h.prepare(ctx, want, have, options)
+	if err != nil || o.ResetManagers || c.Plan.Empty() {
+		return c, err
+	}
+	return c, refuseCheckpoints(stale)
+}
+
+func refuseCheckpoints(stale []plan.Checkpoint) error {
+	if len(stale) == 0 {
+		return nil
+	}
+	refused := &preflight.FailedError{}
+	for _, s := range stale {
+		refused.Problems = append(refused.Problems, preflight.Problem{ID: preflight.ManagerState, Severity: preflight.Failure,
+			Message: fmt.Sprintf("kubelet would refuse to start with %s: %s", s.File.Path, s.Reason),
+			Hint:    "drain the node, since containers lose the CPUs and memory that were set aside for them, then add --reset-manager-state"})
+	}
+	return refused
+}
+
+// prepare observes the host and plans.
+func (h *Host) prepare(ctx context.Context, want, have *plan.Generation, o plan.Options) (*Change, error) {
+	seen, err := h.Observer().Observe(ctx, want, have)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, file := range slices.Sorted(maps.Keys(seen.Unreadable)) {
+		errs = append(errs, fmt.Errorf("looking at %s: %w", file, seen.Unreadable[file]))
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return &Change{Want: want, Have: have, Seen: seen, Plan: plan.NewPlan(want, have, seen, o), options: o}, nil
+}
+
+// NoGenerationError reports that there is no such generation to go back to.
+type NoGenerationError struct {
+	// Number is the one that was asked for; 0 for any before the current one.
+	Number int
+}
+
+func (e *NoGenerationError) Error() string {
+	if e.Number == 0 {
+		return "there is no generation before the current one that differs from it"
+	}
+	return fmt.Sprintf("there is no generation %d to go back to", e.Number)
+}
+
+// Hint says what to do about it.
+func (e *NoGenerationError) Hint() string {
+	if e.Number == 0 {
+		return "kubeletctl uninstall goes back to what was there before the first install"
+	}
+	return "kubeletctl history lists those that are there"
+}
+
+// RollbackTarget is the generation of that number; for 0 the newest before the current one that differs from it: what a
+// repair put back is no change to go back from.
+func RollbackTarget(s store.Store, to int) (*plan.Generation, error) {
+	current, err := s.Installed()
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range slices.Backward(all) {
+		if g.Number == to || to == 0 && g.Number < current.Number && !g.Installs(current) {
+			return g, nil
+		}
+	}
+	return nil, &NoGenerationError{to}
+}
+
+// PrepareUninstall plans the way back to what the host was before the first install. It returns nil when nothing is
+// installed. It changes nothing. For a purge no kubelet is to run afterwards, also not the one of before.
+func (h *Host) PrepareUninstall(ctx context.Context, purge bool) (*Change, error) {
+	s := h.Store()
+	current, err := s.Current()
+	if err != nil || current == nil {
+		return nil, err
+	}
+	origin, err := s.Load(0)
+	if err != nil {
+		return nil, err
+	}
+	for i, u := range origin.Units {
+		if purge && u.Run == plan.Running {
+			origin.Units[i].Run = plan.Stopped
+		}
+	}
+	all, err := s.List()
+	if err != nil {
+		return nil, err
+	}
+	return h.prepare(ctx, origin, plan.Merge(current, all), plan.Options{})
+}
+
+// recordParents are the directories above the record that kubeletctl made.
+func recordParents(g *plan.Generation) []string {
+	var parents []string
+	for _, dir := range g.Dirs {
+		if strings.HasPrefix(hostfs.StateDir, dir+"/") {
+			parents = append(parents, dir)
+		}
+	}
+	return parents
+}
+
+// Refused reports, as an error, what keeps a change from being carried out at all, whatever the user allows.
+func (c *Change) Refused() error {
+	if len(c.Plan.Blocked) > 0 {
+		return &ConflictError{Conflicts: c.Plan.Blocked, Blocked: true}
+	}
+	return nil
+}
+
+// ConflictError refuses to overwrite what somebody else wrote.
+type ConflictError struct {
+	Conflicts []plan.Conflict
+	// Blocked reports that consent would not help.
+	Blocked bool
+	// Late reports that they appeared while the change was being prepared.
+	Late bool
+}
+
+func (e *ConflictError) Error() string {
+	var lines []string
+	for _, c := range e.Conflicts {
+		lines = append(lines, c.Path+": "+c.Reason)
+	}
+	list := strings.Join(lines, "; ")
+	switch {
+	case e.Blocked:
+		return "not replaced, since it could not be put back: " + list
+	case e.Late:
+		return "this host was changed by somebody else meanwhile: " + list
+	}
+	return "not overwritten without --force or --yes: " + list
+}
+
+// Hint says what to do about it.
+func (e *ConflictError) Hint() string {
+	switch {
+	case e.Blocked:
+		return "move it away, and run this again"
+	case e.Late:
+		return "nothing was changed; run this again to see the plan for what is there now"
+	}
+	return "--dry-run shows the differences; --force overwrites, and uninstall puts back what was there before the first install"
+}
+
+// self is the program that runs, also when its file was replaced or deleted since.
+const self = "/proc/self/exe"
+
+// addRecovery adds to a generation what undoes an interrupted change: a copy of this program and the unit that runs it.
+// They come first, so that they are in place before anything else changes.
+func addRecovery(tree hostfs.Tree, g *plan.Generation) error {
+	program := path.Join(path.Dir(g.Binary().Path), plan.RecoverProgram)
+	sum, err := ownDigest(tree)
+	if err != nil {
+		return fmt.Errorf("reading this program: %w", err)
+	}
+	unit := path.Join(hostfs.UnitDir, systemd.RecoverService)
+	g.Files = slices.DeleteFunc(g.Files, func(f plan.File) bool { return f.Kind == plan.Program || f.Path == unit })
+	g.Units = slices.DeleteFunc(g.Units, func(u plan.Unit) bool { return u.Name == systemd.RecoverService })
+	g.Files = slices.Insert(g.Files, 0,
+		plan.File{Path: program, Kind: plan.Program, Mode: 0o755, SHA256: sum},
+		plan.TextFile(unit, 0o644, systemd.RecoverUnit(store.PendingFile, program, RecoverVerb)))
+	g.Units = slices.Insert(g.Units, 0, plan.Unit{Name: systemd.RecoverService, Enabled: true})
+	return nil
+}
+
+func ownDigest(tree hostfs.Tree) (string, error) {
+	program, err := os.Open(self) // a file of this machine, not of the tree
+	if err != nil {
+		return "", err
+	}
+	defer program.Close()
+	return tree.LoadDigests(observe.DigestsFile).Sum(program)
+}

@@ -1,0 +1,146 @@
+package install
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/observe"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// finish deletes what a committed change left over. A run that is killed in it is gone on with by the recovery.
+func (h *Host) finish(ctx context.Context, c *Change, o ApplyOptions, outcome plan.Outcome) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	rememberPrograms(h.Tree, c.Want)
+	e := executor{host: h, change: c, wait: o.Wait, soft: true}
+	for _, s := range c.Plan.Steps {
+		if !s.Cleanup {
+			continue
+		}
+		if outcome == plan.Removed && plan.IsRecovery(s.Target) {
+			// Nothing is left to recover, and soon there is nothing to do it with.
+			if err := h.Store().ClearPending(); err != nil {
+				return err
+			}
+			h.disarm(ctx)
+		}
+		if err := e.do(ctx, s); err != nil {
+			return &CleanupError{err}
+		}
+		if o.Done != nil {
+			o.Done(s)
+		}
+	}
+	for _, g := range []*plan.Generation{c.Want, c.Have} {
+		if binary := g.Binary(); binary.Path != "" {
+			h.Store().Downloads().DropPartials(path.Dir(binary.Path))
+		}
+	}
+	if err := c.settle(ctx, h, outcome); err != nil {
+		return &CleanupError{err}
+	}
+	h.disarm(ctx)
+	return nil
+}
+
+// CleanupError reports that a change is done, and that what it left over could not be deleted.
+type CleanupError struct{ Err error }
+
+func (e *CleanupError) Error() string {
+	return fmt.Sprintf("the change is done, but cleaning up after it failed: %v", e.Err)
+}
+func (e *CleanupError) Unwrap() error { return e.Err }
+
+// Hint says what to do about it.
+func (e *CleanupError) Hint() string {
+	return "the next run of kubeletctl install, or " + systemd.RecoverService + " by itself, goes on with it"
+}
+
+// settle ends the record of a change that was committed.
+func (c *Change) settle(ctx context.Context, h *Host, outcome plan.Outcome) error {
+	if outcome == plan.Removed {
+		return h.Store().Erase()
+	}
+	if err := c.prune(ctx, h); err != nil {
+		h.note("old generations could not be pruned: %v", err)
+	}
+	return h.Store().Settle(c.Want.Number)
+}
+
+// disarm ends the timer of the recovery. One that stays finds nothing to do.
+func (h *Host) disarm(ctx context.Context) {
+	if err := h.Units.Disarm(ctx); err != nil {
+		h.note("stopping %s: %v", systemd.RecoverTimer, err)
+	}
+}
+
+// prune forgets generations, and deletes their binaries, beyond the newest ones that are kept. The one that was just
+// installed and the one before it always stay, and so does a binary that is executed at the moment.
+func (c *Change) prune(ctx context.Context, h *Host) error {
+	keep := spec.DefaultKeep
+	if c.Want.Keep > 0 {
+		keep = c.Want.Keep
+	}
+	s := h.Store()
+	all, err := s.List()
+	if err != nil {
+		return err
+	}
+	kept := map[string]bool{h.Observer().Executed(ctx): true} // binaries, by path
+	var old []*plan.Generation
+	for i, g := range slices.Backward(all) {
+		if len(all)-i <= keep || g.Number == c.Want.Number || c.Have != nil && g.Number == c.Have.Number {
+			kept[g.Binary().Path] = true
+		} else {
+			old = append(old, g)
+		}
+	}
+	for _, g := range old {
+		// One with other bytes than were recorded is somebody else's by now, and stays.
+		if binary := g.Binary(); binary.Path != "" && !kept[binary.Path] && h.Observer().Has(binary) {
+			if err := h.Tree.Remove(binary.Path); err != nil {
+				return err
+			}
+		}
+		if err := s.Remove(g.Number); err != nil {
+			return err
+		}
+	}
+	reverted, err := s.Reverted()
+	if err != nil {
+		return err
+	}
+	for i, g := range slices.Backward(reverted) {
+		if len(reverted)-i > keep {
+			if err := s.Remove(g.Number); err != nil {
+				return err
+			}
+		}
+	}
+	return s.DropUnfinished(c.Want.Number)
+}
+
+// rememberPrograms notes the digests of what was just verified, so that the next run need not read it again: kubelet, this
+// program and its copy.
+func rememberPrograms(tree hostfs.Tree, g *plan.Generation) {
+	known := tree.LoadDigests(observe.DigestsFile)
+	for _, f := range g.Files {
+		if f.Kind != plan.Binary && f.Kind != plan.Program || f.SHA256 == "" {
+			continue
+		}
+		if info, err := tree.Stat(f.Path); err == nil {
+			known.Remember(info, f.SHA256)
+		}
+		if info, err := os.Stat(self); err == nil && f.Kind == plan.Program {
+			known.Remember(info, f.SHA256)
+		}
+	}
+	known.Save(tree, observe.DigestsFile)
+}

@@ -1,0 +1,272 @@
+// Package observe looks at a host: its files, its units, the kubelet that runs. It changes nothing.
+package observe
+
+import (
+	"context"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/store"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Units tells the state of units; systemd.Conn and systemd.Offline do.
+type Units interface {
+	State(ctx context.Context, unit string) (systemd.UnitState, error)
+}
+
+// Observer looks at one host.
+type Observer struct {
+	Tree  hostfs.Tree
+	Units Units
+	// Live reports that Units is a systemd that runs.
+	Live bool
+}
+
+// DigestsFile is the cache of the digests of large files.
+const DigestsFile = hostfs.StateDir + "/verified.json"
+
+// Observe reads the state of everything that the generations name; want comes first and says which directories are needed.
+// What may not be read is listed in Unreadable; the caller decides whether it can go on.
+func (o Observer) Observe(ctx context.Context, want *plan.Generation, others ...*plan.Generation) (*plan.Observation, error) {
+	seen := &plan.Observation{
+		Live: o.Live, Files: map[string]plan.File{}, Units: map[string]systemd.UnitState{}, Unreadable: map[string]error{},
+	}
+	known := o.Tree.LoadDigests(DigestsFile)
+	for _, g := range append([]*plan.Generation{want}, others...) {
+		if err := o.observe(ctx, g, seen, known); err != nil {
+			return nil, err
+		}
+	}
+	if want != nil {
+		if err := o.surroundings(want, seen); err != nil {
+			return nil, err
+		}
+	}
+	if state := seen.Units[systemd.KubeletService]; o.Live && state.MainPID > 0 {
+		var err error
+		if seen.Process, err = o.Process(state, known); err != nil {
+			seen.Unreadable[fmt.Sprintf("process %d", state.MainPID)] = err
+		}
+	}
+	dropIns, err := o.DropIns()
+	if err != nil {
+		seen.Unreadable[plan.DropInDir] = err
+	}
+	for _, d := range dropIns {
+		if d.SetsCommand() {
+			seen.Overrides = append(seen.Overrides, plan.DropIn{Path: d.Path})
+		}
+	}
+	return seen, nil
+}
+
+// observe looks at what one generation names; nil is none.
+func (o Observer) observe(ctx context.Context, g *plan.Generation, seen *plan.Observation, known hostfs.Digests) error {
+	if g == nil {
+		return nil
+	}
+	for _, f := range g.Files {
+		if _, done := seen.Files[f.Path]; done {
+			continue
+		}
+		found, err := o.look(f, known)
+		if err != nil {
+			seen.Unreadable[f.Path] = err
+			continue
+		}
+		seen.Files[f.Path] = found
+	}
+	for _, u := range g.Units {
+		if _, done := seen.Units[u.Name]; done {
+			continue
+		}
+		state, err := o.Units.State(ctx, u.Name)
+		if err != nil {
+			return err
+		}
+		seen.Units[u.Name] = state
+	}
+	return nil
+}
+
+// surroundings looks at what a generation needs beside its files.
+func (o Observer) surroundings(want *plan.Generation, seen *plan.Observation) error {
+	for _, f := range want.Files {
+		missing, err := o.Tree.MissingDirs(path.Dir(f.Path))
+		if errors.Is(err, fs.ErrPermission) {
+			continue // a user who may not look may not write either: see preflight.Writable
+		}
+		if err != nil {
+			return err
+		}
+		for _, dir := range missing {
+			if !slices.Contains(seen.MissingDirs, dir) {
+				seen.MissingDirs = append(seen.MissingDirs, dir)
+			}
+		}
+	}
+	seen.Credentials = o.credentials(want)
+	if binary := want.Binary(); binary.Path != "" && !want.Digest.IsZero() {
+		_, err := o.Tree.Lstat(store.PartialName(binary.Path, want.Digest))
+		seen.Partial = err == nil
+	}
+	return nil
+}
+
+// credentials reports whether one of the files is there that kubelet waits for.
+func (o Observer) credentials(g *plan.Generation) bool {
+	for _, file := range g.Credentials {
+		if _, err := o.Tree.Stat(file); err == nil {
+			return true
+		}
+	}
+	return len(g.Credentials) == 0
+}
+
+// Process looks at the main process of kubelet.service; nil when it has exited by now.
+func (o Observer) Process(state systemd.UnitState, known hostfs.Digests) (*plan.Process, error) {
+	p := &plan.Process{PID: state.MainPID, Invocation: state.InvocationID, Started: state.Started}
+	program, err := os.Open(fmt.Sprintf("/proc/%d/exe", p.PID)) // a process of this machine, which is the host
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer program.Close()
+	if p.SHA256, err = known.Sum(program); err != nil {
+		return nil, err
+	}
+	command, err := commandLine(p.PID)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return nil, nil
+	}
+	for _, word := range command.Args {
+		p.Args = append(p.Args, word.Text)
+	}
+	return p, err
+}
+
+// RunningCommand is the command line of the running kubelet; nil when none runs.
+func (o Observer) RunningCommand(ctx context.Context) (*systemd.Command, error) {
+	if !o.Live {
+		return nil, nil
+	}
+	state, err := o.Units.State(ctx, systemd.KubeletService)
+	if err != nil || state.MainPID == 0 {
+		return nil, err
+	}
+	command, err := commandLine(state.MainPID)
+	if err != nil {
+		return nil, fmt.Errorf("reading the command line of the running kubelet: %w", err)
+	}
+	return &command, nil
+}
+
+func commandLine(pid int) (systemd.Command, error) {
+	var command systemd.Command
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err == nil {
+		command.Path, command.Args = systemd.SplitNulls("running kubelet", data)
+	}
+	return command, err
+}
+
+// Executed is the path of the binary that kubelet's process runs; empty when none runs, or when it cannot be known.
+func (o Observer) Executed(ctx context.Context) string {
+	if !o.Live {
+		return ""
+	}
+	state, err := o.Units.State(ctx, systemd.KubeletService)
+	if err != nil || state.MainPID == 0 {
+		return ""
+	}
+	name, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", state.MainPID))
+	return strings.TrimSuffix(name, " (deleted)")
+}
+
+// modeBits are those of a mode that are kept: the permissions, setuid, setgid and sticky.
+const modeBits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+
+// maxText is the size in bytes up to which a regular file is read as text.
+const maxText = 1 << 20
+
+// Look reads what is at the path of a file. like says what is expected there.
+func (o Observer) Look(like plan.File) (plan.File, error) {
+	return o.look(like, o.Tree.LoadDigests(DigestsFile))
+}
+
+// Has reports whether a file is on the host as it was recorded.
+func (o Observer) Has(f plan.File) bool {
+	found, err := o.Look(f)
+	return err == nil && found.Kind != plan.Absent && found.SameContent(f)
+}
+
+func (o Observer) look(like plan.File, known hostfs.Digests) (plan.File, error) {
+	found := plan.File{Path: like.Path}
+	info, err := o.Tree.Lstat(like.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return found, nil
+	}
+	if err != nil {
+		return plan.File{}, err
+	}
+	found.Mode, found.Modified = info.Mode()&modeBits, info.ModTime()
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		found.Kind, found.Mode = plan.Link, 0
+		found.Target, err = o.Tree.Readlink(like.Path)
+	case !info.Mode().IsRegular():
+		found.Kind = plan.Other
+	case like.Kind == plan.Binary || like.Kind == plan.Program:
+		found.Kind = like.Kind
+		err = o.sums(&found, like, known)
+	case info.Size() > maxText:
+		found.Kind, found.Source = plan.Text, like.Path
+		err = o.sums(&found, like, known)
+	default:
+		var content []byte
+		if content, err = o.Tree.ReadRegular(like.Path, maxText); err == nil {
+			found = plan.TextFile(like.Path, found.Mode, content)
+			found.Modified = info.ModTime()
+		}
+	}
+	// Only root can give a file to somebody, and so only root is told of it.
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 && (int(st.Uid) != os.Geteuid() || int(st.Gid) != os.Getegid()) {
+		found.Owner = &hostfs.Owner{UID: int(st.Uid), GID: int(st.Gid)}
+	}
+	return found, err
+}
+
+// sums computes the digests of a large file that are needed to compare it with another.
+func (o Observer) sums(found *plan.File, like plan.File, known hostfs.Digests) error {
+	f, err := o.Tree.Open(found.Path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if found.SHA256, err = known.Sum(f); err != nil || like.SHA256 != "" || like.SHA512 == "" {
+		return err
+	}
+	h := sha512.New()
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := io.Copy(h, f); err != nil {
+		return fmt.Errorf("reading %s: %w", found.Path, err)
+	}
+	found.SHA512 = hex.EncodeToString(h.Sum(nil))
+	return nil
+}

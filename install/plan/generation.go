@@ -1,0 +1,354 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Kind says what a path holds.
+type Kind string
+
+const (
+	// Absent: nothing is there.
+	Absent Kind = ""
+	// Text is a rendered file; its bytes are stored with the generation.
+	Text Kind = "file"
+	// Binary is a kubelet; only its digest is stored, the bytes come from a release.
+	Binary Kind = "binary"
+	// Program is the copy of kubeletctl that recovers; only its digest is stored, the bytes are those that run.
+	Program Kind = "program"
+	// Link is a symlink.
+	Link Kind = "link"
+	// Other is what kubeletctl never makes: a directory, a device, a socket.
+	Other Kind = "other"
+)
+
+// File is what one path holds, or should hold.
+type File struct {
+	Path string      `json:"path"`
+	Kind Kind        `json:"kind"`
+	Mode fs.FileMode `json:"mode,omitempty"`
+	// SHA256 and SHA512 are of the content, in hexadecimal. A binary that was not downloaded yet may have only the one that
+	// its release publishes.
+	SHA256 string `json:"sha256,omitempty"`
+	SHA512 string `json:"sha512,omitempty"`
+	// Target is where a link points.
+	Target string `json:"target,omitempty"`
+	// Owner is set when it is not the user who runs this.
+	Owner *hostfs.Owner `json:"owner,omitempty"`
+	// Content is the text of a Text file, kept in a file of its own.
+	Content []byte `json:"-"`
+	// Source is the path on the host that holds the content of a Text that is too large to be held in memory.
+	Source string `json:"-"`
+	// Modified is when a file that was observed was last written.
+	Modified time.Time `json:"-"`
+}
+
+// TextFile is a Text with this content.
+func TextFile(path string, mode fs.FileMode, content []byte) File {
+	return File{Path: path, Kind: Text, Mode: mode, SHA256: Sum(content), Content: content}
+}
+
+// Sum is the SHA-256 of a text, in hexadecimal.
+func Sum(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
+
+// SameContent reports whether both hold the same thing, whatever their modes. Binaries, programs and texts are all regular
+// files: what decides is the digest, by any algorithm that both know.
+func (f File) SameContent(g File) bool {
+	switch {
+	case f.regular() && g.regular():
+		if f.SHA256 != "" && g.SHA256 != "" {
+			return f.SHA256 == g.SHA256
+		}
+		return f.SHA512 != "" && f.SHA512 == g.SHA512
+	case f.Kind == Other || f.Kind != g.Kind:
+		return false
+	}
+	return f.Target == g.Target
+}
+
+func (f File) regular() bool { return f.Kind == Text || f.Kind == Binary || f.Kind == Program }
+
+// Same reports whether nothing would have to be done to turn one into the other.
+func (f File) Same(g File) bool {
+	return f.SameContent(g) && (f.Kind == Absent || f.Kind == Link || f.Mode == g.Mode && f.sameOwner(g))
+}
+
+func (f File) sameOwner(g File) bool {
+	return f.Owner == g.Owner || f.Owner != nil && g.Owner != nil && *f.Owner == *g.Owner
+}
+
+// RunState is what a generation wants of a unit's process.
+type RunState string
+
+const (
+	// AsIs leaves a unit running or stopped, as it is found.
+	AsIs RunState = ""
+	// Running wants it active.
+	Running RunState = "running"
+	// Stopped wants it inactive.
+	Stopped RunState = "stopped"
+)
+
+// Unit is the wanted state of a unit.
+type Unit struct {
+	Name    string   `json:"name"`
+	Enabled bool     `json:"enabled"`
+	Run     RunState `json:"run,omitempty"`
+}
+
+// Outcome is how a change ended.
+type Outcome string
+
+const (
+	// Unchanged: there was nothing to do.
+	Unchanged Outcome = "unchanged"
+	// Healthy: kubelet runs and passed the gate.
+	Healthy Outcome = "healthy"
+	// WaitingForCredentials: all is in place, and kubelet starts when its kubeconfig appears.
+	WaitingForCredentials Outcome = "waiting for credentials"
+	// Queued: the machine is still booting, and systemd starts kubelet when its turn comes.
+	Queued Outcome = "start queued"
+	// Installed: the files are in place, and nobody asked for kubelet to be started or waited for.
+	Installed Outcome = "installed"
+	// Reverted: it failed, and what was there before is there again.
+	Reverted Outcome = "reverted"
+	// Removed: what was installed is gone.
+	Removed Outcome = "removed"
+)
+
+// Generation is a whole installation: every file and the state of every unit. What its JSON form has may be read by every
+// user of the host; what may hold a secret is left out of it.
+type Generation struct {
+	Number  int       `json:"number"`
+	Created time.Time `json:"created"`
+	// Command is the verb that made it: install, rollback ...
+	Command string `json:"verb"`
+	// User is who ran it.
+	User string `json:"by,omitempty"`
+	// Snapshot marks a record of a host, made before a change, instead of something that was installed. Going back to one
+	// removes everything that is not in it, binaries and directories included.
+	Snapshot bool `json:"snapshot,omitempty"`
+	// Version is empty for a host without a kubelet of ours.
+	Version release.Version `json:"version"`
+	Arch    string          `json:"arch,omitempty"`
+	// Trust, Digest, DigestFrom and URL tell where the binary came from and how it was verified.
+	Trust      release.Trust  `json:"trust,omitempty"`
+	Digest     release.Digest `json:"digest"`
+	DigestFrom string         `json:"digestFrom,omitempty"`
+	URL        string         `json:"url,omitempty"`
+	Files      []File         `json:"files"`
+	Units      []Unit         `json:"units"`
+	// Dirs are the directories that were made for it, outermost first.
+	Dirs []string `json:"dirs,omitempty"`
+	// RootDir is where kubelet keeps its data.
+	RootDir string `json:"rootDir,omitempty"`
+	// HealthURL answers when kubelet is well; empty when its configuration turned that off.
+	HealthURL string `json:"healthURL,omitempty"`
+	// Credentials are files of which one must exist before kubelet can run.
+	Credentials []string `json:"credentials,omitempty"`
+	// Keep is how many generations are kept to go back to.
+	Keep int `json:"keepGenerations,omitempty"`
+	// Outcome is how the change to it ended; Reason says why it was reverted.
+	Outcome Outcome `json:"outcome,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
+	// Invocation is systemd's name of the run of kubelet that was started with it.
+	Invocation string `json:"invocation,omitempty"`
+	// Took is how long kubelet took to be healthy after it was started.
+	Took time.Duration `json:"took,omitempty"`
+
+	// Args are the arguments that kubelet is started with, and Spec is what it was built from, opaque here. Both may hold
+	// secrets.
+	Args []string        `json:"-"`
+	Spec json.RawMessage `json:"-"`
+}
+
+// Clone is a copy whose lists may be changed.
+func (g *Generation) Clone() *Generation {
+	c := *g
+	c.Files, c.Units, c.Dirs = slices.Clone(g.Files), slices.Clone(g.Units), slices.Clone(g.Dirs)
+	return &c
+}
+
+// File returns what the generation has at a path; Absent when it has nothing there.
+func (g *Generation) File(path string) File {
+	if g != nil {
+		for _, f := range g.Files {
+			if f.Path == path {
+				return f
+			}
+		}
+	}
+	return File{Path: path}
+}
+
+// Binary returns the versioned kubelet of the generation.
+func (g *Generation) Binary() File {
+	if g != nil {
+		for _, f := range g.Files {
+			if f.Kind == Binary {
+				return f
+			}
+		}
+	}
+	return File{}
+}
+
+// Unit returns what the generation wants of a unit, and whether it says anything of it.
+func (g *Generation) Unit(name string) (Unit, bool) {
+	if g != nil {
+		for _, u := range g.Units {
+			if u.Name == name {
+				return u, true
+			}
+		}
+	}
+	return Unit{Name: name}, false
+}
+
+// Runs reports whether the generation wants kubelet to run.
+func (g *Generation) Runs() bool {
+	service, _ := g.Unit(systemd.KubeletService)
+	return service.Run == Running
+}
+
+// Arg is the value of the generation's argument --name=value.
+func (g *Generation) Arg(name string) (value string, given bool) {
+	if g == nil {
+		return "", false
+	}
+	return Argument(g.Args, name)
+}
+
+// Argument is the value of --name=value among arguments; the last one counts.
+func Argument(args []string, name string) (value string, given bool) {
+	for _, arg := range args {
+		if v, found := strings.CutPrefix(arg, "--"+name+"="); found {
+			value, given = v, true
+		}
+	}
+	return value, given
+}
+
+// Kubeconfig is the file with which kubelet talks to its API server; empty for a standalone one.
+func (g *Generation) Kubeconfig() string {
+	file, _ := g.Arg("kubeconfig")
+	return file
+}
+
+// KubeletRoot is where the generation's kubelet keeps its data.
+func (g *Generation) KubeletRoot() string {
+	if g != nil && g.RootDir != "" {
+		return g.RootDir
+	}
+	return hostfs.KubeletDir
+}
+
+// DropInDir holds the drop-ins of this host.
+const DropInDir = hostfs.UnitDir + "/" + systemd.KubeletService + ".d"
+
+// nowhere is what a link points to that masks a drop-in (systemd.unit(5)).
+const nowhere = "/dev/null"
+
+// Mask adds that drop-ins of these names have no effect: a link to /dev/null takes their place. Masking what is masked
+// does nothing.
+func (g *Generation) Mask(names ...string) {
+	for _, name := range names {
+		file := path.Join(DropInDir, name)
+		if g.File(file).Kind == Absent {
+			g.Files = append(g.Files, File{Path: file, Kind: Link, Target: nowhere})
+		}
+	}
+}
+
+// Masks are the names of the drop-ins that the generation masks.
+func (g *Generation) Masks() []string {
+	var names []string
+	if g != nil {
+		for _, f := range g.Files {
+			if f.masks() {
+				names = append(names, path.Base(f.Path))
+			}
+		}
+	}
+	return names
+}
+
+func (f File) masks() bool {
+	return f.Kind == Link && f.Target == nowhere && path.Dir(f.Path) == DropInDir
+}
+
+// Installs reports whether two generations put the same on a host, but for what recovers.
+func (g *Generation) Installs(other *Generation) bool {
+	for _, f := range slices.Concat(g.Files, other.Files) {
+		if !IsRecovery(f.Path) && f.Kind != Program && !g.File(f.Path).Same(other.File(f.Path)) {
+			return false
+		}
+	}
+	for _, u := range slices.Concat(g.Units, other.Units) {
+		mine, _ := g.Unit(u.Name)
+		theirs, _ := other.Unit(u.Name)
+		if !IsRecovery(u.Name) && mine != theirs {
+			return false
+		}
+	}
+	return true
+}
+
+// Merge is everything that any of the generations installed; where several speak of one thing, current counts, then the
+// newest.
+func Merge(current *Generation, all []*Generation) *Generation {
+	m := current.Clone()
+	for _, g := range slices.Backward(all) {
+		for _, f := range g.Files {
+			if m.File(f.Path).Kind == Absent {
+				m.Files = append(m.Files, f)
+			}
+		}
+		for _, u := range g.Units {
+			if _, known := m.Unit(u.Name); !known {
+				m.Units = append(m.Units, u)
+			}
+		}
+		for _, d := range g.Dirs {
+			if !slices.Contains(m.Dirs, d) {
+				m.Dirs = append(m.Dirs, d)
+			}
+		}
+	}
+	return m
+}
+
+// RecoverProgram is the copy of kubeletctl that recovers, in the directory of the kubelets: whatever becomes of the one that
+// a user ran, this one is there.
+const RecoverProgram = "kubeletctl-recover"
+
+// IsRecovery reports whether a path, or the name of a unit, is a part of what recovers.
+func IsRecovery(target string) bool {
+	name := path.Base(target)
+	return name == RecoverProgram || name == systemd.RecoverService
+}
+
+// checkpoints are the files in which kubelet's resource managers keep what they have set aside, below its root directory.
+var checkpoints = []string{CPUCheckpoint, MemoryCheckpoint}
+
+const (
+	CPUCheckpoint    = "cpu_manager_state"
+	MemoryCheckpoint = "memory_manager_state"
+)
+
+// IsCheckpoint reports whether a path is the checkpoint of a resource manager.
+func IsCheckpoint(target string) bool { return slices.Contains(checkpoints, path.Base(target)) }

@@ -1,0 +1,116 @@
+package preflight
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Check looks for what would keep this host from running the kubelet of a draft, all at once. have is what was installed
+// last; booting says that units of this host may still have to start. Of a tree that does not run nothing is known.
+func Check(d *spec.Draft, have *plan.Generation, seen *plan.Observation, booting bool) []Problem {
+	var problems []Problem
+	add := func(id string, s Severity, hint, format string, args ...any) {
+		problems = append(problems, Problem{ID: id, Severity: s, Message: fmt.Sprintf(format, args...), Hint: hint})
+	}
+	if !seen.Live {
+		return nil
+	}
+	fields := d.Rendered.Fields
+	minor := config.Minor(d.Version.Minor())
+	if fails, known := fields["failCgroupV1"].(bool); minor >= 35 && cgroupV1() && (!known || fails) {
+		add(CgroupV1, Failure, "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or accept cgroup v1: --set failCgroupV1=false",
+			"this host uses cgroup v1, and kubelet refuses to run on it from 1.35 on")
+	}
+	if fails, known := fields["failSwapOn"].(bool); (!known || fails) && swapOn() {
+		add(Swap, Failure, "turn swap off (swapoff -a, and /etc/fstab), or accept it: --set failSwapOn=false",
+			"this host swaps, and kubelet refuses to run on it")
+	}
+	if socket, ok := strings.CutPrefix(d.RuntimeEndpoint(), "unix://"); ok {
+		if _, err := os.Stat(socket); errors.Is(err, fs.ErrNotExist) {
+			severity := Failure
+			if booting || !seen.Credentials {
+				severity = Warning // the runtime may still come, and kubelet does not start before it has to
+			}
+			add(Runtime, severity, "start the container runtime (systemctl enable --now containerd), or name its socket: --container-runtime-endpoint",
+				"no container runtime listens on %s", socket)
+		}
+	}
+	if address, ok := strings.CutPrefix(strings.TrimSuffix(d.HealthURL, "/healthz"), "http://"); ok && (!seen.Units[systemd.KubeletService].Up() || have != nil && have.HealthURL != d.HealthURL) {
+		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+			conn.Close()
+			add(HealthPort, Failure, "ss -ltnp shows which program it is; or choose another port: --set healthzPort=PORT",
+				"another program already listens on %s, where kubelet answers for its health", address)
+		}
+	}
+	if d.Spec.Profile != config.Upstream {
+		hardening(fields, d.Spec.Standalone, add)
+	}
+	return problems
+}
+
+// hardening speaks of what the hardened defaults leave off because something else has to come first.
+func hardening(fields map[string]any, standalone bool, add func(id string, s Severity, hint, format string, args ...any)) {
+	if fields["protectKernelDefaults"] != true {
+		var differ []string
+		for _, s := range kernelDefaults {
+			data, err := os.ReadFile("/proc/sys/" + s.name)
+			if err == nil && strings.TrimSpace(string(data)) != s.value {
+				differ = append(differ, strings.ReplaceAll(s.name, "/", ".")+"="+s.value)
+			}
+		}
+		hint := "--set protectKernelDefaults=true"
+		if len(differ) > 0 {
+			hint = "set " + strings.Join(differ, ", ") + " in /etc/sysctl.d, then " + hint
+		}
+		add(KernelDefaults, Info, hint, "kubelet changes kernel settings where they are not as it wants them")
+	}
+	if standalone {
+		return
+	}
+	authentication, _ := fields["authentication"].(map[string]any)
+	if x509, _ := authentication["x509"].(map[string]any); x509["clientCAFile"] == nil {
+		add(ClientCA, Info, "--set authentication.x509.clientCAFile=/etc/kubernetes/pki/ca.crt, or where the cluster's CA is",
+			"no client certificate is accepted, and most API servers come with one for logs, exec and port-forward")
+	}
+	if fields["tlsCertFile"] == nil && fields["serverTLSBootstrap"] != true {
+		add(ServingCert, Info, "--set serverTLSBootstrap=true, once something approves kubelet-serving requests; or tlsCertFile and tlsPrivateKeyFile",
+			"kubelet signs its own serving certificate, which nobody can verify")
+	}
+}
+
+// kernelDefaults are the settings that kubelet wants (and sets by itself without protectKernelDefaults).
+var kernelDefaults = []struct{ name, value string }{
+	{"vm/overcommit_memory", "1"}, {"vm/panic_on_oom", "0"}, {"kernel/panic", "10"}, {"kernel/panic_on_oops", "1"},
+	{"kernel/keys/root_maxkeys", "1000000"}, {"kernel/keys/root_maxbytes", "25000000"},
+}
+
+// cgroupV1 reports whether the kernel's controllers are in the first hierarchy's layout.
+func cgroupV1() bool {
+	var st unix.Statfs_t
+	return unix.Statfs("/sys/fs/cgroup", &st) == nil && st.Type != unix.CGROUP2_SUPER_MAGIC
+}
+
+// swapOn reports whether /proc/swaps lists any swap (its first line is a heading).
+func swapOn() bool {
+	f, err := os.Open("/proc/swaps")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Scan()
+	return lines.Scan()
+}

@@ -1,0 +1,198 @@
+package spec
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"path"
+	"slices"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Resolution is the artifact that a spec leads to.
+type Resolution struct {
+	release.Artifact
+	// Installed is a generation that has its binary on the host already; nil when it has to be fetched.
+	Installed *plan.Generation
+	// AcceptedFlags are those that the binary itself lists; nil when it was not asked.
+	AcceptedFlags map[string]bool
+}
+
+// Draft is a generation fresh from a spec, with what there is to say about it.
+type Draft struct {
+	*plan.Generation
+	Spec     Spec
+	Rendered *config.Rendered
+	Artifact release.Artifact
+}
+
+// Build renders a generation from a spec and the artifact that it resolved to. It is pure. Number, Created and Verb are
+// left to the caller.
+func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
+	in, err := s.input(a.Version, positions)
+	if err != nil {
+		return nil, err
+	}
+	in.Accepted = a.AcceptedFlags
+	r, err := config.Render(in)
+	if err != nil {
+		return nil, err
+	}
+	g := &plan.Generation{
+		Version: a.Version, Arch: a.Arch, Trust: a.Trust, Digest: a.Digest, DigestFrom: a.From,
+		Args: r.Args, RootDir: rootDir(r.Args), Keep: s.KeepGenerations, HealthURL: healthURL(r.Fields),
+	}
+	if g.Spec, err = json.Marshal(s.recorded(a.Version)); err != nil {
+		return nil, err
+	}
+	binary := plan.File{Path: path.Join(s.BinDir(), BinaryName(a.Version)), Kind: plan.Binary, Mode: 0o755}
+	switch a.Digest.Algorithm {
+	case "sha256":
+		binary.SHA256 = a.Digest.Hex
+	case "sha512":
+		binary.SHA512 = a.Digest.Hex
+	}
+	if a.Installed != nil { // its record knows more digests than the release publishes
+		recorded := a.Installed.Binary()
+		binary.SHA256, binary.SHA512, g.URL = recorded.SHA256, recorded.SHA512, a.Installed.URL
+	}
+	link := path.Join(s.BinDir(), "kubelet")
+	unit := systemd.KubeletUnit{
+		Binary: link, Args: r.Args, RuntimeEndpoint: runtimeEndpoint(r), Watchdog: answersWatchdog(a.Version, r),
+	}
+	for _, name := range []string{"kubeconfig", "bootstrap-kubeconfig"} {
+		if file, ok := plan.Argument(r.Args, name); ok {
+			unit.Credentials = append(unit.Credentials, file)
+		}
+	}
+	g.Credentials = unit.Credentials
+	run := plan.Running
+	if s.NoStart {
+		run = plan.AsIs
+	}
+	g.Files = append(g.Files, binary,
+		plan.TextFile(hostfs.ConfigFile, 0o600, r.Config),
+		plan.File{Path: link, Kind: plan.Link, Target: BinaryName(a.Version)},
+		plan.TextFile(path.Join(hostfs.UnitDir, systemd.KubeletService), 0o644, unit.Service()))
+	if len(unit.Credentials) > 0 {
+		g.Files = append(g.Files, plan.TextFile(path.Join(hostfs.UnitDir, systemd.KubeletPath), 0o644, unit.Path()))
+		g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletPath, Enabled: true, Run: run})
+	}
+	g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletService, Enabled: true, Run: run})
+	return &Draft{Generation: g, Spec: s, Rendered: r, Artifact: a.Artifact}, nil
+}
+
+// BinaryName is what the kubelet of a release is called.
+func BinaryName(v release.Version) string { return "kubelet-" + v.String() }
+
+// recorded is the spec as it is kept: with the exact version, and without secrets in its URLs.
+func (s Spec) recorded(v release.Version) *Spec {
+	s.APIVersion, s.Kind, s.Version = APIVersion, Kind, v.String()
+	s.Sources = slices.Clone(s.Sources)
+	for i, source := range s.Sources {
+		s.Sources[i] = release.Redact(source)
+	}
+	return &s
+}
+
+func runtimeEndpoint(r *config.Rendered) string {
+	if endpoint, ok := plan.Argument(r.Args, "container-runtime-endpoint"); ok {
+		return endpoint
+	}
+	endpoint, _ := r.Fields["containerRuntimeEndpoint"].(string)
+	return endpoint
+}
+
+// answersWatchdog reports whether a kubelet gives systemd the signs of life that WatchdogSec= asks for: from 1.32 on, and
+// until 1.35 behind a gate that can be turned off.
+func answersWatchdog(v release.Version, r *config.Rendered) bool {
+	if v.Minor() < 32 || v.Minor() > 34 {
+		return v.Minor() > 34
+	}
+	gates, _ := r.Fields["featureGates"].(map[string]any)
+	if on, given := gates["SystemdWatchdog"]; given {
+		return on == true
+	}
+	return gates["AllBeta"] != false
+}
+
+// rootDir is where a kubelet with these arguments keeps its data.
+func rootDir(args []string) string {
+	if dir, given := plan.Argument(args, "root-dir"); given {
+		return path.Clean(dir)
+	}
+	return hostfs.KubeletDir
+}
+
+// healthURL is where a kubelet with this configuration answers; kubelet's defaults are 127.0.0.1 and 10248, and port 0
+// turns it off.
+func healthURL(fields map[string]any) string {
+	address, port := "127.0.0.1", "10248"
+	if a, ok := fields["healthzBindAddress"].(string); ok && a != "" {
+		address = a
+	}
+	if ip := net.ParseIP(address); ip != nil && ip.IsUnspecified() {
+		address = "127.0.0.1"
+	}
+	if p, ok := fields["healthzPort"]; ok {
+		port = fmt.Sprint(p)
+	}
+	if port == "0" {
+		return ""
+	}
+	return "http://" + net.JoinHostPort(address, port) + "/healthz"
+}
+
+// Notes are what rendering had to say about a spec, as lines for people.
+func (d *Draft) Notes() []string {
+	var lines []string
+	for _, n := range d.Rendered.Notes {
+		lines = append(lines, fmt.Sprintf("%s: %s (%s)", n.Item, n.What, n.Why))
+	}
+	for _, w := range d.Rendered.Warnings {
+		lines = append(lines, config.Problem(w).Error())
+	}
+	return lines
+}
+
+// RuntimeEndpoint is the CRI endpoint that the kubelet speaks to.
+func (d *Draft) RuntimeEndpoint() string { return runtimeEndpoint(d.Rendered) }
+
+// Recorded is the spec that a generation was built from, with its exact version. A pinned digest in it belongs to that
+// version. It fails when the record has no spec, or none that can be read.
+func Recorded(g *plan.Generation) (Spec, error) {
+	var s Spec
+	if len(g.Spec) == 0 {
+		return s, ErrNoSpec
+	}
+	if err := config.DecodeJSON(g.Spec, &s); err != nil {
+		return s, fmt.Errorf("reading the recorded spec: %w", err)
+	}
+	s.Pin = Pin{From: FromRecord, For: g.Version}
+	return s, nil
+}
+
+// ErrNoSpec reports that the record of a generation has no spec.
+var ErrNoSpec = errors.New("the record has no spec")
+
+// ChangedDefaults lists what is different with another minor release although nobody asked for it.
+func (d *Draft) ChangedDefaults(have *plan.Generation) []config.Item {
+	if have == nil || have.Version.Minor() == d.Version.Minor() {
+		return nil
+	}
+	recorded, err := Recorded(have)
+	if err != nil {
+		return nil
+	}
+	old, err := recorded.render(have.Version, nil)
+	if err != nil {
+		return nil // it was rendered by a kubeletctl that knew other tables
+	}
+	return config.ChangedDefaults(old, config.Minor(have.Version.Minor()), d.Rendered, config.Minor(d.Version.Minor()))
+}

@@ -1,0 +1,229 @@
+package spec
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Document is a file that says how a kubelet is run, or a command line in its place.
+type Document struct {
+	Name string
+	Data []byte
+}
+
+// DocumentKind is what a Document is.
+type DocumentKind string
+
+const (
+	ConfigDocument      DocumentKind = "KubeletConfiguration"
+	SpecDocument        DocumentKind = "spec"
+	UnitDocument        DocumentKind = "unit" // or a drop-in
+	EnvironmentDocument DocumentKind = "environment file"
+	CommandDocument     DocumentKind = "command line"
+)
+
+var (
+	unitSection = regexp.MustCompile(`(?m)^[ \t]*\[(Unit|Service|Install)\][ \t\r]*$`)
+	specKind    = regexp.MustCompile(`(?m)^[ \t{"]*kind"?[ \t]*:[ \t]*"?` + Kind + `\b`)
+	yamlKey     = regexp.MustCompile(`(?m)^([ \t]*\{|[a-zA-Z]+[ \t]*:([ \t\r]|$))`)
+	assignment  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+)
+
+// Kind finds out what a document is: by what it says, then by its name.
+func (d Document) Kind() DocumentKind {
+	first := d.firstLine()
+	switch {
+	case unitSection.Match(d.Data):
+		return UnitDocument
+	case specKind.Match(d.Data):
+		return SpecDocument
+	case slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(d.Name)):
+		return ConfigDocument
+	case assignment.MatchString(first):
+		return EnvironmentDocument
+	case yamlKey.MatchString(first):
+		return ConfigDocument
+	}
+	return CommandDocument
+}
+
+// firstLine is the first that is neither blank nor a comment.
+func (d Document) firstLine() string {
+	for line := range bytes.Lines(d.Data) {
+		line = bytes.TrimSpace(line)
+		if len(line) > 0 && line[0] != '#' && line[0] != ';' {
+			return string(line)
+		}
+	}
+	return ""
+}
+
+// Setup is how a kubelet is run, put together from documents.
+type Setup struct {
+	// Binary is the program of the command line; empty when there is none.
+	Binary string
+	Args   []config.Arg
+	// Fields are those of the KubeletConfiguration, nil when there is none.
+	Fields    map[string]any
+	Positions config.Positions
+	// Spec is the spec that was among the documents; Args and Fields are its, too.
+	Spec *Spec
+	// Missing are files that the setup names and that were not among the documents.
+	Missing []string
+
+	// Problems are of what is not a flag at all.
+	Problems config.Problems
+}
+
+// ReadFile reads a file that a setup names. fs.ErrNotExist says that there is none.
+type ReadFile func(path string) ([]byte, error)
+
+// ReadSetup puts a setup together. Files that one document names are looked for among the other ones, by their base name,
+// and then with read, which may be nil. Errors are syntax errors, with positions.
+func ReadSetup(documents []Document, read ReadFile) (*Setup, error) {
+	find := func(name string) ([]byte, error) {
+		for _, s := range documents {
+			if path.Base(s.Name) == path.Base(name) {
+				return s.Data, nil
+			}
+		}
+		if read == nil {
+			return nil, fs.ErrNotExist
+		}
+		return read(name)
+	}
+	setup := &Setup{Positions: config.Positions{}}
+	var units []*systemd.UnitFile
+	var errs []error
+	var words []config.Word
+	for _, s := range documents {
+		var err error
+		switch s.Kind() {
+		case UnitDocument:
+			var u *systemd.UnitFile
+			if u, err = systemd.ParseUnit(s.Name, s.Data); err == nil {
+				units = append(units, u)
+			}
+		case CommandDocument:
+			var binary string
+			var split []systemd.Word
+			binary, split, err = systemd.SplitCommandLine(s.Name, string(s.Data))
+			setup.Binary = cmp.Or(setup.Binary, binary)
+			words = append(words, Words(split)...)
+		case SpecDocument:
+			err = setup.addSpec(s)
+		case ConfigDocument:
+			err = setup.AddConfig(s)
+		}
+		errs = append(errs, err)
+	}
+	if len(units) > 0 && errors.Join(errs...) == nil {
+		command, err := systemd.Combine(units...).ExecStart(systemd.Environment{ReadFile: func(name string) ([]byte, error) {
+			data, err := find(name)
+			if errors.Is(err, fs.ErrNotExist) {
+				setup.Missing = append(setup.Missing, name)
+				return nil, nil
+			}
+			return data, err
+		}})
+		if errors.Is(err, systemd.ErrNoCommand) && len(words) == 0 {
+			err = fmt.Errorf("%w: drop-ins need the unit that they belong to", err)
+		}
+		errs = append(errs, err)
+		setup.Binary = cmp.Or(setup.Binary, command.Path)
+		words = append(words, Words(command.Args)...)
+	}
+	if len(units) == 0 { // an environment file alone: all of its flags
+		for _, s := range documents {
+			if s.Kind() == EnvironmentDocument {
+				variables, _, err := systemd.ParseEnvironmentFile(s.Name, s.Data)
+				errs = append(errs, err)
+				for _, v := range variables {
+					words = append(words, Words(flagsIn(v))...)
+				}
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	args, problems := config.ParseArgs(words)
+	setup.Args, setup.Problems = append(setup.Args, args...), problems
+	if file, given := config.FlagValue(setup.Args, "config"); given && setup.Fields == nil {
+		data, err := find(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			setup.Missing = append(setup.Missing, file)
+		case err != nil:
+			return nil, err
+		default:
+			if err := setup.AddConfig(Document{file, data}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return setup, nil
+}
+
+// flagsIn are the words of a variable that holds flags; none of any other.
+func flagsIn(v systemd.Variable) []systemd.Word {
+	if words := v.Words(); len(words) > 0 && strings.HasPrefix(words[0].Text, "-") {
+		return words
+	}
+	return nil
+}
+
+// Words are the words of a command line as package config reads them.
+func Words(words []systemd.Word) []config.Word {
+	all := make([]config.Word, len(words))
+	for i, w := range words {
+		all[i] = config.Word{Text: w.Text, Position: config.Position(w.Position)}
+	}
+	return all
+}
+
+// AddConfig adds a KubeletConfiguration; a setup has one.
+func (s *Setup) AddConfig(document Document) error {
+	fields, positions, err := config.LoadKubeletConfiguration(document.Name, document.Data)
+	if err != nil {
+		return err
+	}
+	if s.Fields != nil {
+		return fmt.Errorf("%s: a second KubeletConfiguration: a kubelet reads one", document.Name)
+	}
+	s.Fields = fields
+	maps.Copy(s.Positions, positions)
+	return nil
+}
+
+func (s *Setup) addSpec(document Document) error {
+	spec, positions, err := Parse(document.Name, document.Data)
+	if err != nil {
+		return err
+	}
+	flags, err := spec.flags()
+	if err != nil {
+		return err
+	}
+	s.Spec = &spec
+	if s.Fields == nil {
+		s.Fields = map[string]any{}
+	}
+	maps.Copy(s.Fields, spec.KubeletConfiguration)
+	maps.Copy(s.Positions, positions)
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		s.Args = append(s.Args, config.Arg{Name: strings.ReplaceAll(name, "_", "-"), Value: flags[name], Position: positions["flags."+name]})
+	}
+	return nil
+}

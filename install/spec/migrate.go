@@ -1,0 +1,64 @@
+package spec
+
+import (
+	"slices"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+// Migration is a setup carried over to a release.
+type Migration struct {
+	*config.Migration
+	Spec  *Spec
+	Files []plan.File // what install would write
+}
+
+// Migrate carries a setup over to v. from is the release that it ran; zero when that is not known.
+func (s *Setup) Migrate(v, from release.Version, profile config.Profile) (*Migration, error) {
+	if len(s.Problems) > 0 {
+		return nil, s.Problems
+	}
+	spec := Spec{}
+	if s.Spec != nil {
+		spec = *s.Spec
+	} else {
+		_, hasKubeconfig := config.FlagValue(s.Args, "kubeconfig")
+		_, bootstraps := config.FlagValue(s.Args, "bootstrap-kubeconfig")
+		spec.Standalone = len(s.Args) > 0 && !hasKubeconfig && !bootstraps
+	}
+	if profile != "" {
+		spec.Profile = profile
+	}
+	in, err := spec.input(v, s.Positions)
+	if err != nil {
+		return nil, err
+	}
+	in.Config = s.Fields
+	m, err := config.Migrate(config.MigrateInput{
+		Input: in, Args: s.Args, From: config.Minor(from.Minor()), NoConfigFile: s.Spec == nil && s.Fields == nil && len(s.Args) > 0,
+	})
+	if err != nil {
+		return nil, err
+	}
+	spec.APIVersion, spec.Kind, spec.Version = APIVersion, Kind, v.String()
+	spec.Flags, spec.KubeletConfiguration = nil, m.Fields
+	for name, value := range m.Flags {
+		if spec.Flags == nil {
+			spec.Flags = map[string]any{}
+		}
+		spec.Flags[name] = value
+	}
+	files, err := RenderFiles(spec, v, nil)
+	return &Migration{m, &spec, files}, err
+}
+
+// RenderFiles renders the files that install would write for a spec.
+func RenderFiles(s Spec, v release.Version, positions config.Positions) ([]plan.File, error) {
+	b, err := Build(s, positions, Resolution{Artifact: release.Artifact{Version: v, Arch: s.Architecture()}})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(b.Files, func(f plan.File) bool { return f.Kind != plan.Text }), nil
+}

@@ -1,0 +1,281 @@
+// Package spec is what a user wants of a host, and how it becomes a generation.
+//
+// A [Spec] comes from flags, a file, a record, or the setup of a kubelet that is there: see [ReadSetup]. [Build] makes of it
+// and of a release.Artifact (exact version, URL, digest) a [Draft]: every file and the state of every unit, rendered.
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"runtime"
+	"slices"
+	"strconv"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+const (
+	// APIVersion and Kind are what a spec file must say of itself.
+	APIVersion = "kubeletctl.dev/v1alpha1"
+	Kind       = "KubeletInstallation"
+)
+
+// Spec is what a user wants of a host. Its zero value is a joined node with the newest stable kubelet.
+type Spec struct {
+	APIVersion string `json:"apiVersion,omitempty"`
+	Kind       string `json:"kind,omitempty"`
+	// Version is an exact version, a minor or a channel, as release.ParseRequest reads them.
+	Version string `json:"version,omitempty"`
+	// Sources are directories in release layout (http, https or file URLs), in order of preference.
+	Sources []string `json:"sources,omitempty"`
+	// SHA256 or SHA512 pins the digest of the binary.
+	SHA256 string `json:"sha256,omitempty"`
+	SHA512 string `json:"sha512,omitempty"`
+	// RequireTrust is the least trust in the digest of a binary with which it is installed; any when empty.
+	RequireTrust release.Trust `json:"requireTrust,omitempty"`
+	// CAFile is a file on this host with the certificates that https sources are verified by, instead of the system's.
+	CAFile string `json:"caFile,omitempty"`
+	// Arch is a Go architecture name; the machine's own when empty.
+	Arch string `json:"arch,omitempty"`
+	// Flags are kubelet flags by name, without dashes; values are scalars.
+	Flags map[string]any `json:"flags,omitempty"`
+	// KubeletConfiguration are fields of that API object.
+	KubeletConfiguration map[string]any `json:"kubeletConfiguration,omitempty"`
+	// Profile chooses the defaults of the fields that are not given: hardened or upstream.
+	Profile config.Profile `json:"profile,omitempty"`
+	Paths   Paths          `json:"paths,omitzero"`
+	// Standalone runs kubelet without an API server.
+	Standalone bool `json:"standalone,omitempty"`
+	// NoStart leaves kubelet stopped, or running as it is; it still starts at the next boot.
+	NoStart bool `json:"noStart,omitempty"`
+	// KeepGenerations is how many of the newest generations are kept to go back to; DefaultKeep when 0.
+	KeepGenerations int `json:"keepGenerations,omitempty"`
+
+	// Pin says where a pinned digest comes from.
+	Pin Pin `json:"-"`
+	// FromTree reports that the host itself says where its binaries come from, in its record or its spec file.
+	FromTree bool `json:"-"`
+}
+
+// Pin says where the pinned digest of a spec comes from, and which release it belongs to.
+type Pin struct {
+	// From is FromCommandLine, FromSpecFile or FromRecord.
+	From string
+	// For is the release; any when it is zero.
+	For release.Version
+}
+
+// Where a pinned digest may come from, for people.
+const (
+	FromCommandLine = "command line"
+	FromSpecFile    = "spec file"
+	FromRecord      = "recorded spec"
+)
+
+// DefaultKeep is how many generations are kept unless the spec says otherwise.
+const DefaultKeep = 5
+
+// Paths are the places that a spec may choose.
+type Paths struct {
+	// BinDir holds the kubelets and the symlink to the active one.
+	BinDir string `json:"binDir,omitempty"`
+}
+
+// Parse reads a spec file. Errors are config.Problems with line and column.
+func Parse(file string, data []byte) (Spec, config.Positions, error) {
+	var s Spec
+	positions, err := config.DecodeStrict(file, data, &s)
+	if err != nil {
+		return Spec{}, nil, err
+	}
+	var problems config.Problems
+	expect := func(key, got, want string) {
+		if got != want {
+			at, known := positions[key]
+			if !known {
+				at.File = file
+			}
+			problems = append(problems, config.Problem{Position: at, Path: key,
+				Message: fmt.Sprintf("is %q", got), Hint: fmt.Sprintf("a spec file says %s: %s", key, want)})
+		}
+	}
+	expect("apiVersion", s.APIVersion, APIVersion)
+	expect("kind", s.Kind, Kind)
+	for _, check := range []struct{ key, value string }{{"sha256", s.SHA256}, {"sha512", s.SHA512}, {"requireTrust", string(s.RequireTrust)}, {"caFile", s.CAFile}} {
+		if at, said := positions[check.key]; said && check.value == "" { // a template with a variable that is not set must not take a check away
+			problems = append(problems, config.Problem{Position: at, Path: check.key, Message: "is empty", Hint: "give it a value, or leave it out"})
+		}
+	}
+	if len(problems) > 0 {
+		return Spec{}, nil, problems
+	}
+	return s, positions, nil
+}
+
+// Clone is a copy whose maps and lists may be changed.
+func (s Spec) Clone() Spec {
+	s.Sources = slices.Clone(s.Sources)
+	s.Flags, _ = cloneValue(s.Flags).(map[string]any)
+	s.KubeletConfiguration, _ = cloneValue(s.KubeletConfiguration).(map[string]any)
+	return s
+}
+
+func cloneValue(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		if v == nil {
+			return v
+		}
+		c := make(map[string]any, len(v))
+		for key, value := range v {
+			c[key] = cloneValue(value)
+		}
+		return c
+	case []any:
+		c := make([]any, len(v))
+		for i, value := range v {
+			c[i] = cloneValue(value)
+		}
+		return c
+	}
+	return value
+}
+
+// For is the spec for another version. A pinned digest belongs to the version that it was given for.
+func (s Spec) For(version string) Spec {
+	old, err := release.ParseRequest(s.Version)
+	new, err2 := release.ParseRequest(version)
+	if s.Version != "" && (err != nil || err2 != nil || old != new) {
+		s.SHA256, s.SHA512 = "", ""
+	}
+	s.Version = version
+	return s
+}
+
+// Architecture is the wanted architecture.
+func (s Spec) Architecture() string {
+	if s.Arch != "" {
+		return s.Arch
+	}
+	return runtime.GOARCH
+}
+
+// BinDir is the directory of the kubelets.
+func (s Spec) BinDir() string {
+	if s.Paths.BinDir != "" {
+		return path.Clean(s.Paths.BinDir)
+	}
+	return hostfs.DefaultBinDir
+}
+
+// DigestFor is the digest that is pinned for a release; zero when there is none.
+func (s Spec) DigestFor(v release.Version) (release.Digest, error) {
+	if !s.Pin.For.IsZero() && s.Pin.For != v {
+		return release.Digest{}, nil
+	}
+	return s.digest()
+}
+
+func (s Spec) digest() (release.Digest, error) {
+	switch {
+	case s.SHA256 != "" && s.SHA512 != "":
+		return release.Digest{}, errors.New("sha256 and sha512 are both given: one digest is enough")
+	case s.SHA256 != "":
+		return release.ParseDigest("sha256", s.SHA256)
+	case s.SHA512 != "":
+		return release.ParseDigest("sha512", s.SHA512)
+	}
+	return release.Digest{}, nil
+}
+
+// Check finds what is wrong with a spec whatever version it resolves to, all at once and without any effect.
+func (s Spec) Check() error {
+	var errs []error
+	if _, err := release.ParseRequest(s.Version); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := s.digest(); err != nil {
+		errs = append(errs, err)
+	}
+	if !slices.Contains(release.Architectures(), s.Architecture()) {
+		errs = append(errs, fmt.Errorf("unknown architecture %q: kubelets exist for %v", s.Architecture(), release.Architectures()))
+	}
+	if s.RequireTrust != "" && !slices.Contains(release.Trusts(), s.RequireTrust) {
+		errs = append(errs, fmt.Errorf("unknown trust %q to require: there are %v", s.RequireTrust, release.Trusts()))
+	}
+	if s.CAFile != "" && !path.IsAbs(s.CAFile) {
+		errs = append(errs, fmt.Errorf("the CA file %q is not an absolute path", s.CAFile))
+	}
+	if s.Profile != "" && !slices.Contains(config.Profiles(), s.Profile) {
+		errs = append(errs, fmt.Errorf("unknown profile %q: there are %v", s.Profile, config.Profiles()))
+	}
+	if s.KeepGenerations < 0 {
+		errs = append(errs, fmt.Errorf("keepGenerations is %d: at least 1 is kept", s.KeepGenerations))
+	}
+	if !path.IsAbs(s.BinDir()) {
+		errs = append(errs, fmt.Errorf("the binary directory %q is not an absolute path", s.Paths.BinDir))
+	}
+	if err := (&release.Client{Sources: s.Sources}).CheckSources(); err != nil {
+		errs = append(errs, err)
+	}
+	flags, err := s.flags()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if dir := flags["root-dir"]; dir != "" && (!path.IsAbs(dir) || hostfs.IsProtected(dir)) {
+		errs = append(errs, fmt.Errorf("--root-dir=%s cannot be kubelet's: it needs an absolute path to a directory of its own, as %s", dir, hostfs.KubeletDir))
+	}
+	return errors.Join(errs...)
+}
+
+// CheckFor finds what a kubelet of the given minor would not accept, all at once and without any effect.
+func (s Spec) CheckFor(v release.Version, positions config.Positions) error {
+	if _, err := s.flags(); err != nil {
+		return nil // which Check tells already
+	}
+	if config.Minor(v.Minor()) > config.Newest {
+		return nil // its binary has to be asked first
+	}
+	_, err := s.render(v, positions)
+	return err
+}
+
+// flags are the flags as text.
+func (s Spec) flags() (map[string]string, error) {
+	var errs []error
+	flags := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(s.Flags)) {
+		switch v := s.Flags[name].(type) { // as YAML has them
+		case string:
+			flags[name] = v
+		case bool, int, int64:
+			flags[name] = fmt.Sprint(v)
+		case float64:
+			flags[name] = strconv.FormatFloat(v, 'f', -1, 64)
+		default:
+			errs = append(errs, fmt.Errorf("flags.%s: a flag has one value, not a list or a map", name))
+		}
+	}
+	return flags, errors.Join(errs...)
+}
+
+func (s Spec) render(v release.Version, positions config.Positions) (*config.Rendered, error) {
+	in, err := s.input(v, positions)
+	if err != nil {
+		return nil, err
+	}
+	return config.Render(in)
+}
+
+// input is the spec as package config wants it.
+func (s Spec) input(v release.Version, positions config.Positions) (config.Input, error) {
+	flags, err := s.flags()
+	return config.Input{
+		Minor: config.Minor(v.Minor()), Version: v.String(), ConfigPath: hostfs.ConfigFile, Flags: flags, Config: s.KubeletConfiguration,
+		Positions: positions, Standalone: s.Standalone, Kubeconfig: hostfs.Kubeconfig, Profile: s.Profile,
+	}, err
+}

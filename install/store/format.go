@@ -1,0 +1,169 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Format is the number of the layout that this program writes. Format 1 had no number, kept the spec in the record, which
+// everybody could read, and no arguments.
+const Format = 2
+
+const formatFile = "format"
+
+// NewerFormatError reports that the record was written by a newer kubeletctl.
+type NewerFormatError struct{ Format int }
+
+func (e *NewerFormatError) Error() string {
+	return fmt.Sprintf("the record in %s has the format %d, and this kubeletctl knows %d", hostfs.StateDir, e.Format, Format)
+}
+
+// Hint says what to do about it.
+func (e *NewerFormatError) Hint() string {
+	return "a newer kubeletctl has changed this host: use that one, or a newer one"
+}
+
+// format is the number of the record's layout; 0 for a host without a record.
+func (s Store) format() (int, error) {
+	text, err := s.tree.ReadRegular(in(formatFile), maxText)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.tree.Lstat(in("generations")); err == nil {
+			return 1, nil
+		}
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	switch {
+	case err != nil || n < 1:
+		return 0, damaged("%s does not hold the number of a format", in(formatFile))
+	case n > Format:
+		return 0, &NewerFormatError{n}
+	}
+	return n, nil
+}
+
+// Outdated reports that the record has an older layout than this program writes.
+func (s Store) Outdated() bool {
+	n, err := s.format()
+	return err == nil && n > 0 && n < Format
+}
+
+// legacyNames are what files were called in format 1.
+var legacyNames = map[string]string{recordFile: "generation.json", previousFile: "before.json", targetFile: "wanted.json"}
+
+func legacyName(name string) string {
+	if old := legacyNames[name]; old != "" {
+		return old
+	}
+	return name
+}
+
+// addLegacy adds to a generation what format 1 kept elsewhere: the spec in the record, and the arguments only in the unit.
+func addLegacy(data []byte, g *plan.Generation) {
+	var old struct {
+		Spec json.RawMessage `json:"spec"`
+	}
+	var spec struct {
+		Keep int `json:"keepGenerations"`
+	}
+	_ = json.Unmarshal(data, &old) // it was decoded once already
+	if g.Spec = old.Spec; g.Spec != nil {
+		_ = json.Unmarshal(g.Spec, &spec) // what is wrong with it is told where it is needed
+		g.Keep = spec.Keep
+	}
+	file := path.Join(hostfs.UnitDir, systemd.KubeletService)
+	if unit := g.File(file); unit.Kind == plan.Text && len(unit.Content) > 0 && !g.Snapshot {
+		if args, err := unitArgs(file, unit.Content); err == nil {
+			g.Args = args
+		}
+	}
+	if dir, given := g.Arg("root-dir"); given {
+		g.RootDir = path.Clean(dir)
+	}
+}
+
+// unitArgs are the arguments that a rendered unit starts kubelet with.
+func unitArgs(file string, content []byte) ([]string, error) {
+	unit, err := systemd.ParseUnit(file, content)
+	if err != nil {
+		return nil, err
+	}
+	command, err := systemd.Combine(unit).ExecStart(systemd.Environment{})
+	if err != nil {
+		return nil, err
+	}
+	var args []string
+	for _, word := range command.Args {
+		args = append(args, word.Text)
+	}
+	return args, nil
+}
+
+// Convert gives a record this layout; one that has it stays. It is cut off without harm anywhere: until the number is
+// written what was there counts, and what of that is left afterwards goes the next time.
+func (s Store) Convert() error {
+	format, err := s.format()
+	if err != nil || format == 0 {
+		return err
+	}
+	numbers, err := s.numbers()
+	if err != nil {
+		return err
+	}
+	if format < Format {
+		if err := s.writeAnew(numbers); err != nil {
+			return fmt.Errorf("converting the record in %s: %w", hostfs.StateDir, err)
+		}
+	}
+	for _, n := range numbers {
+		for _, old := range legacyNames {
+			if _, err := s.tree.Lstat(path.Join(dirOf(n), old)); err != nil {
+				continue
+			}
+			if err := s.tree.RemoveAll(path.Join(dirOf(n), old)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// writeAnew writes each generation of format 1 in this layout beside the old one, then the number of the format.
+func (s Store) writeAnew(numbers []int) error {
+	w := s.write()
+	defer w.Discard()
+	for _, n := range numbers {
+		for _, name := range []string{recordFile, previousFile} {
+			if _, err := s.tree.Lstat(path.Join(dirOf(n), legacyNames[name])); err != nil {
+				continue
+			}
+			g, err := s.read(n, name)
+			if err != nil {
+				return err
+			}
+			put := func() error { return w.record(g) }
+			if name != recordFile {
+				put = func() error { return w.whole(n, name, g) }
+			}
+			if err := put(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.WriteFile(in(formatFile), 0o644, strings.NewReader(strconv.Itoa(Format)+"\n")); err != nil {
+		return err
+	}
+	return w.Commit()
+}

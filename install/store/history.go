@@ -1,0 +1,85 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+// Entry is one generation as the history lists it.
+type Entry struct {
+	Number  int             `json:"generation"`
+	Current bool            `json:"current"`
+	Created time.Time       `json:"created"`
+	Version release.Version `json:"version"`
+	Command string          `json:"verb"`
+	User    string          `json:"by,omitempty"`
+	Trust   release.Trust   `json:"trust"`
+	Binary  string          `json:"binary,omitempty"`
+	// Outcome is how the change to it ended: healthy, reverted ...; Reason says why it was reverted.
+	Outcome plan.Outcome `json:"outcome,omitempty"`
+	Reason  string       `json:"reason,omitempty"`
+}
+
+// History lists what was installed, and what was tried and undone, newest first: at most so many, 0 for all. older reports
+// that there are more.
+func (s Store) History(most int) (list []Entry, older bool, err error) {
+	current, err := s.Current()
+	if err != nil {
+		return nil, false, err
+	}
+	numbers, err := s.numbers()
+	if err != nil {
+		return nil, false, err
+	}
+	list = []Entry{}
+	for _, n := range slices.Backward(numbers) {
+		if n == 0 {
+			break
+		}
+		g, err := summary(s, n)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // its change did not get to its end
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if most > 0 && len(list) == most {
+			return list, true, nil
+		}
+		e := Entry{Number: n, Current: current != nil && current.Number == n, Created: g.Created,
+			Version: g.Version, Command: g.Command, User: g.User, Trust: g.Trust, Outcome: g.Outcome, Reason: g.Reason}
+		if binary := g.Binary(); binary.Path != "" {
+			e.Binary = path.Base(binary.Path)
+		}
+		list = append(list, e)
+	}
+	return list, false, nil
+}
+
+// summary reads what the history tells of a generation, or of what is left of one that was undone.
+func summary(s Store, n int) (*plan.Generation, error) {
+	data, _, err := s.readFile(n, recordFile)
+	outcome := plan.Outcome("")
+	if errors.Is(err, fs.ErrNotExist) {
+		data, _, err = s.readFile(n, revertedFile)
+		outcome = plan.Reverted
+	}
+	if err != nil {
+		return nil, err
+	}
+	g := &plan.Generation{}
+	if err := json.Unmarshal(data, g); err != nil {
+		return nil, damaged("reading generation %d: %w", n, err)
+	}
+	if outcome != "" {
+		g.Outcome = outcome
+	}
+	return g, nil
+}

@@ -1,0 +1,242 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/store"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// recoverEvery is how often it is looked whether a change was left in the middle.
+const recoverEvery = 10 * time.Second
+
+// transaction is the second half of a change: from the record that it has begun to the commit. It is the only thing that
+// can be undone.
+type transaction struct {
+	host    *Host
+	change  *Change
+	options ApplyOptions
+	trial   trial
+	back    wayBack
+	armed   bool
+}
+
+// begin records a change that is about to be carried out, with the host as it is: whatever happens from here on can be
+// undone, by this run or by the recovery.
+func (h *Host) begin(ctx context.Context, c *Change, o ApplyOptions, t trial) (*transaction, error) {
+	s := h.Store()
+	n, err := s.Next()
+	if err != nil {
+		return nil, err
+	}
+	stamp(c.Want, n, o.Command)
+	if err := c.renewRecovery(ctx, h); err != nil {
+		return nil, err
+	}
+	var extra []plan.File
+	for _, checkpoint := range c.options.Checkpoints {
+		extra = append(extra, checkpoint.File)
+	}
+	before := c.Seen.Snapshot(c.Want, c.Have, extra...)
+	before.Number, before.Created = n, c.Want.Created
+	if c.Want.Dirs, err = c.madeDirs(s, o.Lock); err != nil {
+		return nil, err
+	}
+	tx := &transaction{host: h, change: c, options: o, trial: t,
+		back: wayBack{host: h, tried: c.Want, before: before, current: c.Have}}
+	if c.Seen.Units[systemd.RecoverService].LoadState == "loaded" { // else its unit is the first that is written
+		if err := tx.arm(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.Begin(c.Want, before); err != nil {
+		return nil, errors.Join(fmt.Errorf("recording the change: %w", err), s.Abandon(c.Want, c.Have))
+	}
+	if tx.back.before, err = s.Previous(n); err != nil { // it has the content of what was too large to be held in memory
+		return nil, errors.Join(err, s.Abandon(c.Want, c.Have))
+	}
+	return tx, nil
+}
+
+// madeDirs are the directories that kubeletctl has made, or is about to make, for what is wanted, outermost first.
+func (c *Change) madeDirs(s store.Store, lock *Lock) (dirs []string, err error) {
+	if c.Have != nil {
+		dirs = slices.Clone(c.Have.Dirs)
+	}
+	made := c.Seen.MissingDirs
+	unfinished, err := s.Downloads().Unfinished()
+	if err != nil {
+		return nil, err
+	}
+	if unfinished != nil {
+		made = slices.Concat(unfinished.Dirs, made)
+	}
+	if lock != nil {
+		made = slices.Concat(lock.parents, made)
+	}
+	for _, dir := range made {
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs, nil
+}
+
+// renewRecovery makes a host ready whose record has an older format: what recovers has to know the new one before a change
+// is recorded in it.
+func (c *Change) renewRecovery(ctx context.Context, h *Host) error {
+	if !h.Store().Outdated() {
+		return nil
+	}
+	e := executor{host: h, change: c}
+	for _, s := range c.Plan.Steps {
+		if s.File.Kind != plan.Program || s.Cleanup {
+			continue
+		}
+		if err := e.do(ctx, s); err != nil {
+			return err
+		}
+	}
+	return h.Store().Convert()
+}
+
+// arm makes systemd look again and again whether this change was left in the middle.
+func (tx *transaction) arm(ctx context.Context) error {
+	if tx.armed {
+		return nil
+	}
+	if err := tx.host.Units.Arm(ctx, recoverEvery); err != nil {
+		return fmt.Errorf("arming the recovery: %w", err)
+	}
+	tx.armed = true
+	return nil
+}
+
+// run carries the change out and commits it.
+func (tx *transaction) run(ctx context.Context) (plan.Outcome, error) {
+	if err := tx.switchOver(ctx); err != nil {
+		return "", err
+	}
+	if err := tx.awaitHealthy(ctx); err != nil {
+		return "", err
+	}
+	if ctx.Err() != nil {
+		return "", errors.New("before the commit")
+	}
+	outcome := tx.outcome(ctx)
+	return outcome, tx.commit(ctx, outcome)
+}
+
+// switchOver does all steps before the commit.
+func (tx *transaction) switchOver(ctx context.Context) error {
+	patience := tx.patience()
+	e := executor{host: tx.host, change: tx.change, wait: patience, soft: tx.options.Wait == 0}
+	for _, s := range tx.change.Plan.Steps {
+		if s.Cleanup {
+			break
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("before %s %s", s.Action, s.Target)
+		}
+		if !plan.IsRecovery(s.Target) && s.Action != plan.MakeDir && s.Action != plan.Stage { // so what recovers is in place
+			if err := tx.arm(ctx); err != nil {
+				return err
+			}
+		}
+		if err := e.do(ctx, s); err != nil {
+			return err
+		}
+		if tx.options.Done != nil {
+			tx.options.Done(s)
+		}
+	}
+	return nil
+}
+
+// awaitHealthy waits at the health gate, if the change has to pass one.
+func (tx *transaction) awaitHealthy(ctx context.Context) error {
+	h, c := tx.host, tx.change
+	if !h.gated(c, tx.options) {
+		return nil
+	}
+	g := gate{host: h, want: c.Want, wait: tx.options.Wait, patience: tx.patience(), member: tx.trial.member, restarts: c.Plan.Restarts(c.Seen),
+		foreign: len(c.Seen.ForeignOverrides(c.Want)) > 0}
+	if c.Seen.Units[systemd.KubeletService].Restarting() && !c.Plan.StartsKubelet() {
+		// It died while what is put back was on its way.
+		e := executor{host: h, change: c, wait: tx.patience()}
+		if err := e.do(ctx, plan.Step{Action: plan.Restart, Target: systemd.KubeletService}); err != nil {
+			return err
+		}
+		g.restarts = 0
+	}
+	if err := g.pass(ctx); err != nil {
+		return err
+	}
+	c.Want.Took = g.took
+	return nil
+}
+
+// patience is how long a kubelet gets to become healthy: by what is known of this host, and never more than the user allows.
+func (tx *transaction) patience() time.Duration {
+	slowest := tx.trial.took
+	for _, g := range []*plan.Generation{tx.change.Have} {
+		if g != nil {
+			slowest = max(slowest, g.Took)
+		}
+	}
+	if slowest == 0 || tx.options.Wait == 0 {
+		return tx.options.Wait
+	}
+	return min(tx.options.Wait, max(leastPatience, evidenceFactor*slowest))
+}
+
+// outcome says how a change that is about to be committed ended.
+func (tx *transaction) outcome(ctx context.Context) plan.Outcome {
+	c := tx.change
+	switch {
+	case c.Want.Snapshot:
+		return plan.Removed
+	case !c.Seen.Live || !c.Want.Runs():
+		return plan.Installed
+	case !c.Seen.Credentials && !tx.host.up(ctx):
+		return plan.WaitingForCredentials
+	case tx.options.Wait == 0:
+		return plan.Installed
+	case !tx.host.up(ctx):
+		return plan.Queued
+	}
+	return plan.Healthy
+}
+
+// commit makes the change final. An interruption from here on does not undo it: Recover goes on with it.
+func (tx *transaction) commit(ctx context.Context, outcome plan.Outcome) error {
+	want, s := tx.change.Want, tx.host.Store()
+	if want.Snapshot {
+		if err := s.CommitUninstall(); err != nil {
+			return fmt.Errorf("recording the uninstall: %w", err)
+		}
+		return nil
+	}
+	want.Outcome = outcome
+	if state, err := tx.host.Units.State(ctx, systemd.KubeletService); err == nil && state.Up() {
+		want.Invocation = state.InvocationID
+	}
+	if err := s.Commit(want); err != nil {
+		return fmt.Errorf("committing generation %d: %w", want.Number, err)
+	}
+	return nil
+}
+
+// undo goes back, and says so.
+func (tx *transaction) undo(ctx context.Context, cause error) error {
+	tx.change.Want.Reason = cause.Error()
+	if left := tx.back.take(ctx); len(left) > 0 {
+		return &NotRolledBackError{Cause: cause, Left: left}
+	}
+	return &RolledBackError{Cause: cause, To: describe(tx.back.before)}
+}

@@ -1,0 +1,105 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/install/plan"
+)
+
+const (
+	// undoTimeout bounds the way back, which is gone even if the user asked us to stop.
+	undoTimeout = 2 * time.Minute
+	// undoWait is how long the former kubelet gets to become healthy again.
+	undoWait = time.Minute
+)
+
+// wayBack leads to the host as it was before a change. Only a transaction and the recovery have one.
+type wayBack struct {
+	host *Host
+	// tried is what the change was to lead to; before is the host right before it.
+	tried, before *plan.Generation
+	// current is the generation that counts; nil for none.
+	current *plan.Generation
+	// queue asks for kubelet's start and does not wait for it.
+	queue bool
+}
+
+// take goes back as far as that is possible, and returns what could not be put back. Then the change stays pending.
+func (w wayBack) take(ctx context.Context) (left []error) {
+	h := w.host
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	if h.Live { // what systemd says of units that were just enabled or disabled is what it read last
+		if err := h.Units.Reload(ctx); err != nil {
+			return []error{err}
+		}
+	}
+	w.keepPrograms()
+	c, err := h.prepare(ctx, w.before, w.tried, plan.Options{})
+	if err != nil {
+		return []error{err}
+	}
+	for _, b := range c.Plan.Blocked {
+		left = append(left, fmt.Errorf("%s: %s", b.Path, b.Reason))
+	}
+	e := executor{host: h, change: c, wait: undoWait, queue: w.queue, kill: true}
+	for _, s := range c.Plan.Steps {
+		if s.Action == plan.Stage { // the way back asks no source
+			h.note("%s is damaged, and was before: kubeletctl repair fetches it again", s.Target)
+			continue
+		}
+		if err := e.do(ctx, s); err != nil {
+			left = append(left, err)
+		}
+	}
+	if w.before.Runs() && c.Plan.Disturbs() && !w.queue {
+		g := gate{host: h, want: w.before, wait: undoWait, patience: undoWait, restarts: c.Plan.Restarts(c.Seen), foreign: true}
+		if err := g.pass(ctx); err != nil {
+			h.note("the former kubelet runs again but is not healthy: %v", err)
+		}
+	}
+	if len(left) > 0 {
+		return left
+	}
+	return w.close(ctx)
+}
+
+// close ends the record of the change that was undone.
+func (w wayBack) close(ctx context.Context) (left []error) {
+	h := w.host
+	w.tried.Number = w.before.Number
+	if err := h.Store().Abandon(w.tried, w.current); err != nil {
+		return []error{err}
+	}
+	if err := h.Store().Downloads().Forget(); err != nil {
+		return []error{err}
+	}
+	h.disarm(ctx)
+	return nil
+}
+
+// keepPrograms adds to a snapshot the programs of the current generation, and the link to them, that the host had lost when
+// the snapshot was taken, and has again: a way back to a kubelet without its binary is none.
+func (w wayBack) keepPrograms() {
+	if w.current == nil {
+		return
+	}
+	for _, f := range w.current.Files {
+		if f.Kind != plan.Text && w.before.File(f.Path).Kind == plan.Absent && w.host.Observer().Has(f) {
+			w.before.Files = append(w.before.Files, f)
+		}
+	}
+}
+
+// describe says what a snapshot is, for people.
+func describe(before *plan.Generation) string {
+	if before.Version.IsZero() {
+		return "the host is as it was before the install"
+	}
+	return fmt.Sprintf("kubelet %s is in place again", before.Version)
+}
+
+var errAtGate = errors.New("while waiting for kubelet to become healthy")
