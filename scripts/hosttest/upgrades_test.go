@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,7 +24,13 @@ type upgrade struct {
 	// words are what the user is told.
 	words string
 	quick bool
+	// slow runs kubelet, and kubeletctl with the rehearsal, with a tenth of a core.
+	slow bool
 }
+
+// mostDown is for how long no bad upgrade may keep a node without a healthy kubelet: the control plane calls it NotReady after
+// 40 s without a status up to 1.31, after 50 s from 1.32 on.
+const mostDown = 30 * time.Second
 
 func set(fields ...string) []string {
 	var flags []string
@@ -76,7 +83,8 @@ var badUpgrades = []upgrade{
 	{name: "crash after 3 s", standin: true, before: "echo 'v1.37.1 crash-after 3s' >/run/standin", by: "gate", words: "told to crash after 3s"},
 	{name: "unhealthy", standin: true, before: "echo 'v1.37.1 sick' >/run/standin", by: "gate", words: "told to be sick"},
 	{name: "unhealthy after 3 s", standin: true, before: "echo 'v1.37.1 sick-after 3s' >/run/standin", by: "gate", words: "told to be sick"},
-	{name: "hang without READY", standin: true, before: "echo 'v1.37.1 hang' >/run/standin", by: "gate", words: "not healthy within 8s"},
+	{name: "hang without READY", standin: true, before: "echo 'v1.37.1 hang' >/run/standin", by: "gate", words: "not healthy within 22s", quick: true},
+	{name: "ignores SIGTERM", standin: true, before: "echo 'v1.37.1 stubborn' >/run/standin", by: "gate", words: "not healthy within 22s"},
 }
 
 var goodUpgrades = []upgrade{
@@ -89,6 +97,7 @@ var goodUpgrades = []upgrade{
 	{name: "an address of the host", flags: set("address=192.0.2.9"), before: "ip addr add 192.0.2.9/32 dev lo", after: "ip addr del 192.0.2.9/32 dev lo"},
 	{name: "kubelet's own defaults", flags: []string{"--profile", "upstream"}},
 	{name: "static CPUs", flags: append(set("cpuManagerPolicy=static", "reservedSystemCPUs=0"), "--reset-manager-state")},
+	{name: "a tenth of a core", slow: true},
 	{name: "verbose", flags: []string{"--kubelet-flag", "v=5", "--node-labels", "disk=ssd"}},
 	{name: "no API server answers", flags: []string{"--standalone=false", "--kubeconfig", "/etc/kubeconfig"},
 		before: `printf '{"apiVersion":"v1","kind":"Config","clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:1"}}],"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],"users":[{"name":"u","user":{"token":"t"}}],"current-context":"c"}' >/etc/kubeconfig`, after: "rm /etc/kubeconfig"},
@@ -149,24 +158,35 @@ func TestUpgradeSweep(t *testing.T) {
 	h.must("kubeletctl", h.install("v1.36.3", append(given(t, dir, "v1.36.3"), "--keep-generations", "50")...)...)
 	h.running("v1.36.3")
 	command := func(u upgrade) []string {
-		args := append([]string{"upgrade", "--wait", "8s"}, real...)
-		if u.standin {
-			args = append([]string{"upgrade", "--wait", "8s"}, standin...)
+		args := []string{"kubeletctl", "upgrade"}
+		if u.slow {
+			args = append([]string{"systemd-run", "--quiet", "--pipe", "--wait", "--slice=system.slice"}, args...)
 		}
-		return append(args, u.flags...)
+		if u.standin {
+			return slices.Concat(args, standin, u.flags)
+		}
+		return slices.Concat(args, real, u.flags)
 	}
 	prepare := func(h *host, u upgrade) {
+		if u.slow {
+			h.must("systemctl", "set-property", "--runtime", "system.slice", "CPUQuota=10%")
+		}
 		if u.before != "" {
 			h.must("sh", "-ec", u.before)
 		}
 	}
 	clean := func(h *host, u upgrade) {
 		h.must("rm", "-f", "/run/standin")
+		if u.slow {
+			h.must("systemctl", "set-property", "--runtime", "system.slice", "CPUQuota=")
+		}
 		if u.after != "" {
 			h.must("sh", "-ec", u.after)
 		}
 	}
 	tried, caught, byWhom := 0, 0, map[string]int{}
+	var worst time.Duration
+	worstOf := ""
 	for _, u := range badUpgrades {
 		if !u.quick && !fullSweep() {
 			continue
@@ -177,9 +197,17 @@ func TestUpgradeSweep(t *testing.T) {
 			prepare(h, u)
 			pid, files := h.show("MainPID"), h.kept()
 			stop := h.poll()
-			r := h.try("kubeletctl", command(u)...)
+			run := command(u)
+			r := h.try(run[0], run[1:]...)
+			h.running("v1.36.3")
 			down := stop()
 			clean(h, u)
+			if down > worst {
+				worst, worstOf = down, u.name
+			}
+			if down > mostDown {
+				t.Errorf("no healthy kubelet for %s, more than %s", down, mostDown)
+			}
 			by, told := "", r.Stderr[max(0, strings.Index(r.Stderr, "kubeletctl: error:")):]
 			for whom, list := range codes {
 				for _, code := range list {
@@ -193,7 +221,6 @@ func TestUpgradeSweep(t *testing.T) {
 				t.Errorf("caught by %q (exit code %d), want %q\n%s", by, r.ExitCode, u.by, r.Stderr)
 			}
 			contains(t, told, "(?s)"+u.words)
-			h.running("v1.36.3")
 			if after := h.kept(); after != files {
 				t.Errorf("files changed:\n%s", difference(files, after))
 			}
@@ -219,7 +246,8 @@ func TestUpgradeSweep(t *testing.T) {
 			prepare(h, u)
 			defer clean(h, u)
 			stop := h.poll()
-			r := h.try("kubeletctl", command(u)...)
+			run := command(u)
+			r := h.try(run[0], run[1:]...)
 			down := stop()
 			if r.ExitCode != 0 {
 				alarms++
@@ -231,7 +259,8 @@ func TestUpgradeSweep(t *testing.T) {
 			t.Logf("good: down %5.2f s  %s", down.Seconds(), u.name)
 		})
 	}
-	t.Logf("verdict: %d bad upgrades tried, %d caught (%s), the former kubelet healthy after each; %d good ones, %d false alarms", tried, caught, counts(byWhom), goods, alarms)
+	t.Logf("verdict: %d bad upgrades tried, %d caught (%s), the former kubelet healthy after each, worst downtime %.2f s (%s); %d good ones, %d false alarms",
+		tried, caught, counts(byWhom), worst.Seconds(), worstOf, goods, alarms)
 	h.must("kubeletctl", "uninstall")
 }
 
@@ -241,4 +270,34 @@ func counts(m map[string]int) string {
 		parts = append(parts, fmt.Sprintf("%d by %s", m[name], name))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// For how long a good change keeps kubelet away, beside a plain restart of the same kubelet. It measures and judges nothing:
+// scripts/sweep downtime runs it.
+func TestDowntime(t *testing.T) {
+	if !fullSweep() {
+		t.Skip("scripts/sweep downtime runs this")
+	}
+	dir := realDir(t)
+	h := start(t, dir)
+	h.must("kubeletctl", h.install("v1.37.2", given(t, dir, "v1.37.2")...)...)
+	h.running("v1.37.2")
+	var changes, restarts []time.Duration
+	for i := range 9 {
+		stop := h.poll()
+		h.must("kubeletctl", "upgrade", "--version", "v1.37.2", "--set", fmt.Sprintf("maxPods=%d", 50+i))
+		changes = append(changes, stop())
+		stop = h.poll()
+		h.must("systemctl", "restart", "kubelet.service")
+		h.eventually("kubelet is healthy again", func() bool {
+			return h.try("curl", "-sf", "-m", "1", "http://127.0.0.1:10248/healthz").ExitCode == 0
+		})
+		time.Sleep(200 * time.Millisecond) // so that the poll sees it, too
+		restarts = append(restarts, stop())
+	}
+	slices.Sort(changes)
+	slices.Sort(restarts)
+	change, restart := changes[len(changes)/2], restarts[len(restarts)/2]
+	t.Logf("verdict: median of %d: a change keeps kubelet away for %.2f s, systemctl restart for %.2f s: %.2f of it",
+		len(changes), change.Seconds(), restart.Seconds(), change.Seconds()/restart.Seconds())
 }

@@ -10,6 +10,7 @@
 //	v1.37.2 crash            ends at once with an error
 //	v1.37.2 crash-after 1s   ends after it was ready
 //	v1.37.2 hang             never says that it is ready
+//	v1.37.2 stubborn         hangs, and ignores SIGTERM
 //	v1.37.2 sick             is ready, but /healthz answers 500
 //	v1.37.2 sick-after 1s    is healthy at first
 //
@@ -51,6 +52,10 @@ func main() {
 	if _, asked := flags["version"]; asked {
 		fmt.Println("Kubernetes " + version)
 		return
+	}
+	if order, _ := readOrder(); order == "stubborn" {
+		signal.Ignore(syscall.SIGTERM, os.Interrupt)
+		time.Sleep(time.Hour)
 	}
 	if err := run(flags["config"]); err != nil {
 		fail("Failed to run kubelet", err)
