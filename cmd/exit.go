@@ -163,6 +163,9 @@ func (a *app) report(err error) int {
 	var back *install.RolledBackError
 	if errors.As(err, &back) {
 		items[0].Message = back.Cause.Error()
+		if back.Ill != nil {
+			defer fmt.Fprintf(a.err, "kubeletctl: the former kubelet runs again but is not healthy: %v\n", back.Ill)
+		}
 		defer fmt.Fprintf(a.err, "kubeletctl: the change was rolled back: %s\n", back.To)
 	}
 	for _, item := range items {

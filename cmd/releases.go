@@ -114,7 +114,7 @@ func releases(a *app, c *cobra.Command, sources []string, caFile string) error {
 		failed = append(failed, err)
 	}
 	for _, g := range history {
-		if g.Reason == "" { // one that was reverted cannot be gone back to
+		if g.Reason == "" && !g.Event { // one that was reverted cannot be gone back to
 			r.Installed = append(r.Installed, installedRow{g.Version, g.Number, g.Current})
 		}
 	}

@@ -42,10 +42,16 @@ type RolledBackError struct {
 	Cause error
 	// To says what the host is back at.
 	To string
+	// Ill says why the former kubelet, which runs again, is not healthy; nil when it is.
+	Ill error
 }
 
 func (e *RolledBackError) Error() string {
-	return fmt.Sprintf("%v; the change was rolled back: %s", e.Cause, e.To)
+	text := fmt.Sprintf("%v; the change was rolled back: %s", e.Cause, e.To)
+	if e.Ill != nil {
+		text += fmt.Sprintf("; it runs but is not healthy: %v", e.Ill)
+	}
+	return text
 }
 func (e *RolledBackError) Unwrap() error { return e.Cause }
 

@@ -33,6 +33,8 @@ type Change struct {
 	Draft *spec.Draft
 
 	options plan.Options
+	repair  bool // Want is the current generation
+	number  int  // of the change, once it has begun
 }
 
 // PrepareOptions shape a change.
@@ -89,7 +91,7 @@ func (h *Host) PrepareRestore(ctx context.Context, g *plan.Generation, a release
 	if err != nil {
 		return nil, err
 	}
-	c.Artifact = a
+	c.Artifact, c.repair = a, g.Number == have.Number
 	return c, nil
 }
 

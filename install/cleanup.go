@@ -71,7 +71,7 @@ func (c *Change) settle(ctx context.Context, h *Host, outcome plan.Outcome) erro
 	if err := c.prune(ctx, h); err != nil {
 		h.note("old generations could not be pruned: %v", err)
 	}
-	return h.Store().Settle(c.Want.Number)
+	return h.Store().Settle(c.number)
 }
 
 // disarm ends the timer of the recovery. One that stays finds nothing to do.
@@ -113,18 +113,18 @@ func (c *Change) prune(ctx context.Context, h *Host) error {
 			return err
 		}
 	}
-	reverted, err := s.Reverted()
+	events, err := s.Events()
 	if err != nil {
 		return err
 	}
-	for i, g := range slices.Backward(reverted) {
-		if len(reverted)-i > keep {
-			if err := s.Remove(g.Number); err != nil {
+	for i, n := range slices.Backward(events) {
+		if len(events)-i > keep {
+			if err := s.Remove(n); err != nil {
 				return err
 			}
 		}
 	}
-	return s.DropUnfinished(c.Want.Number)
+	return s.DropUnfinished(c.number)
 }
 
 // rememberPrograms notes the digests of what was just verified, so that the next run need not read it again: kubelet, this

@@ -56,8 +56,8 @@ func (r recovery) run(ctx context.Context, n int) (string, error) {
 	switch {
 	case current != nil && current.Snapshot:
 		return r.uninstall(ctx)
-	case current != nil && current.Number == n:
-		return "", r.cleanUp(ctx, current)
+	case current != nil && (current.Number == n || r.host.Store().HasEvent(n)):
+		return "", r.cleanUp(ctx, current, n)
 	}
 	return r.undo(ctx, n, current)
 }
@@ -76,7 +76,7 @@ func (r recovery) uninstall(ctx context.Context) (string, error) {
 
 // cleanUp goes on with a change that was committed: what earlier generations installed, and the current one does not want,
 // goes.
-func (r recovery) cleanUp(ctx context.Context, current *plan.Generation) error {
+func (r recovery) cleanUp(ctx context.Context, current *plan.Generation, n int) error {
 	all, err := r.host.Store().List()
 	if err != nil {
 		return err
@@ -85,6 +85,7 @@ func (r recovery) cleanUp(ctx context.Context, current *plan.Generation) error {
 	if err != nil {
 		return err
 	}
+	c.number = n
 	for _, g := range all {
 		if g.Number < current.Number {
 			c.Have = g // so that prune keeps the one before

@@ -35,6 +35,7 @@ func (h *Host) begin(ctx context.Context, c *Change, o ApplyOptions, t trial) (*
 		return nil, err
 	}
 	stamp(c.Want, n, o.Command)
+	c.number = n
 	if err := c.renewRecovery(ctx, h); err != nil {
 		return nil, err
 	}
@@ -226,8 +227,23 @@ func (tx *transaction) commit(ctx context.Context, outcome plan.Outcome) error {
 	if state, err := tx.host.Units.State(ctx, systemd.KubeletService); err == nil && state.Up() {
 		want.Invocation = state.InvocationID
 	}
+	if tx.change.repair {
+		return tx.commitRepair()
+	}
 	if err := s.Commit(want); err != nil {
 		return fmt.Errorf("committing generation %d: %w", want.Number, err)
+	}
+	return nil
+}
+
+// commitRepair records a repair: an event, and what it left of the current generation, which goes on to be that one.
+func (tx *transaction) commitRepair() error {
+	want, have := tx.change.Want, tx.change.Have
+	event := *want
+	event.Files, event.Units, event.Dirs = nil, nil, nil
+	want.Number, want.Created, want.Command, want.User = have.Number, have.Created, have.Command, have.User
+	if err := tx.host.Store().CommitEvent(&event, want); err != nil {
+		return fmt.Errorf("recording the repair: %w", err)
 	}
 	return nil
 }
@@ -238,5 +254,5 @@ func (tx *transaction) undo(ctx context.Context, cause error) error {
 	if left := tx.back.take(ctx); len(left) > 0 {
 		return &NotRolledBackError{Cause: cause, Left: left}
 	}
-	return &RolledBackError{Cause: cause, To: describe(tx.back.before)}
+	return &RolledBackError{Cause: cause, To: describe(tx.back.before), Ill: tx.back.ill}
 }

@@ -65,7 +65,7 @@ func TestFailedDownloadUndoesNothing(t *testing.T) {
 				t.Errorf("systemd was asked %q", b.fake.calls)
 			}
 			b.same(want, "after the failed download")
-			if reverted, err := b.Store().Reverted(); len(reverted) > 0 || err != nil {
+			if reverted, err := b.Store().Events(); len(reverted) > 0 || err != nil {
 				t.Errorf("history tells of %v, %v", reverted, err)
 			}
 		})

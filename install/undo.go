@@ -25,10 +25,12 @@ type wayBack struct {
 	current *plan.Generation
 	// queue asks for kubelet's start and does not wait for it.
 	queue bool
+
+	ill error // why the former kubelet is not healthy
 }
 
 // take goes back as far as that is possible, and returns what could not be put back. Then the change stays pending.
-func (w wayBack) take(ctx context.Context) (left []error) {
+func (w *wayBack) take(ctx context.Context) (left []error) {
 	h := w.host
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
@@ -57,9 +59,7 @@ func (w wayBack) take(ctx context.Context) (left []error) {
 	}
 	if w.before.Runs() && c.Plan.Disturbs() && !w.queue {
 		g := gate{host: h, want: w.before, wait: undoWait, patience: undoWait, restarts: c.Plan.Restarts(c.Seen), foreign: true}
-		if err := g.pass(ctx); err != nil {
-			h.note("the former kubelet runs again but is not healthy: %v", err)
-		}
+		w.ill = g.pass(ctx)
 	}
 	if len(left) > 0 {
 		return left
@@ -68,10 +68,10 @@ func (w wayBack) take(ctx context.Context) (left []error) {
 }
 
 // close ends the record of the change that was undone.
-func (w wayBack) close(ctx context.Context) (left []error) {
+func (w *wayBack) close(ctx context.Context) (left []error) {
 	h := w.host
 	w.tried.Number = w.before.Number
-	if err := h.Store().Abandon(w.tried, w.current); err != nil {
+	if err := errors.Join(w.recordProgram(), h.Store().Abandon(w.tried, w.current)); err != nil {
 		return []error{err}
 	}
 	if err := h.Store().Downloads().Forget(); err != nil {
@@ -81,9 +81,27 @@ func (w wayBack) close(ctx context.Context) (left []error) {
 	return nil
 }
 
+// recordProgram records that what recovers is of the kubeletctl of this change, when that has replaced it: the former one's
+// bytes are nowhere any more.
+func (w *wayBack) recordProgram() error {
+	if w.current == nil {
+		return nil
+	}
+	changed := false
+	for i, f := range w.current.Files {
+		if now := w.tried.File(f.Path); f.Kind == plan.Program && now.SHA256 != f.SHA256 && now.Kind == plan.Program && w.host.Observer().Has(now) {
+			w.current.Files[i], changed = now, true
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return w.host.Store().Update(w.current)
+}
+
 // keepPrograms adds to a snapshot the programs of the current generation, and the link to them, that the host had lost when
 // the snapshot was taken, and has again: a way back to a kubelet without its binary is none.
-func (w wayBack) keepPrograms() {
+func (w *wayBack) keepPrograms() {
 	if w.current == nil {
 		return
 	}

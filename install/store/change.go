@@ -131,15 +131,38 @@ func (s Store) Open(f plan.File) (io.ReadCloser, error) {
 // Commit makes a generation the current one. From here on an interruption no longer undoes it; the change is pending until
 // Settle.
 func (s Store) Commit(g *plan.Generation) error {
+	if err := s.Update(g); err != nil {
+		return err
+	}
+	return s.point(g.Number)
+}
+
+// Update records what is known anew of a generation.
+func (s Store) Update(g *plan.Generation) error {
 	w := s.write()
 	defer w.Discard()
 	if err := w.generation(g); err != nil {
 		return err
 	}
-	if err := w.Commit(); err != nil {
+	return w.Commit()
+}
+
+// CommitEvent records a repair, and what it left of the generation that was repaired. From here on an interruption no longer
+// undoes it; the change is pending until Settle.
+func (s Store) CommitEvent(event, repaired *plan.Generation) error {
+	w := s.write()
+	defer w.Discard()
+	content, err := encode(event)
+	if err == nil {
+		err = w.generation(repaired)
+	}
+	if err == nil {
+		err = w.WriteFile(path.Join(dirOf(event.Number), eventFile), 0o644, content)
+	}
+	if err != nil {
 		return err
 	}
-	return s.point(g.Number)
+	return w.Commit()
 }
 
 // CommitUninstall makes the host of before the first install the current generation.
@@ -218,7 +241,7 @@ func (s Store) Abandon(tried, current *plan.Generation) error {
 
 // Remove forgets a generation. First goes what makes it complete: a half removed one must not be taken for one to go back to.
 func (s Store) Remove(n int) error {
-	for _, name := range []string{recordFile, revertedFile} {
+	for _, name := range []string{recordFile, revertedFile, eventFile} {
 		if err := s.removeFile(n, name); err != nil {
 			return err
 		}
@@ -233,7 +256,7 @@ func (s Store) DropUnfinished(current int) error {
 		return err
 	}
 	for _, n := range numbers {
-		if n == 0 || n == current || s.has(n, recordFile) || s.has(n, revertedFile) {
+		if n == 0 || n == current || s.has(n, recordFile) || s.has(n, revertedFile) || s.has(n, eventFile) {
 			continue
 		}
 		if err := s.tree.RemoveAll(dirOf(n)); err != nil {

@@ -25,6 +25,8 @@ type Entry struct {
 	// Outcome is how the change to it ended: healthy, reverted ...; Reason says why it was reverted.
 	Outcome plan.Outcome `json:"outcome,omitempty"`
 	Reason  string       `json:"reason,omitempty"`
+	// Event is set for a repair, which is not a generation to go back to.
+	Event bool `json:"event,omitempty"`
 }
 
 // History lists what was installed, and what was tried and undone, newest first: at most so many, 0 for all. older reports
@@ -54,7 +56,8 @@ func (s Store) History(most int) (list []Entry, older bool, err error) {
 			return list, true, nil
 		}
 		e := Entry{Number: n, Current: current != nil && current.Number == n, Created: g.Created,
-			Version: g.Version, Command: g.Command, User: g.User, Trust: g.Trust, Outcome: g.Outcome, Reason: g.Reason}
+			Version: g.Version, Command: g.Command, User: g.User, Trust: g.Trust, Outcome: g.Outcome, Reason: g.Reason,
+			Event: s.HasEvent(n)}
 		if binary := g.Binary(); binary.Path != "" {
 			e.Binary = path.Base(binary.Path)
 		}
@@ -70,6 +73,10 @@ func summary(s Store, n int) (*plan.Generation, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		data, _, err = s.readFile(n, revertedFile)
 		outcome = plan.Reverted
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		data, _, err = s.readFile(n, eventFile)
+		outcome = ""
 	}
 	if err != nil {
 		return nil, err

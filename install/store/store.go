@@ -11,6 +11,7 @@
 //	    previous.json             the host as it was right before
 //	    target.json               what was about to be installed; only until the commit
 //	    reverted.json             what was tried, when that is all that is left of it
+//	    event.json                a repair, which is not a generation; previous.json is what it has overwritten
 //	    files/SHA256              the bytes of every text of both
 //	  download                    the binary that is being fetched, until a generation has it
 //	  verified.json               see hostfs.Digests
@@ -64,6 +65,7 @@ const (
 	previousFile = "previous.json"
 	targetFile   = "target.json"
 	revertedFile = "reverted.json"
+	eventFile    = "event.json"
 	textDir      = "files"
 )
 
@@ -215,23 +217,28 @@ func (s Store) Verify(g *plan.Generation) error {
 	return nil
 }
 
+// Events are the numbers of what is in the history and is not a generation, oldest first: changes that were undone, and
+// repairs.
+func (s Store) Events() ([]int, error) {
+	numbers, err := s.numbers()
+	return slices.DeleteFunc(numbers, func(n int) bool { return !s.has(n, revertedFile) && !s.has(n, eventFile) }), err
+}
+
+// HasEvent reports whether a number is that of a repair that was committed.
+func (s Store) HasEvent(n int) bool { return s.has(n, eventFile) }
+
 // List returns the complete generations from 1 on, oldest first.
-func (s Store) List() ([]*plan.Generation, error) { return s.all(recordFile) }
-
-// Reverted returns what is left of the changes that were undone, oldest first.
-func (s Store) Reverted() ([]*plan.Generation, error) { return s.all(revertedFile) }
-
-func (s Store) all(name string) ([]*plan.Generation, error) {
+func (s Store) List() ([]*plan.Generation, error) {
 	numbers, err := s.numbers()
 	if err != nil {
 		return nil, err
 	}
 	var all []*plan.Generation
 	for _, n := range numbers {
-		if n == 0 || !s.has(n, name) {
+		if n == 0 || !s.has(n, recordFile) {
 			continue // a change that was undone, or whose end was not reached
 		}
-		g, err := s.read(n, name)
+		g, err := s.Load(n)
 		if err != nil {
 			return nil, err
 		}

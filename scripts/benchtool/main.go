@@ -167,7 +167,7 @@ func generations(args []string) error {
 		if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 			return err
 		}
-		record := filepath.Join(to, "generation.json")
+		record := filepath.Join(to, "record.json")
 		data, err := os.ReadFile(record)
 		if err != nil {
 			return err
