@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
@@ -94,32 +95,57 @@ func Directories(tree hostfs.Tree, g *plan.Generation) []Problem {
 	return problems
 }
 
-// CheckBinDir refuses a directory of kubelets to which somebody else than root may write, in itself or in one above: root
-// would run what lies there. Only root is asked to obey. A sticky directory lets nobody replace what is in it.
+// CheckBinDir refuses a directory of kubelets to which somebody else than root may write, in itself, in one above, or in one
+// that a link on the way there lies in or leads through: root would run what lies there. Only root is asked to obey.
 func CheckBinDir(tree hostfs.Tree, dir string) error {
 	if os.Geteuid() != 0 || !tree.Whole() {
 		return nil
 	}
-	real, err := tree.PathFollowed(dir)
-	if err != nil {
-		return err
-	}
-	for d := real; ; d = path.Dir(d) {
-		info, err := tree.Stat(d)
-		if errors.Is(err, fs.ErrNotExist) && d != "/" {
-			continue // kubeletctl makes it
-		}
-		if err != nil {
+	const maxLinks = 40 // as many as the kernel follows
+	way := dir
+	for range maxLinks {
+		next, err := checkWay(tree, way)
+		if err != nil || next == "" {
 			return err
 		}
-		st, ok := info.Sys().(*syscall.Stat_t)
-		others := info.Mode().Perm()&0o002 != 0 || info.Mode().Perm()&0o020 != 0 && ok && st.Gid != 0
-		if sticky := info.Mode()&fs.ModeSticky != 0 && d != real; others && !sticky || ok && st.Uid != 0 {
-			return Failed(BinDir, fmt.Sprintf("others than root may write to %s, and so could replace the kubelet that root runs", d),
+		way = next
+	}
+	return &fs.PathError{Op: "resolve", Path: dir, Err: syscall.ELOOP}
+}
+
+// checkWay looks at the directories from the root down to dir. At a link it ends, and returns the way that leads on from there;
+// otherwise, or where a directory is missing that kubeletctl is to make, it returns nothing.
+func checkWay(tree hostfs.Tree, dir string) (next string, err error) {
+	elements := strings.Split(strings.Trim(path.Clean(dir), "/"), "/")
+	for i := range len(elements) + 1 {
+		at := "/" + path.Join(elements[:i]...)
+		info, err := tree.Lstat(at)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if info.Mode().Type() == fs.ModeSymlink {
+			target, err := tree.Readlink(at)
+			if err == nil && !path.IsAbs(target) {
+				target = path.Join(path.Dir(at), target)
+			}
+			return path.Join(append([]string{target}, elements[i:]...)...), err
+		}
+		if othersWrite(info, i == len(elements)) {
+			return "", Failed(BinDir, fmt.Sprintf("others than root may write to %s, and so could replace the kubelet that root runs", at),
 				"choose a directory that only root may write to, as "+hostfs.DefaultBinDir)
 		}
-		if d == "/" {
-			return nil
-		}
 	}
+	return "", nil
+}
+
+// othersWrite reports whether somebody else than root may replace what is in a directory. In a sticky one nobody can, but
+// others may put something beside the kubelets that are in it.
+func othersWrite(info fs.FileInfo, itself bool) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	mode := info.Mode()
+	others := mode.Perm()&0o002 != 0 || mode.Perm()&0o020 != 0 && ok && st.Gid != 0
+	return others && (itself || mode&fs.ModeSticky == 0) || ok && st.Uid != 0
 }
