@@ -113,6 +113,9 @@ func (o *Observation) processDrift(want, have *Generation) []string {
 		return nil
 	}
 	reasons := o.OtherProcess(want)
+	if len(o.ForeignOverrides(want)) > 0 {
+		reasons = nil // another start would bring the same process
+	}
 	if o.startedBy(have) {
 		return reasons // it has read what was written for it
 	}

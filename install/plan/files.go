@@ -72,6 +72,9 @@ func (p *planner) place(want File) bool {
 	case have.Kind != Absent:
 		p.conflict(want.Path, "edited since it was installed")
 		reason = "it was edited: " + changeReason(found, want)
+	case want.masks():
+		p.conflict(want.Path, setsCommand)
+		reason = "masks a drop-in that sets ExecStart="
 	default:
 		p.conflict(want.Path, describe(found)+" is there that kubeletctl did not write")
 		reason = "replaces " + describe(found)

@@ -202,6 +202,9 @@ func (p *planner) conflict(path, reason string) {
 	p.Conflicts = append(p.Conflicts, Conflict{path, reason})
 }
 
+// setsCommand is why a drop-in of somebody else's is in conflict with an installed kubelet; with consent it is masked.
+const setsCommand = "it sets ExecStart=, so that another kubelet would run than the one that is installed"
+
 // consent adds what no file of the plan speaks of, and what is asked for all the same.
 func (p *planner) consent() {
 	if p.want.Snapshot {
@@ -209,12 +212,11 @@ func (p *planner) consent() {
 	}
 	masked := p.want.Masks()
 	for _, d := range p.seen.Overrides {
-		switch {
-		case !slices.Contains(masked, d.Name()) && p.options.LeaveOverrides:
-		case !slices.Contains(masked, d.Name()):
-			p.conflict(d.Path, "it sets ExecStart=, so that another kubelet would run than the one that is installed")
-		case path.Dir(d.Path) != DropInDir: // one that is there is a conflict of its own
-			p.conflict(d.Path, "it sets ExecStart=, and is masked")
+		switch isMasked := slices.Contains(masked, d.Name()); {
+		case !isMasked && p.options.LeaveOverrides:
+		case isMasked && path.Dir(d.Path) == DropInDir: // the link that takes its place is a conflict of its own
+		default:
+			p.conflict(d.Path, setsCommand)
 		}
 	}
 	named := func(c Conflict) bool { return c.Path == p.options.TakeOver }

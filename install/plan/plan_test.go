@@ -247,3 +247,32 @@ func TestDiffIsUnified(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// What a drop-in of somebody else's starts is not kubeletctl's to start anew: the same would run again. With consent to mask
+// it, it is.
+func TestForeignOverride(t *testing.T) {
+	t.Parallel()
+	g := generation(t, "v1.37.2", "maxPods: 5\n")
+	g.Args = []string{"--config=" + hostfs.ConfigFile}
+	seen := on(g).with(func(o *Observation) {
+		o.Process = &Process{PID: 7, SHA256: strings.Repeat("f", 64), Args: []string{"--v=4"}}
+		o.Overrides = []DropIn{{Path: DropInDir + "/10-kubeadm.conf"}}
+		o.Files[DropInDir+"/10-kubeadm.conf"] = TextFile(DropInDir+"/10-kubeadm.conf", 0o644, []byte("[Service]\nExecStart=\n"))
+	})
+	if p := NewPlan(g, g, seen, Options{LeaveOverrides: true}); !p.Empty() || len(p.Conflicts) > 0 {
+		t.Errorf("a repair does %v, with the conflicts %v", steps(p), p.Conflicts)
+	}
+	if drift := seen.DriftFrom(g); len(drift) != 1 || !drift[0].Kept {
+		t.Errorf("drift: %+v", drift)
+	}
+	masking := g.Clone()
+	masking.Mask("10-kubeadm.conf")
+	p := NewPlan(masking, g, seen, Options{})
+	want := []string{"link " + DropInDir + "/10-kubeadm.conf", "reload systemd", "restart kubelet.service"}
+	if got := steps(p); !slices.Equal(got, want) {
+		t.Errorf("an install does %v, want %v", got, want)
+	}
+	if len(p.Conflicts) != 1 || p.Conflicts[0].Reason != setsCommand {
+		t.Errorf("conflicts: %+v", p.Conflicts)
+	}
+}
