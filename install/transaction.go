@@ -230,6 +230,9 @@ func (tx *transaction) commit(ctx context.Context, outcome plan.Outcome) error {
 	if tx.change.repair {
 		return tx.commitRepair()
 	}
+	if err := s.KeepForeign(want, tx.change.Have); err != nil {
+		return fmt.Errorf("recording what is replaced: %w", err)
+	}
 	if err := s.Commit(want); err != nil {
 		return fmt.Errorf("committing generation %d: %w", want.Number, err)
 	}

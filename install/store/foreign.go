@@ -1,0 +1,33 @@
+package store
+
+import (
+	"github.com/kubeletctl/kubeletctl/install/plan"
+)
+
+// KeepForeign adds to generation 0 the files of somebody else's that the pending change is the first to replace and that are
+// newer than the first install, so that an uninstall gives them back as well: a drop-in that is masked, a file in another
+// --bin-dir. have is what was installed before; nil for the first install. A second call adds nothing.
+func (s Store) KeepForeign(want, have *plan.Generation) error {
+	if have == nil || have.Snapshot {
+		return nil
+	}
+	before, err := s.Previous(want.Number)
+	if err != nil {
+		return err
+	}
+	origin, err := s.Load(0)
+	if err != nil {
+		return err
+	}
+	added := false
+	for _, f := range before.Files {
+		foreign := have.File(f.Path).Kind == plan.Absent && origin.File(f.Path).Kind == plan.Absent
+		if foreign && (f.Kind == plan.Text || f.Kind == plan.Link) && !f.Same(want.File(f.Path)) {
+			origin.Files, added = append(origin.Files, f), true
+		}
+	}
+	if !added {
+		return nil
+	}
+	return s.Update(origin)
+}
