@@ -89,7 +89,7 @@ func (s *Status) problem(id string, severity preflight.Severity, message, hint s
 // the ID "unreadable".
 func (h *Host) Status(ctx context.Context) (*Status, error) {
 	s := &Status{State: StateNotInstalled, Drift: []plan.Drift{}, Problems: []preflight.Problem{}, Service: ServiceStatus{Unit: systemd.KubeletService}}
-	state, err := h.Units.State(ctx, systemd.KubeletService)
+	state, err := h.Observer().Unit(ctx, systemd.KubeletService)
 	if err != nil {
 		return nil, err
 	}

@@ -92,13 +92,25 @@ func (o Observer) observe(ctx context.Context, g *plan.Generation, seen *plan.Ob
 		if _, done := seen.Units[u.Name]; done {
 			continue
 		}
-		state, err := o.Units.State(ctx, u.Name)
+		state, err := o.Unit(ctx, u.Name)
 		if err != nil {
 			return err
 		}
 		seen.Units[u.Name] = state
 	}
 	return nil
+}
+
+// Unit is the state of a unit. Of a directory, or whatever else stands in its place and is no file, there is nothing to tell.
+func (o Observer) Unit(ctx context.Context, name string) (systemd.UnitState, error) {
+	state, err := o.Units.State(ctx, name)
+	if err == nil {
+		return state, nil
+	}
+	if found, lookErr := o.Look(plan.File{Path: path.Join(hostfs.UnitDir, name)}); lookErr != nil || found.Kind != plan.Other {
+		return state, err
+	}
+	return systemd.UnitState{Name: name, LoadState: "error", ActiveState: "inactive", SubState: "dead"}, nil
 }
 
 // surroundings looks at what a generation needs beside its files.
