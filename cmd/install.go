@@ -510,7 +510,8 @@ func (o *installOptions) mergeKubelet(f *pflag.FlagSet, s *spec.Spec) error {
 			err = config.SetField(s.KubeletConfiguration, path, value)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("--set %s: %w", text, err))
+			field, _, _ := strings.Cut(text, "=") // the value may be a secret
+			errs = append(errs, fmt.Errorf("--set %s: %w", field, err))
 		}
 	}
 	return errors.Join(errs...)
