@@ -31,6 +31,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -95,6 +96,9 @@ func (s Store) Current() (*plan.Generation, error) {
 			return nil, err
 		}
 		return all[len(all)-1], nil
+	}
+	if errors.Is(err, syscall.EINVAL) {
+		return nil, damaged("%s is not a symlink", in("current"))
 	}
 	if err != nil {
 		return nil, err
