@@ -99,10 +99,22 @@ func buildPrograms(t *testing.T) string {
 	for _, v := range slices.Concat(standins, odd) {
 		err = errors.Join(err, gobuild.Standin(filepath.Join(dir, "kubelet-"+v), v))
 	}
+	err = errors.Join(err, buildMarker(dir, "v1.38.0"), buildMarker(dir, "v1.37.2"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// buildMarker builds a kubelet that leaves a mark in the file marked when it is executed.
+func buildMarker(dir, version string) error {
+	c := exec.Command("go", "build", "-ldflags", "-s -w -X main.version="+version+" -X main.mark="+filepath.Join(dir, "marked"),
+		"-o", filepath.Join(dir, "marker-"+version), "./testdata/marker")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("building a marker: %w\n%s", err, text)
+	}
+	return nil
 }
 
 // What Env.Values holds for the commands of a script.
