@@ -507,21 +507,31 @@ func writeELF(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
 		ts.Fatalf("usage: elf FILE ARCH [BYTES]")
 	}
-	machine, known := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[args[1]]
-	if !known {
+	header := elfHeader(args[1])
+	if header == nil {
 		ts.Fatalf("elf does not know %s", args[1])
 	}
-	header := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: uint32(elf.EV_CURRENT)}
-	copy(header.Ident[:], elf.ELFMAG)
-	header.Ident[elf.EI_CLASS], header.Ident[elf.EI_DATA] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB)
-	var b bytes.Buffer
-	ts.Check(binary.Write(&b, binary.LittleEndian, header))
+	b := bytes.NewBuffer(header)
 	if len(args) == 3 {
 		n, err := strconv.Atoi(args[2])
 		ts.Check(err)
 		b.Write(make([]byte, n-b.Len()))
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o755))
+}
+
+// elfHeader is that of a program for an architecture; nil for one that it does not know.
+func elfHeader(arch string) []byte {
+	machine, known := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[arch]
+	if !known {
+		return nil
+	}
+	header := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: uint32(elf.EV_CURRENT)}
+	copy(header.Ident[:], elf.ELFMAG)
+	header.Ident[elf.EI_CLASS], header.Ident[elf.EI_DATA] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB)
+	var b bytes.Buffer
+	_ = binary.Write(&b, binary.LittleEndian, header) // a buffer takes everything
+	return b.Bytes()
 }
 
 // fill FILE BYTES MODE writes a file of bytes that differ, so that a part in a wrong place is noticed.

@@ -21,8 +21,9 @@ func (s Store) KeepForeign(want, have *plan.Generation) error {
 	}
 	added := false
 	for _, f := range before.Files {
-		foreign := have.File(f.Path).Kind == plan.Absent && origin.File(f.Path).Kind == plan.Absent
-		if foreign && (f.Kind == plan.Text || f.Kind == plan.Link) && !f.Same(want.File(f.Path)) {
+		ours := want.File(f.Path)
+		foreign := ours.Kind != plan.Absent && have.File(f.Path).Kind == plan.Absent && origin.File(f.Path).Kind == plan.Absent
+		if foreign && (f.Kind == plan.Text || f.Kind == plan.Link) && !f.Same(ours) {
 			origin.Files, added = append(origin.Files, f), true
 		}
 	}
