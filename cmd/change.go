@@ -39,7 +39,7 @@ func (o *changeOptions) register(c *cobra.Command) {
 // registerSwitch registers the flags of verbs that switch to another generation.
 func (o *changeOptions) registerSwitch(c *cobra.Command) {
 	f := c.Flags()
-	f.DurationVar(&o.wait, "wait", time.Minute, "how long to wait for a healthy kubelet before going back (0: do not wait, and do not go back)")
+	f.DurationVar(&o.wait, "wait", time.Minute, "most time that kubelet gets to become healthy before going back; by what is known of this host it is less (0: do not wait, and do not go back)")
 	f.BoolVar(&o.skipRehearsal, "skip-rehearsal", false, "switch without trying the new kubelet first where it can do no harm")
 	f.BoolVar(&o.resetManagers, "reset-manager-state", false, "remove kubelet's CPU or memory manager checkpoint if the new configuration does not fit it; drain the node first")
 	f.BoolVar(&o.force, "force", false, "overwrite files that somebody else wrote or edited; uninstall puts back what was there before the first install")
@@ -314,10 +314,13 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 	table(w, rows)
 	printChanged(w, changedDefaults(c))
 	for _, conflict := range c.Plan.Conflicts {
-		if o.force || o.yes {
-			fmt.Fprintf(w, "overwritten: %s: %s; what it was is kept below %s\n", conflict.Path, conflict.Reason, hostfs.StateDir)
-		} else {
+		switch consented := o.force || o.yes; {
+		case !consented:
 			fmt.Fprintf(w, "needs --force: %s: %s\n", conflict.Path, conflict.Reason)
+		case conflict.Stays:
+			fmt.Fprintf(w, "agreed to: %s: %s\n", conflict.Path, conflict.Reason)
+		default:
+			fmt.Fprintf(w, "overwritten: %s: %s; what it was is kept below %s\n", conflict.Path, conflict.Reason, hostfs.StateDir)
 		}
 	}
 }

@@ -27,7 +27,7 @@ type RehearsalError struct {
 }
 
 func (e *RehearsalError) Error() string {
-	text := fmt.Sprintf("kubelet %s did not start when it was rehearsed: %v", e.Version, e.Err)
+	text := fmt.Sprintf("kubelet %s did not start in the rehearsal: %v", e.Version, e.Err)
 	if e.Cause != "" {
 		text += " (" + e.Cause + ")"
 	}

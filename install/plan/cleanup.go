@@ -53,7 +53,7 @@ func (p *planner) removeFiles(recovery bool) {
 			unitsRemoved = unitsRemoved || isUnitFile(f.Path)
 			p.diff(f.Path, found, File{})
 		case p.want.File(f.Path).Kind == Absent && found.Kind != Absent && (f.Kind != Binary && f.Kind != Program || p.want.Snapshot):
-			p.Kept = append(p.Kept, Conflict{f.Path, "edited since it was installed"})
+			p.Kept = append(p.Kept, Conflict{Path: f.Path, Reason: "edited since it was installed"})
 		}
 	}
 	if unitsRemoved && p.seen.Live {

@@ -13,7 +13,7 @@ func (p *planner) blocked(want File) bool {
 	if found.Kind != Other {
 		return false
 	}
-	p.Blocked = append(p.Blocked, Conflict{want.Path, describe(found) + " is there"})
+	p.Blocked = append(p.Blocked, Conflict{Path: want.Path, Reason: describe(found) + " is there"})
 	return true
 }
 

@@ -59,6 +59,8 @@ type Step struct {
 type Conflict struct {
 	Path   string `json:"path"`
 	Reason string `json:"reason"`
+	// Stays is set when the file itself stays as it is: what needs consent is what becomes of its effect.
+	Stays bool `json:"stays,omitempty"`
 }
 
 // Plan is the way from what was observed to what is wanted.
@@ -199,7 +201,12 @@ func (p *planner) add(a Action, target, reason string, f File) {
 }
 
 func (p *planner) conflict(path, reason string) {
-	p.Conflicts = append(p.Conflicts, Conflict{path, reason})
+	p.Conflicts = append(p.Conflicts, Conflict{Path: path, Reason: reason})
+}
+
+// effect notes what becomes of a file of somebody else's that itself stays.
+func (p *planner) effect(path, reason string) {
+	p.Conflicts = append(p.Conflicts, Conflict{Path: path, Reason: reason, Stays: true})
 }
 
 // setsCommand is why a drop-in of somebody else's is in conflict with an installed kubelet; with consent it is masked.
@@ -216,12 +223,12 @@ func (p *planner) consent() {
 		case !isMasked && p.options.LeaveOverrides:
 		case isMasked && path.Dir(d.Path) == DropInDir: // the link that takes its place is a conflict of its own
 		default:
-			p.conflict(d.Path, setsCommand)
+			p.effect(d.Path, setsCommand)
 		}
 	}
 	named := func(c Conflict) bool { return c.Path == p.options.TakeOver }
 	if p.options.TakeOver != "" && !p.Empty() && !slices.ContainsFunc(p.Conflicts, named) {
-		p.conflict(p.options.TakeOver, "the kubelet that it runs is taken over")
+		p.effect(p.options.TakeOver, "the kubelet that it runs is taken over")
 	}
 }
 

@@ -45,7 +45,7 @@ func TestRehearsal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := h.in(t)
 			r := h.exits(7, "kubeletctl", append(h.install("v1.37.2", to...), tt.flags...)...)
-			contains(t, r.Stderr, "kubelet v1.37.2 did not start when it was rehearsed: .*"+tt.words)
+			contains(t, r.Stderr, "kubelet v1.37.2 did not start in the rehearsal: .*"+tt.words)
 			t.Log(strings.TrimSpace(r.Stderr[strings.LastIndex(r.Stderr, "error:"):]))
 		})
 	}

@@ -211,7 +211,7 @@ func TestUpgradeSweep(t *testing.T) {
 			by, told := "", r.Stderr[max(0, strings.Index(r.Stderr, "kubeletctl: error:")):]
 			for whom, list := range codes {
 				for _, code := range list {
-					rehearsed := strings.Contains(told, "when it was rehearsed")
+					rehearsed := strings.Contains(told, "in the rehearsal")
 					if code == r.ExitCode && rehearsed == (whom == "rehearsal") {
 						by = whom
 					}
