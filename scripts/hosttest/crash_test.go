@@ -52,7 +52,8 @@ func (h *host) points(command []string) []point {
 }
 
 // chosen are those of the points that are tried: all, but of calls of which many come one after the other, such as the
-// chunks of a download and the questions of the gate, every tenth; and without the whole sweep a few of all.
+// chunks of a download and the questions of the gate, every tenth; and without the whole sweep a few of all, of which two are
+// behind the commit.
 func chosen(all []point, quick int) []point {
 	var list []point
 	same := 0
@@ -69,9 +70,20 @@ func chosen(all []point, quick int) []point {
 	if fullSweep() {
 		return list
 	}
+	commit := slices.IndexFunc(list, func(p point) bool {
+		return strings.HasPrefix(p.what, "rename ") && strings.HasSuffix(p.what, "/kubeletctl/current")
+	})
+	if commit < 0 {
+		return spread(list, quick)
+	}
+	return append(spread(list[:commit+1], quick-2), spread(list[commit+1:], 2)...)
+}
+
+// spread takes n points of a list, evenly.
+func spread(list []point, n int) []point {
 	var few []point
-	for i := range quick {
-		few = append(few, list[(i+1)*len(list)/(quick+1)])
+	for i := range n {
+		few = append(few, list[(i+1)*len(list)/(n+1)])
 	}
 	return few
 }
@@ -80,142 +92,183 @@ func chosen(all []point, quick int) []point {
 type crashing struct {
 	name string
 	run  []string
-	// version is what is installed before, and to what it leads; empty for nothing.
-	before, after string
-	// reset leads back to before from after.
-	reset []string
+	// start leads to where run starts, from an empty host as well as from where run leads to.
+	start [][]string
+	// fetches is the binary that run fetches: each try is to make the same calls, and so is not helped by the one before.
+	fetches string
+	// stuck is shell that tells the moments at which the recovery has nothing to go by; then next brings the host to an end.
+	stuck string
+	next  []string
 }
+
+const (
+	binary      = "/usr/local/bin/kubelet-v1.37.2"
+	otherBinDir = "/usr/local/other"
+	kubeconfig  = "/var/lib/kubelet/kubeconfig"
+)
+
+// crashings are the verbs that are killed, with a source that is the same before and after a boot. In three of them much is
+// left to be done after the commit.
+func crashings(h *host) []crashing {
+	h.source = "file:///release"
+	quickly := []string{"--wait", "0", "--skip-rehearsal", "--keep-generations", "2"}
+	kubeletctl := func(args ...string) []string { return append([]string{"kubeletctl"}, args...) }
+	install := func(version string, more ...string) []string {
+		return kubeletctl(h.install(version, slices.Concat(quickly, more)...)...)
+	}
+	a, b, uninstall := install("v1.37.1"), install("v1.37.2"), kubeletctl("uninstall")
+	purge := kubeletctl("uninstall", "--purge", "--yes")
+	joined := slices.DeleteFunc(slices.Clone(b), func(arg string) bool { return arg == "--standalone" })
+	credentials := []string{"sh", "-c", "printf '" + nobodysKubeconfig + "' >" + kubeconfig}
+	return []crashing{
+		{name: "upgrade", start: [][]string{a}, run: kubeletctl("upgrade", "--version", "v1.37.2"), fetches: binary},
+		{name: "rollback", start: [][]string{b, a}, run: kubeletctl("rollback")},
+		{name: "install", start: [][]string{uninstall}, run: kubeletctl(h.install("v1.37.2")...), fetches: binary,
+			// Nothing of kubelet's was begun, and what recovers was not in place.
+			stuck: "! test -e /var/lib/kubelet/kubelet-config.yaml", next: uninstall},
+		{name: "uninstall", start: [][]string{b}, run: uninstall,
+			// All is gone but what recovers, which has nothing to do any more.
+			stuck: "! test -e /etc/systemd/system/kubelet.service", next: uninstall},
+		{name: "joined to standalone", start: [][]string{credentials, joined}, run: b},
+		{name: "other --bin-dir", start: [][]string{uninstall, b}, run: install("v1.37.2", "--bin-dir", otherBinDir),
+			fetches: otherBinDir + "/kubelet-v1.37.2"},
+		// Data that is deleted does not come back, so once a purge has begun there is only one way.
+		{name: "uninstall --purge", start: [][]string{b}, run: purge, stuck: "true", next: purge},
+	}
+}
+
+// nobodysKubeconfig leads to no API server.
+const nobodysKubeconfig = `{"apiVersion":"v1","kind":"Config","clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:1"}}],` +
+	`"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],"users":[{"name":"u","user":{"token":"t"}}],"current-context":"c"}`
 
 // A kubeletctl that is killed at any of its system calls leaves the old or the new generation, whole and running, once
 // systemd has recovered.
 func TestCrashSweep(t *testing.T) {
 	t.Parallel()
-	for _, verb := range []string{"upgrade", "rollback", "install", "uninstall"} {
-		t.Run(verb, func(t *testing.T) {
+	for i, c := range crashings(&host{}) {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			h := start(t, tools.release)
 			h.trace()
-			h.source = "file:///release"
-			quickly := []string{"--wait", "0", "--skip-rehearsal", "--keep-generations", "2"}
-			install := func(v string) []string {
-				return append([]string{"kubeletctl"}, h.install(v, quickly...)...)
-			}
-			var c crashing
-			switch verb {
-			case "upgrade":
-				c = crashing{run: []string{"kubeletctl", "upgrade", "--version", "v1.37.2"}, before: "v1.37.1", after: "v1.37.2", reset: install("v1.37.1")}
-			case "rollback":
-				c = crashing{run: []string{"kubeletctl", "rollback"}, before: "v1.37.1", after: "v1.37.2", reset: install("v1.37.1")}
-			case "install":
-				c = crashing{run: append([]string{"kubeletctl"}, h.install("v1.37.2")...), after: "v1.37.2", reset: []string{"kubeletctl", "uninstall"}}
-			case "uninstall":
-				c = crashing{run: []string{"kubeletctl", "uninstall"}, before: "v1.37.2", reset: install("v1.37.2")}
-			}
-			c.name = verb
-			c.sweep(t, h, install)
+			s := &crashSweep{host: h, crashing: crashings(h)[i], how: map[string]int{}}
+			s.all()
 		})
 	}
 }
 
-func (c crashing) sweep(t *testing.T, h *host, install func(string) []string) {
-	sh := func(args []string) {
-		h.must(args[0], args[1:]...)
-		// Each run is to make the same calls: what the one before has downloaded must not help it.
-		h.must("sh", "-c", "rm -f /usr/local/bin/.part-*; [ "+strconv.FormatBool(c.name == "upgrade" || c.name == "install")+" = false ] || rm -f /usr/local/bin/kubelet-v1.37.2")
-	}
-	empty := h.whole()
-	if c.name == "rollback" {
-		sh(install("v1.37.2"))
-	}
-	if c.before != "" {
-		sh(install(c.before))
-	}
-	old := h.whole()
-	all := h.points(c.run)
-	new := h.whole()
-	if c.name == "rollback" { // the next one needs another generation before it again
-		sh(install("v1.37.2"))
-	}
-	sh(c.reset)
-	tried, recovered, olds, unreached, how := 0, 0, 0, 0, map[string]int{}
-	for i, p := range chosen(all, 5) {
-		r := h.try("tracer", append([]string{"kill", strconv.Itoa(p.n)}, c.run...)...)
-		if r.ExitCode != 128+9 && r.ExitCode != 99 {
-			t.Errorf("call %d (%s): exit code %d\n%s", p.n, p.what, r.ExitCode, r.Stderr)
-		}
-		if r.ExitCode == 99 { // this run made fewer calls than the one that was listed
-			unreached++
-			if c.name == "rollback" {
-				sh(install("v1.37.2"))
-			}
-			sh(c.reset)
-			continue
-		}
-		tried++
-		means := "systemctl start"
-		switch {
-		case i%12 == 4:
-			means = "the timer"
-			for range 150 {
-				if h.try("test", "-e", "/var/lib/kubeletctl/pending").ExitCode != 0 || h.try("test", "-e", "/etc/systemd/system/kubeletctl-recover.service").ExitCode != 0 {
-					break
-				}
-				time.Sleep(100 * time.Millisecond)
-			}
-		case i%6 == 2:
-			means = "a power cut and a boot"
-			h.reboot()
-		default:
-			h.try("systemctl", "start", "kubeletctl-recover.service")
-		}
-		how[means]++
-		got, problem := h.recovered(old, new)
-		if problem != "" && c.name == "uninstall" && h.try("test", "-e", "/etc/systemd/system/kubelet.service").ExitCode != 0 {
-			// All is gone but what recovers, which has nothing to do any more: the next run takes it away.
-			h.nextUninstall()
-			how["the next run"]++
-			got, problem = h.recovered(old, new)
-		}
-		if problem != "" && c.before == "" && h.try("test", "-e", "/var/lib/kubelet/kubelet-config.yaml").ExitCode != 0 {
-			// Nothing of kubelet's was begun, and what recovers was not in place: the next run of kubeletctl clears it away.
-			h.nextUninstall()
-			how["the next run"]++
-			got, problem = h.recovered(old, new)
-		}
-		if problem != "" {
-			t.Errorf("call %d (%s), recovered by %s: %s\nexit code %d: %s%s\n%s", p.n, p.what, means, problem, r.ExitCode, r.Stderr,
-				h.try("journalctl", "-u", "kubeletctl-recover.service", "-n", "12", "--no-pager").Stdout, h.try("sh", "-c", "ls -l /var/lib/kubeletctl; ps -ef | grep kubeletctl").Stdout)
-			h.try("kubeletctl", "uninstall") // and begin anew
-			if h.whole() != empty {
-				t.Fatalf("the host cannot be used any more:\n%s", difference(empty, h.whole()))
-			}
-			if c.name == "rollback" {
-				sh(install("v1.37.2"))
-			}
-			if c.before != "" {
-				sh(install(c.before))
-			}
-			continue
-		}
-		recovered++
-		if got == c.before {
-			olds++
-			h.must("sh", "-c", "rm -f /usr/local/bin/.part-*; [ "+strconv.FormatBool(c.name == "upgrade" || c.name == "install")+" = false ] || rm -f /usr/local/bin/kubelet-v1.37.2")
-			continue
-		}
-		if c.name == "rollback" {
-			sh(install("v1.37.2"))
-		}
-		sh(c.reset)
-	}
-	t.Logf("verdict: %s: %d calls, %d tried (%d more were not reached), %d recovered (%d old, %d new); by %v", c.name, len(all), tried, unreached, recovered, olds, recovered-olds, how)
+// crashSweep kills one verb again and again.
+type crashSweep struct {
+	*host
+	crashing
+	// empty, old and new are the files without an installation, before the verb and after it.
+	empty, old, new string
+
+	tried, unreached, olds, news int
+	how                          map[string]int // what has recovered
 }
 
-// nextUninstall uninstalls, once the recovery, which may be under way at the moment, has let go of the lock.
-func (h *host) nextUninstall() {
-	h.t.Helper()
-	h.eventually("kubelet is uninstalled", func() bool { return h.try("kubeletctl", "uninstall").ExitCode != 75 })
-	h.must("kubeletctl", "uninstall")
+func (s *crashSweep) all() {
+	s.empty = s.whole()
+	s.begin()
+	s.old = s.whole()
+	all := s.points(s.run)
+	s.new = s.whole()
+	if s.old == s.new {
+		s.t.Fatal("it changes nothing")
+	}
+	s.begin()
+	for i, p := range chosen(all, 5) {
+		s.kill(i, p)
+	}
+	s.t.Logf("verdict: %s: %d calls, %d tried (%d more were not reached), %d recovered (%d old, %d new); by %v",
+		s.name, len(all), s.tried, s.unreached, s.olds+s.news, s.olds, s.news, s.how)
+}
+
+// begin makes the host one from which the verb starts.
+func (s *crashSweep) begin() {
+	s.t.Helper()
+	for _, command := range s.start {
+		s.must(command[0], command[1:]...)
+	}
+	s.forget()
+}
+
+// forget deletes what a run has fetched.
+func (s *crashSweep) forget() {
+	s.t.Helper()
+	s.must("sh", "-c", "rm -f /usr/local/bin/.part-* "+otherBinDir+"/.part-* "+s.fetches)
+}
+
+// kill kills the verb at one point, and sees what becomes of the host.
+func (s *crashSweep) kill(i int, p point) {
+	r := s.try("tracer", append([]string{"kill", strconv.Itoa(p.n)}, s.run...)...)
+	switch r.ExitCode {
+	case 128 + 9:
+	case 99: // this run made fewer calls than the one that was listed
+		s.unreached++
+		s.begin()
+		return
+	default:
+		s.t.Errorf("call %d (%s): exit code %d\n%s", p.n, p.what, r.ExitCode, r.Stderr)
+	}
+	s.tried++
+	means := s.recover(i)
+	s.how[means]++
+	files, problem := s.recovered(s.old, s.new)
+	if problem != "" && s.stuck != "" && s.try("sh", "-c", s.stuck).ExitCode == 0 {
+		s.goOn(s.next)
+		s.how["the next run"]++
+		files, problem = s.recovered(s.old, s.new)
+	}
+	switch {
+	case problem != "":
+		s.t.Errorf("call %d (%s), recovered by %s: %s\nexit code %d: %s%s\n%s", p.n, p.what, means, problem, r.ExitCode, r.Stderr,
+			s.try("journalctl", "-u", "kubeletctl-recover.service", "-n", "12", "--no-pager").Stdout,
+			s.try("sh", "-c", "ls -l /var/lib/kubeletctl; ps -ef | grep kubeletctl").Stdout)
+		s.beginAnew()
+	case files == s.old:
+		s.olds++
+		s.forget()
+	default:
+		s.news++
+		s.begin()
+	}
+}
+
+// recover has an interrupted change recovered in one of the ways in which that happens, and tells which one.
+func (s *crashSweep) recover(i int) (means string) {
+	switch {
+	case i%12 == 4:
+		for range 150 {
+			if s.try("test", "-e", "/var/lib/kubeletctl/pending").ExitCode != 0 || s.try("test", "-e", "/etc/systemd/system/kubeletctl-recover.service").ExitCode != 0 {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		return "the timer"
+	case i%6 == 2:
+		s.reboot()
+		return "a power cut and a boot"
+	}
+	s.try("systemctl", "start", "kubeletctl-recover.service")
+	return "systemctl start"
+}
+
+// goOn runs a command once the recovery, which may be under way at the moment, has let go of the lock.
+func (s *crashSweep) goOn(command []string) {
+	s.t.Helper()
+	s.eventually("the lock is free", func() bool { return s.try(command[0], command[1:]...).ExitCode != 75 })
+	s.must(command[0], command[1:]...)
+}
+
+// beginAnew makes the host usable again after a point at which it was not recovered.
+func (s *crashSweep) beginAnew() {
+	s.t.Helper()
+	s.try("kubeletctl", "uninstall")
+	if now := s.whole(); now != s.empty {
+		s.t.Fatalf("the host cannot be used any more:\n%s", difference(s.empty, now))
+	}
+	s.begin()
 }
 
 func (h *host) reboot() {
@@ -238,8 +291,7 @@ func (h *host) whole() string {
 	var lines []string
 	for line := range strings.Lines(h.ours()) {
 		switch {
-		case strings.Contains(line, "/var/lib/kubeletctl"), strings.Contains(line, "/usr/local/bin/.part-kubelet-"):
-		case strings.Contains(line, "/usr/local/bin/kubelet-v"):
+		case strings.Contains(line, "/var/lib/kubeletctl"), strings.Contains(line, "/.part-kubelet-"), strings.Contains(line, "/kubelet-v"):
 		case strings.HasSuffix(line, "\n") && strings.Contains(line, " d "): // directories come and go with their content
 		default:
 			lines = append(lines, line)
@@ -248,44 +300,62 @@ func (h *host) whole() string {
 	return strings.Join(lines, "")
 }
 
-// recovered tells the version that is installed after a recovery, or what is wrong.
-func (h *host) recovered(old, new string) (version, problem string) {
+// recovered returns the files that are there after a recovery, and what is wrong: they have to be the old ones or the new
+// ones, and what they describe has to run.
+func (h *host) recovered(old, new string) (files, problem string) {
 	h.t.Helper()
 	if h.try("test", "-e", "/var/lib/kubeletctl/pending").ExitCode == 0 {
 		return "", "a change is still pending: " + h.try("systemctl", "status", "kubeletctl-recover.service").Stdout
 	}
-	files := h.whole()
+	files = h.whole()
 	if files != old && files != new {
-		return "", fmt.Sprintf("neither old nor new; from old:\n%sfrom new:\n%s", difference(old, files), difference(new, files))
+		return files, fmt.Sprintf("neither old nor new; from old:\n%sfrom new:\n%s", difference(old, files), difference(new, files))
 	}
 	if !strings.Contains(files, "kubelet.service") {
-		if load := h.show("LoadState"); load != "not-found" {
-			return "", "kubelet.service is " + load
-		}
-		if r := h.try("pgrep", "-f", "/usr/local/bin/kubelet "); r.ExitCode == 0 {
-			return "", "a kubelet runs: " + r.Stdout
-		}
-		return "", ""
+		return files, h.uninstalled()
 	}
+	return files, h.whatFails(strings.Contains(files, "kubelet.path"))
+}
+
+// uninstalled says what is left of a kubelet that is not installed.
+func (h *host) uninstalled() (problem string) {
+	h.t.Helper()
+	if load := h.show("LoadState"); load != "not-found" {
+		return "kubelet.service is " + load
+	}
+	if r := h.try("pgrep", "-f", "/usr/local/(bin|other)/kubelet "); r.ExitCode == 0 {
+		return "a kubelet runs: " + r.Stdout
+	}
+	return ""
+}
+
+// whatFails says what is wrong with an installed kubelet.
+func (h *host) whatFails(waits bool) (problem string) {
+	h.t.Helper()
+	r := h.try("kubeletctl", "status")
 	for range 100 {
-		if h.try("kubeletctl", "status").ExitCode == 0 {
+		if r.ExitCode == 0 {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)
+		r = h.try("kubeletctl", "status")
 	}
-	r := h.try("kubeletctl", "status")
 	if r.ExitCode != 0 {
-		return "", r.Stdout
+		return r.Stdout
 	}
 	if d := h.try("kubeletctl", "diff"); d.ExitCode != 0 {
-		return "", "drift: " + d.Stdout
+		return "drift: " + d.Stdout
 	}
-	if h.show("UnitFileState") != "enabled" {
-		return "", "kubelet.service is not enabled"
+	if state := h.show("UnitFileState"); state != "enabled" {
+		return "kubelet.service is " + state
 	}
-	version = strings.TrimPrefix(strings.TrimSpace(h.must("readlink", "/usr/local/bin/kubelet")), "kubelet-")
-	if exe := strings.TrimSpace(h.must("readlink", "/proc/"+h.show("MainPID")+"/exe")); exe != "/usr/local/bin/kubelet-"+version {
-		return "", "the process runs " + exe
+	if active := h.try("systemctl", "is-active", "kubelet.path").ExitCode == 0; active != waits {
+		return fmt.Sprintf("kubelet.path is active: %t, want %t", active, waits)
 	}
-	return version, ""
+	link := h.must("sed", "-n", `s/^ExecStart=\([^ ]*\).*/\1/p`, "/etc/systemd/system/kubelet.service")
+	want := h.must("readlink", "-f", strings.TrimSpace(link))
+	if exe := h.must("readlink", "/proc/"+h.show("MainPID")+"/exe"); exe != want {
+		return fmt.Sprintf("the process runs %s, want %s", exe, want)
+	}
+	return ""
 }

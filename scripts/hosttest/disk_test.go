@@ -61,7 +61,7 @@ func TestDiskSweep(t *testing.T) {
 			continue
 		}
 		right++
-		if got == "v1.37.1" {
+		if got == old {
 			olds++
 			h.must("sh", "-c", "rm -f /usr/local/bin/.part-* /usr/local/bin/kubelet-v1.37.2")
 			if r.ExitCode == 0 {
@@ -114,7 +114,7 @@ func TestPowerSweep(t *testing.T) {
 			continue
 		}
 		right++
-		if got == "v1.37.1" {
+		if got == old {
 			olds++
 			continue
 		}
