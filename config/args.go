@@ -19,9 +19,6 @@ type Arg struct {
 	Position
 }
 
-// String is the flag as a kubelet takes it; values that are secret are hidden.
-func (a Arg) String() string { return show(a.Name, a.Value) }
-
 // shorthands are the one-letter flags of a kubelet.
 var shorthands = map[byte]string{'v': "v", 'h': "help"}
 
@@ -86,9 +83,9 @@ func collects(f Flag) bool {
 	return slices.Contains([]string{typeStringList, typeMap, typeEviction, typeGates, typeHeaders, typeTaints}, f.Type)
 }
 
-// FlagMap is what a kubelet makes of args: of a flag that is given twice the
+// flagMap is what a kubelet makes of args: of a flag that is given twice the
 // last value counts, lists and maps collect. Positions are of "flags.NAME".
-func FlagMap(args []Arg) (map[string]string, Positions) {
+func flagMap(args []Arg) (map[string]string, Positions) {
 	flags, positions := map[string]string{}, Positions{}
 	for _, a := range args {
 		f, _ := LookupFlag(a.Name)

@@ -166,7 +166,7 @@ func writtenForms(header, secret string) map[string]string {
 	changed, _ := yaml.Marshal(other)
 	forms["diff"] = string(diff.Diff("a", []byte(forms["fields, YAML"]), "b", changed))
 	forms["diff back"] = string(diff.Diff("b", changed, "a", []byte(forms["fields, YAML"])))
-	forms["masked fields"] = fmt.Sprint(MaskFields(fields))
+	forms["masked fields"] = fmt.Sprint(maskFields(fields))
 
 	quoted := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(secret) + `"`
 	for name, value := range map[string]string{"bare": secret, "quoted": quoted} {
@@ -178,7 +178,7 @@ func writtenForms(header, secret string) map[string]string {
 			forms["--"+flag+", "+name] = "ExecStart=/bin/kubelet \\\n    --" + flag + "=" + value + " \\\n    --v=2\n"
 			forms["--"+flag+" in a diff, "+name] = "@@ -1,2 +1,2 @@\n     --v=2 \\\n-    --" + flag + "=" + value + " \\\n+    --" + flag + "=x \\\n"
 			forms["--"+flag+" apart, "+name] = "--" + flag + " " + value
-			forms["--"+flag+" masked, "+name] = MaskFlag(flag, value)
+			forms["--"+flag+" masked, "+name] = maskFlag(flag, value)
 		}
 	}
 	for _, variable := range []string{"HTTPS_PROXY", "http_proxy"} {

@@ -74,7 +74,7 @@ func Migrate(in MigrateInput) (*Migration, error) {
 	if fields == nil {
 		fields = map[string]any{}
 	}
-	flags, positions := FlagMap(in.Args)
+	flags, positions := flagMap(in.Args)
 	maps.Copy(positions, in.Positions)
 	m.positions = positions
 

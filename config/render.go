@@ -368,7 +368,7 @@ func (r *renderer) warn(path, hint, format string, args ...any) {
 }
 
 // show is a flag as it may be shown: notes end up in logs.
-func show(name, value string) string { return "--" + name + "=" + MaskFlag(name, value) }
+func show(name, value string) string { return "--" + name + "=" + maskFlag(name, value) }
 
 func because(what, notes string) string {
 	if notes == "" {

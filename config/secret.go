@@ -63,8 +63,8 @@ func topOf(path string) string {
 // booleanRE matches a boolean, or gates, and what may come behind that in a line: nothing, another flag or another key.
 var booleanRE = regexp.MustCompile(`^\s*["']?(true|false)(,\w+=(true|false))*["']?(,?[\s\\}]*$|\s+["']?--[a-z]|\s*,\s*["'])`)
 
-// MaskFlag is the value of a flag as it may be shown.
-func MaskFlag(name, value string) string {
+// maskFlag is the value of a flag as it may be shown.
+func maskFlag(name, value string) string {
 	switch {
 	case value == "":
 		return ""
@@ -76,9 +76,9 @@ func MaskFlag(name, value string) string {
 	return hideURLs(value)
 }
 
-// MaskFields is a copy of fields, or of flags, as it may be shown. A field that is a secret has a text for a value, whatever
+// maskFields is a copy of fields, or of flags, as it may be shown. A field that is a secret has a text for a value, whatever
 // type it is of.
-func MaskFields(fields map[string]any) map[string]any {
+func maskFields(fields map[string]any) map[string]any {
 	if fields == nil {
 		return nil
 	}
@@ -94,14 +94,14 @@ func maskValue(name string, value any) any {
 	case nil, bool:
 		return v
 	case string:
-		return MaskFlag(name, v)
+		return maskFlag(name, v)
 	}
 	if isSecret(name, "") {
 		return hidden
 	}
 	switch v := value.(type) {
 	case map[string]any:
-		return MaskFields(v)
+		return maskFields(v)
 	case []any:
 		for i := range v { // a copy already
 			v[i] = maskValue("", v[i])

@@ -23,7 +23,7 @@ func TestMaskFlag(t *testing.T) {
 		{"container-runtime-endpoint", "unix:///run/x.sock", "unix:///run/x.sock"},
 		{"new-endpoint", "a http://u:pw@h/ b", "a http://(hidden)@h/ b"},
 	} {
-		if got := MaskFlag(tt.name, tt.value); got != tt.want {
+		if got := maskFlag(tt.name, tt.value); got != tt.want {
 			t.Errorf("--%s=%s: got %q, want %q", tt.name, tt.value, got, tt.want)
 		}
 	}
@@ -51,13 +51,13 @@ func TestMaskFields(t *testing.T) {
 		"clusterDNS":           []any{"10.0.0.10"},
 		"nothing":              nil,
 	}
-	if got := MaskFields(fields); !reflect.DeepEqual(got, want) {
+	if got := maskFields(fields); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if after := fmt.Sprint(fields); after != before {
 		t.Errorf("the fields themselves are masked: %s", after)
 	}
-	if MaskFields(nil) != nil {
+	if maskFields(nil) != nil {
 		t.Error("no fields became some")
 	}
 }

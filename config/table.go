@@ -173,16 +173,6 @@ func LookupField(path string) (Field, bool) {
 	return f, ok
 }
 
-// AllFlags lists the flags of every release, sorted by name.
-func AllFlags() []Flag {
-	t := table()
-	all := make([]Flag, len(t.flagNames))
-	for i, name := range t.flagNames {
-		all[i] = t.flags[name]
-	}
-	return all
-}
-
 // AllFields lists the fields of every release, sorted by path.
 func AllFields() []Field {
 	t := table()

@@ -22,8 +22,6 @@ type Finding struct {
 	Problem
 }
 
-func (f Finding) String() string { return string(f.Severity) + ": " + f.Problem.Error() }
-
 // SortFindings sorts by place: file, line, column.
 func SortFindings(findings []Finding) {
 	slices.SortStableFunc(findings, func(a, b Finding) int { return compareProblems(a.Problem, b.Problem) })
