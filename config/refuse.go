@@ -54,19 +54,21 @@ func kubeletRefuses(m Minor, name, value string, parsed any) error {
 	return nil
 }
 
-// pairs refuses flags that only work together.
-func (r *renderer) pairs() {
+// halfPair finds the flag that m takes only together with another one, which is missing.
+func halfPair[V any](m Minor, flags map[string]V) (given, missing string, found bool) {
 	const file, dir = "image-credential-provider-config", "image-credential-provider-bin-dir"
-	_, hasFile := r.args[file]
-	_, hasDir := r.args[dir]
-	if hasFile != hasDir && r.minor >= 24 { // before, a gate that is off hides both
-		given, missing := file, dir
-		if hasDir {
-			given, missing = dir, file
-		}
-		r.problem(given, "", "needs --%s as well", missing)
+	_, hasFile := flags[file]
+	_, hasDir := flags[dir]
+	switch {
+	case hasFile == hasDir, m < 24: // before 1.24, a gate that is off hides both
+		return "", "", false
+	case hasFile:
+		return file, dir, true
 	}
+	return dir, file, true
 }
+
+func missesPartner(missing string) string { return "needs --" + missing + " as well" }
 
 // refusesNodeIP is stricter than the kubelet in one thing: that one overlooks
 // what is no address, and then picks an address by itself.

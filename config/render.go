@@ -68,7 +68,9 @@ func Render(in Input) (*Rendered, error) {
 	}
 	r.userConfig()
 	r.userFlags()
-	r.pairs()
+	if given, missing, found := halfPair(r.minor, r.args); found {
+		r.problem(given, "", "%s", missesPartner(missing))
+	}
 	r.warnDeprecatedFields("", r.fields)
 	if err := r.problems.err(); err != nil {
 		return nil, err

@@ -39,14 +39,8 @@ func ValidateArgs(m Minor, args []Arg) []Finding {
 		last[a.Name] = a
 		v.arg(a, f, known)
 	}
-	if m >= 24 { // before, a gate that is off hides both
-		const file, dir = "image-credential-provider-config", "image-credential-provider-bin-dir"
-		for _, pair := range [][2]string{{file, dir}, {dir, file}} {
-			given, has := last[pair[0]]
-			if _, other := last[pair[1]]; has && !other {
-				v.add(Error, given, Problem{Message: "needs --" + pair[1] + " as well"})
-			}
-		}
+	if given, missing, found := halfPair(m, last); found {
+		v.add(Error, last[given], Problem{Message: missesPartner(missing)})
 	}
 	if _, given := last["container-runtime-endpoint"]; len(args) > 0 && !given && m >= 24 && m < 27 {
 		v.add(Error, Arg{Name: "container-runtime-endpoint", Position: Position{File: args[0].File}},
