@@ -243,10 +243,10 @@ func (m *migrator) changes(in MigrateInput) {
 		}
 		return f.DefaultIn(from)
 	}
-	for _, path := range slices.Sorted(maps.Keys(table().fields)) {
-		f := table().fields[path]
+	for _, f := range AllFields() {
+		path := f.Path
 		parts, _ := splitPath(path)
-		if f.Type == "object" || strings.Contains(path, "[]") || path == "apiVersion" || path == "kind" || !f.AcceptedBy(m.target) {
+		if !f.isSetting() || !f.AcceptedBy(m.target) {
 			continue
 		}
 		if value, asked := get(m.out.Fields, parts); asked {
@@ -268,20 +268,13 @@ func (m *migrator) changes(in MigrateInput) {
 		if written {
 			now, why = compact(maskAt(path, value)), "kubeletctl sets it; --profile upstream does not"
 		}
-		old := before(f)
-		if !f.AcceptedBy(from) && !written {
-			if f.Type != "bool" || len(f.History) == 0 {
-				continue // a new field whose default is what was done before
-			}
-			old = f.History[0].Default // it came first with the effect that its absence had
-		}
-		if sameText(f, old, now) {
+		if f.addsNothingTo(from) && !written {
 			continue
 		}
 		if _, legacy := legacyDefaults[path]; legacy && in.NoConfigFile && !written {
 			why = "the default with a configuration file"
 		}
-		m.out.Items = append(m.out.Items, Item{Item: path, Outcome: Changed, Old: cmp.Or(old, "unset"), New: cmp.Or(now, "unset"), Why: why})
+		m.out.Items = append(m.out.Items, changedDefault(f, before(f), now, why)...)
 	}
 	if _, given := FlagValue(in.Args, "container-runtime"); in.From != 0 && in.From < 24 && !given && m.target >= 24 {
 		m.out.Items = append(m.out.Items, Item{Item: "--container-runtime", Outcome: Changed, Old: "docker", New: "remote",
@@ -296,29 +289,33 @@ func ChangedDefaults(old *Rendered, from Minor, new *Rendered, to Minor) []Item 
 		if value, written := get(r.Fields, path); written {
 			return compact(maskAt(f.Path, value))
 		}
-		if !f.AcceptedBy(m) && f.Type == "bool" && len(f.History) > 0 {
-			return f.History[0].Default // it came first with the effect that its absence had
-		}
 		return f.DefaultIn(m)
 	}
 	var items []Item
 	for _, f := range AllFields() {
 		path, _ := splitPath(f.Path)
-		if _, asked := get(new.wished, path); asked || f.Type == "object" || strings.Contains(f.Path, "[]") || !f.AcceptedBy(to) {
+		if _, asked := get(new.wished, path); asked || !f.isSetting() || !f.AcceptedBy(to) {
 			continue
 		}
-		before, after := effective(old, f, from, path), effective(new, f, to, path)
 		_, written := get(new.Fields, path)
-		if !f.AcceptedBy(from) && !written && f.Type != "bool" || sameText(f, before, after) {
+		if f.addsNothingTo(from) && !written {
 			continue
 		}
 		why := "the default of " + to.String()
 		if written {
 			why = "kubeletctl sets it"
 		}
-		items = append(items, Item{Item: f.Path, Outcome: Changed, Old: cmp.Or(before, "unset"), New: cmp.Or(after, "unset"), Why: why})
+		items = append(items, changedDefault(f, effective(old, f, from, path), effective(new, f, to, path), why)...)
 	}
 	return items
+}
+
+// changedDefault is the item about a default, and none when the two are the same.
+func changedDefault(f Field, old, now, why string) []Item {
+	if sameText(f, old, now) {
+		return nil
+	}
+	return []Item{{Item: f.Path, Outcome: Changed, Old: cmp.Or(old, "unset"), New: cmp.Or(now, "unset"), Why: why}}
 }
 
 // reread are values that a later release takes for something else.

@@ -66,8 +66,12 @@ type FieldDefault struct {
 	Default string `json:"default"`
 }
 
-// DefaultIn is the field's default in m, in words; empty when none is documented.
+// DefaultIn is the field's default in m, in words; empty when none is documented. A switch came first
+// with the effect that its absence had: that is the default of an m without it.
 func (f Field) DefaultIn(m Minor) string {
+	if f.Type == "bool" && len(f.History) > 0 && !f.AcceptedBy(m) {
+		return f.History[0].Default
+	}
 	value := f.Default
 	for _, d := range f.History {
 		if d.Since <= m {
@@ -79,6 +83,16 @@ func (f Field) DefaultIn(m Minor) string {
 
 // AcceptedBy reports whether m has the field.
 func (f Field) AcceptedBy(m Minor) bool { return span{f.Since, f.Removed}.holds(m) }
+
+// addsNothingTo reports whether m does not have the field, and did what is the field's default.
+func (f Field) addsNothingTo(m Minor) bool {
+	return !f.AcceptedBy(m) && (f.Type != "bool" || len(f.History) == 0)
+}
+
+// isSetting reports whether the field has a default that can be held against that of another release.
+func (f Field) isSetting() bool {
+	return f.Type != "object" && !strings.Contains(f.Path, "[]") && f.Path != "apiVersion" && f.Path != "kind"
+}
 
 // neverFlag is a name that people ask for and that no kubelet of the table has.
 type neverFlag struct {
