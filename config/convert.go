@@ -27,74 +27,103 @@ const (
 // form that the equivalent field takes. It also serves to check the value of a
 // flag that stays a flag.
 func parseFlag(f Flag, value string) (any, error) {
-	switch f.Type {
-	case "bool":
-		b, err := strconv.ParseBool(value)
-		if err != nil {
-			return nil, fmt.Errorf("wanted true or false, got %q", value)
-		}
-		return b, nil
-	case "int", "int32", "int64":
-		bits := 64
-		if f.Type == "int32" || f.Name == "v" {
-			bits = 32
-		}
-		i, err := strconv.ParseInt(value, 0, bits)
-		if err != nil {
-			return nil, fmt.Errorf("wanted %s, got %q", wantedType("int"+strconv.Itoa(bits)), value)
-		}
-		return i, nil
-	case "uint64":
-		u, err := strconv.ParseUint(value, 0, 64)
-		if err != nil {
-			return nil, fmt.Errorf("wanted %s, got %q", wantedType("uint64"), value)
-		}
-		return tidy(u), nil
-	case "float64":
-		n, err := strconv.ParseFloat(value, 64)
-		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
-			return nil, fmt.Errorf("wanted a number, got %q", value)
-		}
-		return tidy(n), nil
-	case "duration":
-		if _, err := time.ParseDuration(value); err != nil {
-			return nil, fmt.Errorf("wanted %s, got %q", wantedType("duration"), value)
-		}
-		return value, nil
-	case "quantity":
-		if !isQuantity(value) {
-			return nil, fmt.Errorf("wanted %s, got %q", wantedType("quantity"), value)
-		}
-		return value, nil
-	case "ip":
-		// the kubelet takes "" for its own default
-		if value != "" && net.ParseIP(value) == nil {
-			return nil, fmt.Errorf("wanted an IP address, got %q", value)
-		}
-		return value, nil
-	case typeStringList:
-		list := []any{}
-		for _, s := range splitList(value) {
-			list = append(list, s)
-		}
-		return list, nil
-	case typeMap:
-		return parsePairs(value, "=", "KEY=VALUE,...")
-	case typeEviction:
-		return parsePairs(value, "<", "SIGNAL<QUANTITY,...")
-	case typeGates:
-		return parseGates(value)
-	case typeHeaders:
-		return parseHeaders(value)
-	case typeTaints:
-		return parseTaints(value)
-	case typeNUMA:
-		return parseReservedMemory(value)
-	case typeVModule:
-		return parseVModule(value)
+	parse, known := flagParsers[f.Type]
+	switch {
+	case f.Name == "v":
+		return parseInt32(value)
+	case known:
+		return parse(value)
 	}
 	return value, nil // the kinds of string
 }
+
+var flagParsers = map[string]func(value string) (any, error){
+	"bool":         parseBool,
+	"int":          parseInt64,
+	"int32":        parseInt32,
+	"int64":        parseInt64,
+	"uint64":       parseUint64,
+	"float64":      parseFloat64,
+	"duration":     parseDuration,
+	"quantity":     parseQuantity,
+	"ip":           parseIP,
+	typeStringList: parseStringList,
+	typeMap:        parseMap,
+	typeEviction:   parseEviction,
+	typeGates:      parseGates,
+	typeHeaders:    parseHeaders,
+	typeTaints:     parseTaints,
+	typeNUMA:       parseReservedMemory,
+	typeVModule:    parseVModule,
+}
+
+func parseBool(value string) (any, error) {
+	b, err := strconv.ParseBool(value)
+	if err != nil {
+		return nil, fmt.Errorf("wanted true or false, got %q", value)
+	}
+	return b, nil
+}
+
+func parseInt32(value string) (any, error) { return parseInt(value, 32) }
+func parseInt64(value string) (any, error) { return parseInt(value, 64) }
+
+func parseInt(value string, bits int) (any, error) {
+	i, err := strconv.ParseInt(value, 0, bits)
+	if err != nil {
+		return nil, fmt.Errorf("wanted %s, got %q", wantedType("int"+strconv.Itoa(bits)), value)
+	}
+	return i, nil
+}
+
+func parseUint64(value string) (any, error) {
+	u, err := strconv.ParseUint(value, 0, 64)
+	if err != nil {
+		return nil, fmt.Errorf("wanted %s, got %q", wantedType("uint64"), value)
+	}
+	return tidy(u), nil
+}
+
+func parseFloat64(value string) (any, error) {
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+		return nil, fmt.Errorf("wanted a number, got %q", value)
+	}
+	return tidy(n), nil
+}
+
+func parseDuration(value string) (any, error) {
+	if _, err := time.ParseDuration(value); err != nil {
+		return nil, fmt.Errorf("wanted %s, got %q", wantedType("duration"), value)
+	}
+	return value, nil
+}
+
+func parseQuantity(value string) (any, error) {
+	if !isQuantity(value) {
+		return nil, fmt.Errorf("wanted %s, got %q", wantedType("quantity"), value)
+	}
+	return value, nil
+}
+
+// parseIP takes "" for the kubelet's own default, as that does.
+func parseIP(value string) (any, error) {
+	if value != "" && net.ParseIP(value) == nil {
+		return nil, fmt.Errorf("wanted an IP address, got %q", value)
+	}
+	return value, nil
+}
+
+func parseStringList(value string) (any, error) {
+	list := []any{}
+	for _, s := range splitList(value) {
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+func parseMap(value string) (any, error)      { return parsePairs(value, "=", "KEY=VALUE,...") }
+func parseEviction(value string) (any, error) { return parsePairs(value, "<", "SIGNAL<QUANTITY,...") }
 
 func splitList(value string) []string {
 	if value == "" {
