@@ -94,51 +94,20 @@ func open(dir string, data []byte) (*Client, error) {
 	if u.Exec != nil || u.AuthProvider != nil {
 		return nil, ErrPlugin
 	}
-	material := func(data []byte, file string) ([]byte, error) {
-		if len(data) > 0 || file == "" {
-			return data, nil
-		}
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(dir, file)
-		}
-		return os.ReadFile(file)
-	}
-	c := &Client{server: strings.TrimSuffix(cl.Server, "/"), host: server.Host, token: u.Token}
-	config := &tls.Config{InsecureSkipVerify: cl.InsecureSkipTLSVerify, ServerName: cl.TLSServerName}
-	authority, err := material(cl.CertificateAuthorityData, cl.CertificateAuthority)
-	if err != nil {
+	transport := &http.Transport{TLSHandshakeTimeout: 5 * time.Second}
+	if transport.TLSClientConfig, err = cl.trust(dir); err != nil {
 		return nil, err
 	}
-	if len(authority) > 0 {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(authority) {
-			return nil, errors.New("its certificate authority is not a certificate")
-		}
+	c := &Client{server: strings.TrimSuffix(cl.Server, "/"), host: server.Host}
+	if certificate, err := u.certificate(dir); err != nil {
+		return nil, err
+	} else if certificate != nil {
+		transport.TLSClientConfig.Certificates = []tls.Certificate{*certificate}
+		c.Name = nameOf(certificate.Leaf.Subject.CommonName)
 	}
-	certificate, err := material(u.ClientCertificateData, u.ClientCertificate)
-	if err != nil {
+	if c.token, err = u.bearer(dir); err != nil {
 		return nil, err
 	}
-	key, err := material(u.ClientKeyData, u.ClientKey)
-	if err != nil {
-		return nil, err
-	}
-	if len(certificate) > 0 {
-		pair, err := tls.X509KeyPair(certificate, key)
-		if err != nil {
-			return nil, fmt.Errorf("its client certificate: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-		c.Name = nameOf(pair.Leaf.Subject.CommonName)
-	}
-	token, err := material(nil, u.TokenFile)
-	if err != nil {
-		return nil, err
-	}
-	if len(token) > 0 {
-		c.token = strings.TrimSpace(string(token))
-	}
-	transport := &http.Transport{TLSClientConfig: config, TLSHandshakeTimeout: 5 * time.Second}
 	if cl.ProxyURL != "" {
 		proxy, err := url.Parse(cl.ProxyURL)
 		if err != nil {
@@ -152,6 +121,59 @@ func open(dir string, data []byte) (*Client, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c, nil
+}
+
+// trust says which certificates of the server are good.
+func (c *cluster) trust(dir string) (*tls.Config, error) {
+	config := &tls.Config{InsecureSkipVerify: c.InsecureSkipTLSVerify, ServerName: c.TLSServerName}
+	authority, err := material(dir, c.CertificateAuthorityData, c.CertificateAuthority)
+	if err != nil {
+		return nil, err
+	}
+	if len(authority) > 0 {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(authority) {
+			return nil, errors.New("its certificate authority is not a certificate")
+		}
+	}
+	return config, nil
+}
+
+// certificate is that of the client, with its key; nil when there is none.
+func (u *user) certificate(dir string) (*tls.Certificate, error) {
+	certificate, err := material(dir, u.ClientCertificateData, u.ClientCertificate)
+	if err != nil {
+		return nil, err
+	}
+	key, err := material(dir, u.ClientKeyData, u.ClientKey)
+	if err != nil || len(certificate) == 0 {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return nil, fmt.Errorf("its client certificate: %w", err)
+	}
+	return &pair, nil
+}
+
+// bearer is the token: what a file has, before what the kubeconfig says.
+func (u *user) bearer(dir string) (string, error) {
+	token, err := material(dir, nil, u.TokenFile)
+	if err != nil || len(token) == 0 {
+		return u.Token, err
+	}
+	return strings.TrimSpace(string(token)), nil
+}
+
+// material is what a kubeconfig has in itself, else what is in the file that it names, by a path from its directory.
+func material(dir string, data []byte, file string) ([]byte, error) {
+	if len(data) > 0 || file == "" {
+		return data, nil
+	}
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(dir, file)
+	}
+	return os.ReadFile(file)
 }
 
 // current finds the cluster and the user of the current context.
