@@ -92,88 +92,126 @@ type ReadFile func(path string) ([]byte, error)
 // ReadSetup puts a setup together. Files that one document names are looked for among the other ones, by their base name,
 // and then with read, which may be nil. Errors are syntax errors, with positions.
 func ReadSetup(documents []Document, read ReadFile) (*Setup, error) {
-	find := func(name string) ([]byte, error) {
-		for _, s := range documents {
-			if path.Base(s.Name) == path.Base(name) {
-				return s.Data, nil
-			}
-		}
-		if read == nil {
-			return nil, fs.ErrNotExist
-		}
-		return read(name)
+	r := setupReader{documents: documents, read: read, setup: &Setup{Positions: config.Positions{}}}
+	err := r.parse()
+	switch {
+	case len(r.units) == 0:
+		err = errors.Join(err, r.addEnvironment())
+	case err == nil:
+		err = r.addExecStart()
 	}
-	setup := &Setup{Positions: config.Positions{}}
-	var units []*systemd.UnitFile
+	if err != nil {
+		return nil, err
+	}
+	args, problems := config.ParseArgs(r.words)
+	r.setup.Args, r.setup.Problems = append(r.setup.Args, args...), problems
+	if err := r.addConfigFile(); err != nil {
+		return nil, err
+	}
+	return r.setup, nil
+}
+
+// setupReader is the work of one ReadSetup.
+type setupReader struct {
+	documents []Document
+	read      ReadFile
+	setup     *Setup
+	units     []*systemd.UnitFile // a unit and its drop-ins
+	words     []config.Word       // of all command lines
+}
+
+// parse reads each document by itself, environment files aside: they need a unit, or have to do without one.
+func (r *setupReader) parse() error {
 	var errs []error
-	var words []config.Word
-	for _, s := range documents {
+	for _, d := range r.documents {
 		var err error
-		switch s.Kind() {
+		switch d.Kind() {
 		case UnitDocument:
 			var u *systemd.UnitFile
-			if u, err = systemd.ParseUnit(s.Name, s.Data); err == nil {
-				units = append(units, u)
+			if u, err = systemd.ParseUnit(d.Name, d.Data); err == nil {
+				r.units = append(r.units, u)
 			}
 		case CommandDocument:
 			var binary string
-			var split []systemd.Word
-			binary, split, err = systemd.SplitCommandLine(s.Name, string(s.Data))
-			setup.Binary = cmp.Or(setup.Binary, binary)
-			words = append(words, Words(split)...)
+			var words []systemd.Word
+			binary, words, err = systemd.SplitCommandLine(d.Name, string(d.Data))
+			r.addCommand(binary, words)
 		case SpecDocument:
-			err = setup.addSpec(s)
+			err = r.setup.addSpec(d)
 		case ConfigDocument:
-			err = setup.AddConfig(s)
+			err = r.setup.AddConfig(d)
 		}
 		errs = append(errs, err)
 	}
-	if len(units) > 0 && errors.Join(errs...) == nil {
-		command, err := systemd.Combine(units...).ExecStart(systemd.Environment{ReadFile: func(name string) ([]byte, error) {
-			data, err := find(name)
-			if errors.Is(err, fs.ErrNotExist) {
-				setup.Missing = append(setup.Missing, name)
-				return nil, nil
-			}
-			return data, err
-		}})
-		if errors.Is(err, systemd.ErrNoCommand) && len(words) == 0 {
-			err = fmt.Errorf("%w: drop-ins need the unit that they belong to", err)
+	return errors.Join(errs...)
+}
+
+func (r *setupReader) addCommand(binary string, words []systemd.Word) {
+	r.setup.Binary = cmp.Or(r.setup.Binary, binary)
+	r.words = append(r.words, Words(words)...)
+}
+
+// addExecStart adds what systemd makes of the units and the environment files that they name.
+func (r *setupReader) addExecStart() error {
+	command, err := systemd.Combine(r.units...).ExecStart(systemd.Environment{ReadFile: func(name string) ([]byte, error) {
+		data, err := r.find(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			r.setup.Missing = append(r.setup.Missing, name)
+			return nil, nil
 		}
+		return data, err
+	}})
+	if errors.Is(err, systemd.ErrNoCommand) && len(r.words) == 0 {
+		err = fmt.Errorf("%w: drop-ins need the unit that they belong to", err)
+	}
+	r.addCommand(command.Path, command.Args)
+	return err
+}
+
+// addEnvironment adds all flags of environment files that no unit names.
+func (r *setupReader) addEnvironment() error {
+	var errs []error
+	for _, d := range r.documents {
+		if d.Kind() != EnvironmentDocument {
+			continue
+		}
+		variables, _, err := systemd.ParseEnvironmentFile(d.Name, d.Data)
 		errs = append(errs, err)
-		setup.Binary = cmp.Or(setup.Binary, command.Path)
-		words = append(words, Words(command.Args)...)
-	}
-	if len(units) == 0 { // an environment file alone: all of its flags
-		for _, s := range documents {
-			if s.Kind() == EnvironmentDocument {
-				variables, _, err := systemd.ParseEnvironmentFile(s.Name, s.Data)
-				errs = append(errs, err)
-				for _, v := range variables {
-					words = append(words, Words(flagsIn(v))...)
-				}
-			}
+		for _, v := range variables {
+			r.words = append(r.words, Words(flagsIn(v))...)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	return errors.Join(errs...)
+}
+
+// addConfigFile adds the file that --config names, unless a KubeletConfiguration was among the documents.
+func (r *setupReader) addConfigFile() error {
+	file, given := config.FlagValue(r.setup.Args, "config")
+	if !given || r.setup.Fields != nil {
+		return nil
 	}
-	args, problems := config.ParseArgs(words)
-	setup.Args, setup.Problems = append(setup.Args, args...), problems
-	if file, given := config.FlagValue(setup.Args, "config"); given && setup.Fields == nil {
-		data, err := find(file)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			setup.Missing = append(setup.Missing, file)
-		case err != nil:
-			return nil, err
-		default:
-			if err := setup.AddConfig(Document{file, data}); err != nil {
-				return nil, err
-			}
+	data, err := r.find(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		r.setup.Missing = append(r.setup.Missing, file)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.setup.AddConfig(Document{file, data})
+}
+
+// find looks for a file that a document names.
+func (r *setupReader) find(name string) ([]byte, error) {
+	for _, d := range r.documents {
+		if path.Base(d.Name) == path.Base(name) {
+			return d.Data, nil
 		}
 	}
-	return setup, nil
+	if r.read == nil {
+		return nil, fs.ErrNotExist
+	}
+	return r.read(name)
 }
 
 // flagsIn are the words of a variable that holds flags; none of any other.
