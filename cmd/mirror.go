@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,7 +48,8 @@ the digests that upstream published.`,
 			if strings.Contains(args[0], "://") {
 				return &usageError{withHint(errors.New("DIR is a URL"), "a mirror is made in a directory of this host; what it is made of is named by --source")}
 			}
-			return mirror(a, c, absolute(args[0]), o)
+			m := &mirrorRun{app: a, dir: absolute(args[0]), options: o, done: []release.Mirrored{}}
+			return m.run(c)
 		},
 	}
 	f := c.Flags()
@@ -62,21 +64,61 @@ the digests that upstream published.`,
 	return c
 }
 
-func mirror(a *app, c *cobra.Command, dir string, o mirrorOptions) error {
-	if err := refuseEmpty(c.Flags(), "require-trust"); err != nil {
+// mirrorRun is one run of the verb.
+type mirrorRun struct {
+	app     *app
+	dir     string
+	options mirrorOptions
+
+	requests []release.Request
+	versions []release.Version // that they stand for
+	client   *release.Client
+	done     []release.Mirrored // an empty list is printed as one
+}
+
+func (m *mirrorRun) run(c *cobra.Command) error {
+	if err := m.checkFlags(c); err != nil {
 		return &usageError{err}
+	}
+	if m.options.check {
+		return checkMirror(m.app, m.dir, m.least())
+	}
+	if err := m.resolve(c.Context()); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(m.dir); errors.Is(err, fs.ErrNotExist) {
+		defer os.Remove(m.dir) // it stays when anything is in it
+	}
+	if err := os.MkdirAll(m.dir, 0o755); err != nil {
+		return err
+	}
+	unlock, err := lockMirror(m.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := m.fill(c.Context()); err != nil {
+		return err
+	}
+	printMirror(m.app, m.done)
+	return nil
+}
+
+func (m *mirrorRun) least() release.Trust { return release.Trust(m.options.require) }
+
+// checkFlags finds what is wrong with the command line, and puts what it says into its final form.
+func (m *mirrorRun) checkFlags(c *cobra.Command) error {
+	o := &m.options
+	if err := refuseEmpty(c.Flags(), "require-trust"); err != nil {
+		return err
 	}
 	o.versions = append(o.versions, o.channels...)
 	if o.check {
 		if o.prune || len(o.versions) > 0 {
-			return &usageError{errors.New("--check only looks; it goes with no --version, --channel or --prune")}
+			return errors.New("--check only looks; it goes with no --version, --channel or --prune")
 		}
-		if err := checkLeast(o.require); err != nil {
-			return &usageError{err}
-		}
-		return checkMirror(a, dir, release.Trust(o.require))
+		return checkLeast(o.require)
 	}
-	var requests []release.Request
 	errs := []error{o.fetch.check(), (&release.Client{Sources: o.sources}).CheckSources()}
 	if len(o.versions) == 0 {
 		errs = append(errs, errors.New("no --version and no --channel says what the mirror is to have"))
@@ -87,7 +129,7 @@ func mirror(a *app, c *cobra.Command, dir string, o mirrorOptions) error {
 			continue
 		}
 		r, err := release.ParseRequest(text)
-		requests, errs = append(requests, r), append(errs, err)
+		m.requests, errs = append(m.requests, r), append(errs, err)
 	}
 	slices.Sort(o.archs)
 	if o.archs = slices.Compact(o.archs); len(o.archs) == 0 {
@@ -98,61 +140,55 @@ func mirror(a *app, c *cobra.Command, dir string, o mirrorOptions) error {
 			errs = append(errs, fmt.Errorf("unknown architecture %q: kubelets exist for %v", arch, release.Architectures()))
 		}
 	}
-	least := release.Trust(o.require)
-	errs = append(errs, checkLeast(o.require))
-	if err := errors.Join(errs...); err != nil {
-		return &usageError{err}
-	}
-	client, _, err := a.client(o.sources, o.caFile, o.fetch)
+	return errors.Join(append(errs, checkLeast(o.require))...)
+}
+
+// resolve asks the sources which versions are meant.
+func (m *mirrorRun) resolve(ctx context.Context) error {
+	o := m.options
+	client, _, err := m.app.client(o.sources, o.caFile, o.fetch)
 	if err != nil {
 		return err
 	}
 	client.Progress = nil // several files at once
-	ctx := c.Context()
-	if err := a.spread(ctx, o.fetch.splay); err != nil {
+	m.client = client
+	if err := m.app.spread(ctx, o.fetch.splay); err != nil {
 		return err
 	}
-	var versions []release.Version
-	for _, r := range requests {
+	for _, r := range m.requests {
 		v, err := client.Resolve(ctx, r)
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(versions, v) {
-			versions = append(versions, v)
+		if !slices.Contains(m.versions, v) {
+			m.versions = append(m.versions, v)
 		}
 	}
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-		defer os.Remove(dir) // it stays when anything is in it
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	unlock, err := lockMirror(dir)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	all := []release.Mirrored{}
-	done := func(m release.Mirrored) {
-		all = append(all, m)
-		if m.State == release.MirrorFetched {
-			a.note(fmt.Sprintf("fetched kubelet %s for linux/%s: %s, trust %s", m.Version, m.Arch, bytesText(m.Size), m.Trust))
-		}
-	}
-	if err := client.Mirror(ctx, dir, versions, o.archs, least, done); err != nil {
-		if ctx.Err() != nil {
-			return withHint(fmt.Errorf("%w: %w", install.ContextError(ctx), err), "run this again to go on")
-		}
-		return err
-	}
-	if o.prune {
-		if err := release.Prune(dir, versions, o.archs, done); err != nil {
-			return fmt.Errorf("pruning %s: %w", dir, err)
-		}
-	}
-	printMirror(a, all)
 	return nil
+}
+
+// fill makes the directory have what it is to have, and no more than that with --prune.
+func (m *mirrorRun) fill(ctx context.Context) error {
+	archs := m.options.archs
+	err := m.client.Mirror(ctx, release.MirrorOptions{Dir: m.dir, Versions: m.versions, Archs: archs, Least: m.least(), Done: m.report})
+	if err != nil && ctx.Err() != nil {
+		return withHint(fmt.Errorf("%w: %w", install.ContextError(ctx), err), "run this again to go on")
+	}
+	if err != nil || !m.options.prune {
+		return err
+	}
+	if err := release.Prune(m.dir, m.versions, archs, m.report); err != nil {
+		return fmt.Errorf("pruning %s: %w", m.dir, err)
+	}
+	return nil
+}
+
+// report keeps what was done, and says what was fetched.
+func (m *mirrorRun) report(done release.Mirrored) {
+	m.done = append(m.done, done)
+	if done.State == release.MirrorFetched {
+		m.app.note(fmt.Sprintf("fetched kubelet %s for linux/%s: %s, trust %s", done.Version, done.Arch, bytesText(done.Size), done.Trust))
+	}
 }
 
 // checkLeast refuses a trust that a mirror cannot have.

@@ -46,42 +46,58 @@ const (
 // mirrorAtOnce is how many kubelets are fetched at the same time.
 const mirrorAtOnce = 2
 
+// MirrorOptions say what a mirror is to have.
+type MirrorOptions struct {
+	Dir      string
+	Versions []Version
+	Archs    []string
+	// Least is the trust that the digest of each must have; empty for any.
+	Least Trust
+	// Done, which may be nil, is called for each, one at a time and never during a call of the Client's Note or Progress.
+	Done func(Mirrored)
+}
+
+// each calls f for each version and architecture.
+func (o MirrorOptions) each(f func(v Version, arch string)) {
+	for _, v := range o.Versions {
+		for _, arch := range o.Archs {
+			f(v, arch)
+		}
+	}
+}
+
 // Mirror makes a directory in release layout hold these releases for these architectures, with checksum files and the
-// markers of all channels that are in it. What is there and right is not fetched again; what was interrupted goes on. done
-// is called for each, one at a time and never during a call of c.Note or c.Progress. An error of one does not keep the
-// others from being fetched.
-func (c *Client) Mirror(ctx context.Context, dir string, versions []Version, archs []string, least Trust, done func(Mirrored)) error {
+// markers of all channels that are in it. What is there and right is not fetched again; what was interrupted goes on. An
+// error of one does not keep the others from being fetched.
+func (c *Client) Mirror(ctx context.Context, o MirrorOptions) error {
 	var mu sync.Mutex // for all that the caller hears, and errs
 	var errs []error
 	c = c.serialized(&mu)
 	slots := make(chan struct{}, mirrorAtOnce)
 	var running sync.WaitGroup
-	for _, v := range versions {
-		for _, arch := range archs {
-			slots <- struct{}{}
-			running.Go(func() {
-				defer func() { <-slots }()
-				m, err := c.mirror(ctx, dir, v, arch, least)
-				mu.Lock()
-				defer mu.Unlock()
-				if err != nil {
-					errs = append(errs, err)
-				} else {
-					done(m)
-				}
-			})
-		}
-	}
+	o.each(func(v Version, arch string) {
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			m, err := c.mirror(ctx, o, v, arch)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				errs = append(errs, err)
+			case o.Done != nil:
+				o.Done(m)
+			}
+		})
+	})
 	running.Wait()
-	for _, v := range versions { // a download that failed leaves directories
-		for _, arch := range archs {
-			removeEmpty(dir, filepath.Join(dir, binaryPath(v, arch)))
-		}
-	}
+	o.each(func(v Version, arch string) { // a download that failed leaves directories
+		removeEmpty(o.Dir, filepath.Join(o.Dir, binaryPath(v, arch)))
+	})
 	if ctx.Err() != nil {
 		return contextError(ctx)
 	}
-	return errors.Join(append(errs, writeMarkers(dir))...)
+	return errors.Join(append(errs, writeMarkers(o.Dir))...)
 }
 
 // serialized is the same client for several goroutines: it calls Note and Progress with mu held.
@@ -104,9 +120,10 @@ func (c *Client) serialized(mu *sync.Mutex) *Client {
 	return &locked
 }
 
-func (c *Client) mirror(ctx context.Context, dir string, v Version, arch string, least Trust) (Mirrored, error) {
-	file := filepath.Join(dir, binaryPath(v, arch))
-	if m := examine(dir, v, arch); m.State == MirrorPresent && m.Trust.Meets(least) {
+// mirror makes one kubelet be in a mirror.
+func (c *Client) mirror(ctx context.Context, o MirrorOptions, v Version, arch string) (Mirrored, error) {
+	file := filepath.Join(o.Dir, binaryPath(v, arch))
+	if m := examine(o.Dir, v, arch); m.State == MirrorPresent && m.Trust.Meets(o.Least) {
 		return m, nil
 	}
 	if info, err := os.Lstat(file); err == nil && info.IsDir() {
@@ -117,7 +134,7 @@ func (c *Client) mirror(ctx context.Context, dir string, v Version, arch string,
 		return Mirrored{}, err
 	}
 	if err == nil {
-		err = a.Require(least)
+		err = a.Require(o.Least)
 	}
 	if err != nil { // no digest can be given here, as an install would advise
 		return Mirrored{}, advise(err, "the digests that upstream published are known up to "+lastPublished().String()+"; others need a source with https and checksum files")

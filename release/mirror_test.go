@@ -42,7 +42,8 @@ func TestMirrorCallsOneAtATime(t *testing.T) {
 		called.Store(false)
 	}
 	c.Note = func(line string) { once(&notes, line) }
-	err := c.Mirror(t.Context(), dir, versions, []string{runtime.GOARCH}, "", func(m release.Mirrored) { once(&done, m.Version.String()) })
+	err := c.Mirror(t.Context(), release.MirrorOptions{Dir: dir, Versions: versions, Archs: []string{runtime.GOARCH},
+		Done: func(m release.Mirrored) { once(&done, m.Version.String()) }})
 	if err == nil {
 		t.Error("no error, although the source is out of order")
 	}
