@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -36,8 +37,7 @@ type installedRow struct {
 const minorsShown = 4
 
 func releasesCommand(a *app) *cobra.Command {
-	var sources []string
-	var caFile string
+	r := &releasesRun{app: a}
 	c := &cobra.Command{
 		Use:   "releases",
 		Short: "List the releases that there are: channels, in a mirror, on this host",
@@ -45,90 +45,124 @@ func releasesCommand(a *app) *cobra.Command {
 what is installed on this host and can be gone back to. The source is the one that the installed kubelet came from, unless
 another is named.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return releases(a, c, sources, caFile) },
+		RunE: func(c *cobra.Command, _ []string) error { return r.run(c) },
 	}
-	registerSources(c.Flags(), &sources, &caFile)
+	registerSources(c.Flags(), &r.sources, &r.caFile)
 	return c
 }
 
-func releases(a *app, c *cobra.Command, sources []string, caFile string) error {
-	ctx := c.Context()
-	record := store.In(hostfs.At(a.root))
-	if err := checkNamed(c, sources); err != nil {
+// releasesRun is one run of the verb.
+type releasesRun struct {
+	app     *app
+	sources []string
+	caFile  string
+
+	client *release.Client
+	result releasesResult
+	failed []error
+}
+
+func (r *releasesRun) run(c *cobra.Command) error {
+	if err := checkNamed(c, r.sources); err != nil {
 		return &usageError{err}
 	}
+	record := store.In(hostfs.At(r.app.root))
+	if err := r.open(c, record); err != nil {
+		return err
+	}
+	r.result = releasesResult{Channels: []channelRow{}, Mirror: []release.Mirrored{}, Installed: []installedRow{}, Problems: []string{}}
+	r.addChannels(c.Context())
+	r.addMirrors()
+	r.addInstalled(record)
+	if c.Context().Err() != nil {
+		return install.ContextError(c.Context())
+	}
+	if len(r.result.Channels)+len(r.result.Mirror)+len(r.result.Installed) == 0 && len(r.failed) > 0 {
+		return errors.Join(r.failed...)
+	}
+	for _, err := range r.failed {
+		r.result.Problems = append(r.result.Problems, err.Error())
+	}
+	printReleases(r.app, r.result)
+	return nil
+}
+
+// open makes a client of the sources that are named, or else were recorded. If those are no longer of use, what is installed
+// can still be told.
+func (r *releasesRun) open(c *cobra.Command, record store.Store) error {
 	current, unknown := record.Installed()
 	if unknown == nil {
 		recorded, err := recordedSpec(current)
-		if err != nil && len(sources) == 0 {
+		if err != nil && len(r.sources) == 0 {
 			return err
 		}
-		sources, caFile = named(c, sources, caFile, recorded)
+		r.sources, r.caFile = named(c, r.sources, r.caFile, recorded)
 	}
-	client, _, err := a.client(sources, caFile, fetchOptions{})
-	if err == nil {
-		err = client.CheckSources()
+	var err error
+	if r.client, _, err = r.app.client(r.sources, r.caFile, fetchOptions{}); err == nil {
+		err = r.client.CheckSources()
 	}
 	if err != nil && unknown != nil {
 		return err
 	}
-	r := releasesResult{Channels: []channelRow{}, Mirror: []release.Mirrored{}, Installed: []installedRow{}, Problems: []string{}}
-	var failed []error
-	if err != nil { // what was recorded is no longer of use; what is installed can still be told
-		failed, sources = append(failed, err), nil
+	if err != nil {
+		r.failed, r.sources = append(r.failed, err), nil
 	}
-	ask := func(name string) (release.Version, bool) {
-		if len(failed) > 0 { // nor would anything else be answered
-			return release.Version{}, false
-		}
-		request, err := release.ParseRequest(name)
-		if err != nil {
-			failed = append(failed, err)
-			return release.Version{}, false
-		}
-		v, err := client.Resolve(ctx, request)
-		var missing *release.NotFoundError
-		switch {
-		case err == nil:
-			r.Channels = append(r.Channels, channelRow{name, v})
-		case !errors.As(err, &missing): // a source need not have every channel
-			failed = append(failed, err)
-		}
-		return v, err == nil
-	}
-	newest, _ := ask("stable")
-	latest, _ := ask("latest")
-	top := max(newest.Minor(), latest.Minor())
+	return nil
+}
+
+// addChannels lists the channels that the sources have, those of single minors only for the newest of these.
+func (r *releasesRun) addChannels(ctx context.Context) {
+	top := max(r.addChannel(ctx, "stable").Minor(), r.addChannel(ctx, "latest").Minor())
 	for minor := top; minor > top-minorsShown && minor > 0; minor-- {
-		ask(fmt.Sprintf("stable-1.%d", minor))
+		r.addChannel(ctx, fmt.Sprintf("stable-1.%d", minor))
 	}
-	for _, source := range sources {
+}
+
+// addChannel asks for one channel, unless something has failed: then nothing else would be answered. It returns the version
+// that the channel stands for, if any.
+func (r *releasesRun) addChannel(ctx context.Context, name string) release.Version {
+	if len(r.failed) > 0 {
+		return release.Version{}
+	}
+	request, err := release.ParseRequest(name)
+	if err != nil {
+		r.failed = append(r.failed, err)
+		return release.Version{}
+	}
+	v, err := r.client.Resolve(ctx, request)
+	var missing *release.NotFoundError
+	switch {
+	case err == nil:
+		r.result.Channels = append(r.result.Channels, channelRow{name, v})
+	case !errors.As(err, &missing): // a source need not have every channel
+		r.failed = append(r.failed, err)
+	}
+	return v
+}
+
+// addMirrors lists what is in sources that are directories.
+func (r *releasesRun) addMirrors() {
+	for _, source := range r.sources {
 		list, err := release.InSource(source)
 		if err != nil {
-			failed = append(failed, err)
+			r.failed = append(r.failed, err)
 		}
-		r.Mirror = append(r.Mirror, list...)
+		r.result.Mirror = append(r.result.Mirror, list...)
 	}
+}
+
+// addInstalled lists what can be gone back to. A generation that was reverted cannot.
+func (r *releasesRun) addInstalled(record store.Store) {
 	history, _, err := record.History(historyLimit)
 	if err != nil {
-		failed = append(failed, err)
+		r.failed = append(r.failed, err)
 	}
 	for _, g := range history {
-		if g.Reason == "" && !g.Event { // one that was reverted cannot be gone back to
-			r.Installed = append(r.Installed, installedRow{g.Version, g.Number, g.Current})
+		if g.Reason == "" && !g.Event {
+			r.result.Installed = append(r.result.Installed, installedRow{g.Version, g.Number, g.Current})
 		}
 	}
-	if ctx.Err() != nil {
-		return install.ContextError(ctx)
-	}
-	if len(r.Channels)+len(r.Mirror)+len(r.Installed) == 0 && len(failed) > 0 {
-		return errors.Join(failed...)
-	}
-	for _, err := range failed {
-		r.Problems = append(r.Problems, err.Error())
-	}
-	printReleases(a, r)
-	return nil
 }
 
 func printReleases(a *app, r releasesResult) {
