@@ -143,18 +143,9 @@ func keepPolicy(policy string) error {
 }
 
 func run(file string) error {
-	s := settings{HealthzBindAddress: "127.0.0.1", HealthzPort: 10248, CPUManagerPolicy: "none"}
-	if file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if err := yaml.Unmarshal(text, &s); err != nil {
-			return fmt.Errorf("failed to decode: %w", err)
-		}
-	}
-	if s.MaxPods < 0 {
-		return fmt.Errorf("invalid configuration: maxPods (--max-pods) %d must not be a negative number", s.MaxPods)
+	s, err := readSettings(file)
+	if err != nil {
+		return err
 	}
 	order, delay := readOrder()
 	if order == "crash" {
@@ -165,18 +156,9 @@ func run(file string) error {
 	}
 	var sick atomic.Bool
 	sick.Store(order == "sick")
-	http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if sick.Load() {
-			http.Error(w, "told to be sick", http.StatusInternalServerError)
-			return
-		}
-		fmt.Fprint(w, "ok")
-	})
-	listener, err := net.Listen("tcp", net.JoinHostPort(s.HealthzBindAddress, strconv.Itoa(s.HealthzPort)))
-	if err != nil {
+	if err := serve(s, &sick); err != nil {
 		return err
 	}
-	go func() { fail("Failed to serve healthz", http.Serve(listener, nil)) }()
 	if order != "hang" {
 		if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 			return err
@@ -209,6 +191,41 @@ func run(file string) error {
 			sick.Store(true)
 		}
 	}
+}
+
+// readSettings reads the KubeletConfiguration, if there is one.
+func readSettings(file string) (settings, error) {
+	s := settings{HealthzBindAddress: "127.0.0.1", HealthzPort: 10248, CPUManagerPolicy: "none"}
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return s, err
+		}
+		if err := yaml.Unmarshal(text, &s); err != nil {
+			return s, fmt.Errorf("failed to decode: %w", err)
+		}
+	}
+	if s.MaxPods < 0 {
+		return s, fmt.Errorf("invalid configuration: maxPods (--max-pods) %d must not be a negative number", s.MaxPods)
+	}
+	return s, nil
+}
+
+// serve answers on /healthz from now on.
+func serve(s settings, sick *atomic.Bool) error {
+	http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if sick.Load() {
+			http.Error(w, "told to be sick", http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprint(w, "ok")
+	})
+	listener, err := net.Listen("tcp", net.JoinHostPort(s.HealthzBindAddress, strconv.Itoa(s.HealthzPort)))
+	if err != nil {
+		return err
+	}
+	go func() { fail("Failed to serve healthz", http.Serve(listener, nil)) }()
+	return nil
 }
 
 func readOrder() (order string, delay time.Duration) {
