@@ -121,7 +121,7 @@ func (x *changer) consentPurge(ctx context.Context, data *install.Purge) error {
 		return nil
 	}
 	if !a.asks() {
-		return preflight.Failed("purge", "there is nobody to ask whether that is wanted", "confirm it: --yes")
+		return preflight.Failed("purge", "deleting data needs confirmation, and this is not a terminal", "confirm with --yes")
 	}
 	if yes, err := a.ask(ctx, "Delete all of that?"); err != nil || !yes {
 		return errors.Join(err, preflight.Failed("purge", "not confirmed; nothing was changed", ""))

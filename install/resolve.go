@@ -179,7 +179,7 @@ func (r Resolver) vouch(ctx context.Context, found *spec.Resolution) error {
 		return fmt.Errorf("verifying %s before it is asked for its flags: %w", binary.Path, err)
 	}
 	if a.Digest.Hex != binary.SHA256 && a.Digest.Hex != binary.SHA512 {
-		return &release.VerifyError{Name: binary.Path, Problem: "it is not the one that the source has"}
+		return &release.VerifyError{Name: binary.Path, Problem: "its digest is not the one that the source has"}
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ const formatFile = "format"
 type NewerFormatError struct{ Format int }
 
 func (e *NewerFormatError) Error() string {
-	return fmt.Sprintf("the record in %s has the format %d, and this kubeletctl knows %d", hostfs.StateDir, e.Format, Format)
+	return fmt.Sprintf("the record in %s has format %d, and this kubeletctl reads only up to %d", hostfs.StateDir, e.Format, Format)
 }
 
 // Hint says what to do about it.
