@@ -19,9 +19,9 @@ const module = "github.com/kubeletctl/kubeletctl/"
 // floors is the house, from the ground up. A package imports only what is on lower floors.
 var floors = [][]string{
 	{"release", "config", "systemd", "install/hostfs"},
-	{"install/plan"},
+	{"install/plan", "install/health"},
 	{"install/spec", "install/store"},
-	{"install/observe", "install/health", "install/rehearsal", "install/purge", "install/node"},
+	{"install/observe", "install/rehearsal", "install/purge", "install/node"},
 	{"install/adopt", "install/preflight"},
 	{"install"},
 	{"cmd"},

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/kubeletctl/kubeletctl/install/health"
 )
 
 // Inside is the first process in the namespaces of a rehearsal: it sets the stage, starts the kubelet, and reports on out.
@@ -96,19 +97,12 @@ func (t Trial) healthy(ctx context.Context, runtime *stub) bool {
 		}
 		return sleep(ctx, time.Second)
 	}
-	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	for {
-		if resp, err := client.Get(t.HealthURL); err == nil {
-			body, _ := io.ReadAll(io.LimitReader(resp.Body, 16))
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK && strings.TrimSpace(string(body)) == "ok" {
-				return sleep(ctx, steadyFor)
-			}
-		}
+	for !health.Probe(ctx, t.HealthURL).OK {
 		if !sleep(ctx, pause) {
 			return false
 		}
 	}
+	return sleep(ctx, steadyFor)
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
