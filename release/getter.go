@@ -33,9 +33,21 @@ type httpGetter struct {
 	client *Client
 	url    string
 	into   *partial
-	alone  bool // several connections are of no use here
+	alone  bool // from now on: several connections are of no use here
 	unsure bool // an answer of unknown length had ended, and was not the whole file
 }
+
+// end is why an answer, or what came in its place over several connections, is over.
+type end int
+
+const (
+	complete    end = iota // nothing is left of it
+	tooSlow                // the stream goes on, but several connections are worth a try
+	noRanges               // there are no pieces to be had after all; the stream goes on
+	noGain                 // several connections were no faster than one
+	otherFile              // two pieces were of different files
+	interrupted            // see the error
+)
 
 // Detect accepts what the source check has accepted.
 func (g *httpGetter) Detect(req *getter.Request) (bool, error) {
@@ -72,70 +84,121 @@ func (g *httpGetter) GetFile(ctx context.Context, _ *getter.Request) error {
 // blocks. An ETag would not tell, and the servers behind one name may disagree about it.
 const overlap = 16 << 10
 
-// try makes one request, from a little before where the partial file ends.
+// answer is what a server sends, as far as it is not in the partial file.
+type answer struct {
+	body    io.ReadCloser
+	total   int64   // bytes of the whole file; -1: not told
+	resumed int64   // bytes that were here before
+	pieces  *ranged // how to have it in pieces; nil when it has to be a stream
+}
+
+// try lets one answer bring the rest of the file. If others were to help and did not, one more does.
 func (g *httpGetter) try(ctx context.Context) error {
+	for {
+		a, err := g.request(ctx)
+		if err != nil {
+			return err
+		}
+		over, err := g.receive(ctx, a)
+		a.body.Close()
+		switch over {
+		case complete:
+			return g.checkLength(a)
+		case noGain:
+			continue // alone, and so once only
+		case otherFile:
+			if err := g.into.truncate(); err != nil {
+				return err
+			}
+			return &networkError{errChanged}
+		}
+		return err
+	}
+}
+
+// receive takes an answer: as a stream, unless that is slow and several connections are faster.
+func (g *httpGetter) receive(ctx context.Context, a *answer) (end, error) {
+	began, before := time.Now(), g.into.size
+	over, err := g.stream(ctx, a)
+	if over != tooSlow {
+		return over, err
+	}
+	speed := float64(g.into.size-before) / time.Since(began).Seconds()
+	over, err = g.parallel(ctx, a, speed)
+	if over == noRanges || over == noGain || over == otherFile {
+		g.alone = true
+	}
+	if over == noRanges {
+		a.pieces = nil
+		return g.stream(ctx, a)
+	}
+	return over, err
+}
+
+// checkLength finds out whether a stream that nobody gave a length has ended too early: perhaps somebody on the way cut it
+// off. If so, the next answer has the rest.
+func (g *httpGetter) checkLength(a *answer) error {
+	if a.total >= 0 || g.unsure || g.into.verified() || !g.into.isProgram() {
+		return nil
+	}
+	g.unsure = true
+	return &networkError{fmt.Errorf("the body ended after %d bytes, which are not all", g.into.size)}
+}
+
+// request asks for the file from a little before where the partial one ends, and for all of it when the server has nothing
+// that goes on with that. The partial file and the body then fit together.
+func (g *httpGetter) request(ctx context.Context) (*answer, error) {
+	a, fits, err := g.ask(ctx)
+	if err == nil && !fits {
+		if err := g.into.truncate(); err != nil {
+			return nil, err
+		}
+		a, _, err = g.ask(ctx) // for everything, which always fits
+	}
+	return a, err
+}
+
+// ask makes one request, and reports whether the answer goes on with the partial file.
+func (g *httpGetter) ask(ctx context.Context) (a *answer, fits bool, err error) {
 	from := g.into.size - min(overlap, g.into.size/2)
 	resp, err := g.client.open(ctx, httpRequest{method: http.MethodGet, url: g.url, from: from})
 	if err != nil {
-		return err
+		return nil, false, err
 	}
-	defer resp.Body.Close()
-	total := int64(-1)
-	resumed := g.into.size
+	defer func() {
+		if err != nil || !fits {
+			resp.Body.Close()
+		}
+	}()
+	a = &answer{body: resp.Body, total: -1, resumed: g.into.size}
 	switch code := resp.StatusCode; {
 	case code == http.StatusPartialContent && from > 0:
-		var fits bool
-		if total, fits, err = g.goesOn(resp, from); err != nil {
-			return err
-		} else if !fits {
-			return g.startOver(ctx, resp)
+		if a.total, fits, err = g.goesOn(resp, from); err != nil || !fits {
+			return nil, false, err
 		}
-	case code == http.StatusRequestedRangeNotSatisfiable && from > 0:
-		// The partial is longer than the file.
-		return g.startOver(ctx, resp)
+	case code == http.StatusRequestedRangeNotSatisfiable && from > 0: // the partial is longer than the file
+		return nil, false, nil
 	case code == http.StatusOK:
-		total = resp.ContentLength
-		resumed = 0
+		a.total, a.resumed = resp.ContentLength, 0
 	default:
-		return statusOf(resp)
+		return nil, false, statusOf(resp)
 	}
-	if total > g.client.maxSize() {
-		return g.tooLarge(total)
+	a.pieces = g.pieces(resp, a.total)
+	return a, true, g.makeRoom(a)
+}
+
+// makeRoom prepares the partial file for an answer, unless that is too large.
+func (g *httpGetter) makeRoom(a *answer) error {
+	if a.total > g.client.maxSize() {
+		return g.tooLarge(a.total)
 	}
-	if err := g.client.checkSpace(g.into, max(total, 0)-g.into.size); err != nil {
+	if err := g.client.checkSpace(g.into, max(a.total, 0)-g.into.size); err != nil {
 		return err
 	}
-	if resumed == 0 {
-		if err := g.into.truncate(); err != nil {
-			return err
-		}
+	if a.resumed == 0 {
+		return g.into.truncate()
 	}
-	began, before := time.Now(), g.into.size
-	r := g.pieces(resp, total)
-	err = g.stream(ctx, resp.Body, resumed, total, r)
-	if err == errSlow {
-		speed := float64(g.into.size-before) / time.Since(began).Seconds()
-		err = g.parallel(ctx, r, resp.Body, resumed, speed)
-	}
-	switch {
-	case errors.Is(err, errNoRanges): // the stream is still there
-		g.alone = true
-		return g.stream(ctx, resp.Body, resumed, total, nil)
-	case errors.Is(err, errNoGain):
-		g.alone = true
-		return g.try(ctx)
-	case errors.Is(err, errChanged):
-		g.alone = true
-		if err := g.into.truncate(); err != nil {
-			return err
-		}
-		return &networkError{errChanged}
-	case err == nil && total < 0 && !g.unsure && !g.into.verified() && g.into.isProgram():
-		// Nobody said how long the file is: perhaps somebody on the way cut it off. If so, the next answer has the rest.
-		g.unsure = true
-		return &networkError{fmt.Errorf("the body ended after %d bytes, which are not all", g.into.size)}
-	}
-	return err
+	return nil
 }
 
 // goesOn reports whether an answer has, from an offset on, what the partial file ends with and more, and how large the whole
@@ -149,69 +212,73 @@ func (g *httpGetter) goesOn(resp *http.Response, from int64) (total int64, fits 
 	return total, fits, err
 }
 
-// startOver is for a server that has nothing to go on with. It can happen
-// once only: the next request asks for everything.
-func (g *httpGetter) startOver(ctx context.Context, resp *http.Response) error {
-	resp.Body.Close()
-	if err := g.into.truncate(); err != nil {
-		return err
-	}
-	return g.try(ctx)
-}
-
-// stream appends a body to the partial file. It ends with errSlow when r is worth a try.
-func (g *httpGetter) stream(ctx context.Context, body io.Reader, resumed, total int64, r *ranged) (err error) {
+// stream appends the body of an answer to the partial file. It ends early when that comes so slowly that its pieces are
+// worth a try.
+func (g *httpGetter) stream(ctx context.Context, a *answer) (over end, err error) {
 	s, err := newSink(g.into, streamBlocks)
 	if err != nil {
-		return err
+		return interrupted, err
 	}
 	defer func() {
 		if diskErr := s.close(); diskErr != nil {
-			err = diskErr
+			over, err = interrupted, diskErr
 		}
 	}()
-	name := Redact(g.url)
 	began, before := time.Now(), g.into.size
 	pace := began
 	paced := g.into.size
 	for {
 		b := s.block(ctx)
 		if b == nil {
-			return ctx.Err()
+			return interrupted, ctx.Err()
 		}
-		var readErr error
-		n, since := 0, time.Now()
-		for n < len(b.data) && readErr == nil && time.Since(since) < flushAfter {
-			var came int
-			came, readErr = body.Read(b.data[n:])
-			n += came
-			if g.into.size+int64(n) > g.client.maxSize() {
-				return g.tooLarge(g.into.size + int64(n))
-			}
-			if p := g.client.Progress; p != nil && came > 0 {
-				p(Progress{Done: g.into.size + int64(n), Total: total, URL: name, Resumed: resumed})
-			}
+		readErr := g.fill(b, a)
+		if g.into.size+int64(len(b.data)) > g.client.maxSize() {
+			return interrupted, g.tooLarge(g.into.size + int64(len(b.data)))
 		}
-		b.data = b.data[:n]
 		if err := s.write(b); err != nil {
-			return err
+			return interrupted, err
 		}
 		switch {
-		case total >= 0 && g.into.size < total && (readErr == io.EOF || errors.Is(readErr, io.ErrUnexpectedEOF)):
-			return &networkError{fmt.Errorf("the body ended after %d of %d bytes", g.into.size, total)}
+		case a.total >= 0 && g.into.size < a.total && (readErr == io.EOF || errors.Is(readErr, io.ErrUnexpectedEOF)):
+			return interrupted, &networkError{fmt.Errorf("the body ended after %d of %d bytes", g.into.size, a.total)}
 		case readErr == io.EOF:
-			return nil
+			return complete, nil
 		case readErr != nil:
-			return readErr
-		case r.slow(g.into.size-before, g.into.size, began):
-			return errSlow
+			return interrupted, readErr
+		case a.pieces.slow(g.into.size-before, g.into.size, began):
+			return tooSlow, nil
 		}
 		if wait := g.client.stall(); time.Since(pace) >= wait {
 			if got := g.into.size - paced; got < int64(wait.Seconds()*slowest) {
-				return &networkError{fmt.Errorf("only %d bytes in %s", got, wait)}
+				return interrupted, &networkError{fmt.Errorf("only %d bytes in %s", got, wait)}
 			}
 			pace, paced = time.Now(), g.into.size
 		}
+	}
+}
+
+// fill reads a block of a body, or less when that is slow or has too much.
+func (g *httpGetter) fill(b *block, a *answer) (err error) {
+	n, since := 0, time.Now()
+	for n < len(b.data) && err == nil && time.Since(since) < flushAfter {
+		var came int
+		came, err = a.body.Read(b.data[n:])
+		if n += came; g.into.size+int64(n) > g.client.maxSize() {
+			break
+		}
+		if came > 0 {
+			g.show(a, g.into.size+int64(n))
+		}
+	}
+	b.data = b.data[:n]
+	return err
+}
+
+// show tells how far a download got.
+func (g *httpGetter) show(a *answer, done int64) {
+	if p := g.client.Progress; p != nil {
+		p(Progress{Done: done, Total: a.total, URL: Redact(g.url), Resumed: a.resumed})
 	}
 }
 

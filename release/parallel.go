@@ -23,13 +23,8 @@ const (
 	trial = 2 * time.Second
 )
 
-var (
-	errSlow     = errors.New("one stream is slow")
-	errNoRanges = errors.New("the server has no ranges after all")
-	errNoGain   = errors.New("several connections are no faster than one")
-	// errChanged says that two answers were about different files.
-	errChanged = errors.New("the file changed on the server while it was fetched")
-)
+// errChanged says that two answers were about different files.
+var errChanged = errors.New("the file changed on the server while it was fetched")
 
 // ranged is what an answer tells about a file that can be fetched in pieces.
 type ranged struct {
@@ -65,76 +60,101 @@ func (r *ranged) slow(done, size int64, since time.Time) bool {
 // one has come that way. A block is held in memory until all before it are written: so the partial file always is the
 // beginning of the file, also when this fails. There are as many blocks as connections. single is the speed of one
 // connection, in bytes per second.
-func (g *httpGetter) parallel(ctx context.Context, r *ranged, stream io.Closer, resumed int64, single float64) (err error) {
+func (g *httpGetter) parallel(ctx context.Context, a *answer, single float64) (over end, err error) {
 	s, err := newSink(g.into, g.client.connections())
 	if err != nil {
-		return err
+		return interrupted, err
 	}
 	defer func() {
 		if diskErr := s.close(); diskErr != nil {
-			err = diskErr
+			over, err = interrupted, diskErr
 		}
 	}()
 	ctx, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	defer running.Wait()
+	q := &pieceQueue{getter: g, answer: a, sink: s, pieces: make(chan chan piece, cap(s.free))}
+	defer q.running.Wait()
 	defer cancel()
 
-	type piece struct {
-		*block
-		err error
-	}
-	fetch := func(b *block, from int64) piece {
-		b.data = b.data[:min(blockSize, r.total-from)]
-		return piece{b, g.piece(ctx, r, from, b.data)}
-	}
 	b := s.block(ctx)
 	if b == nil {
-		return ctx.Err()
+		return interrupted, ctx.Err()
 	}
-	first := fetch(b, g.into.size)
+	first := q.fetch(ctx, b, g.into.size)
 	if first.err != nil {
-		return errNoRanges
+		return noRanges, nil
 	}
-	stream.Close()
+	a.body.Close()
 	if err := s.write(first.block); err != nil {
-		return err
+		return interrupted, err
 	}
-	order := make(chan chan piece, cap(s.free))
-	running.Go(func() {
-		defer close(order)
-		for from := g.into.size; from < r.total; from += blockSize {
-			b := s.block(ctx)
-			if b == nil {
-				return
-			}
-			result := make(chan piece, 1)
-			order <- result
-			running.Go(func() { result <- fetch(b, from) })
-		}
-	})
+	from := g.into.size
+	q.running.Go(func() { q.fetchFrom(ctx, from) })
+	return q.write(ctx, single)
+}
 
-	began, start := time.Now(), g.into.size
+// pieceQueue is the rest of a file in pieces, in the order of the file.
+type pieceQueue struct {
+	getter  *httpGetter
+	answer  *answer
+	sink    *sink
+	pieces  chan chan piece
+	running sync.WaitGroup
+}
+
+// piece is a block that has come, or has not.
+type piece struct {
+	*block
+	err error
+}
+
+// fetch fetches the piece at an offset.
+func (q *pieceQueue) fetch(ctx context.Context, b *block, from int64) piece {
+	b.data = b.data[:min(blockSize, q.answer.total-from)]
+	return piece{b, q.getter.piece(ctx, q.answer.pieces, from, b.data)}
+}
+
+// fetchFrom fetches all pieces from an offset on, as many at once as there are blocks.
+func (q *pieceQueue) fetchFrom(ctx context.Context, offset int64) {
+	defer close(q.pieces)
+	for from := offset; from < q.answer.total; from += blockSize {
+		b := q.sink.block(ctx)
+		if b == nil {
+			return
+		}
+		result := make(chan piece, 1)
+		q.pieces <- result
+		q.running.Go(func() { result <- q.fetch(ctx, b, from) })
+	}
+}
+
+// write appends the pieces as they come, and gives up when they come no faster than they would one after the other.
+func (q *pieceQueue) write(ctx context.Context, single float64) (end, error) {
+	into := q.getter.into
+	began, start := time.Now(), into.size
 	compared := false
-	for result := range order {
+	for result := range q.pieces {
 		p := <-result
+		if errors.Is(p.err, errChanged) {
+			return otherFile, p.err
+		}
 		if p.err != nil {
-			return p.err
+			return interrupted, p.err
 		}
-		if err := s.write(p.block); err != nil {
-			return err
+		if err := q.sink.write(p.block); err != nil {
+			return interrupted, err
 		}
-		if progress := g.client.Progress; progress != nil {
-			progress(Progress{Done: g.into.size, Total: r.total, URL: Redact(g.url), Resumed: resumed})
-		}
+		q.getter.show(q.answer, into.size)
 		if took := time.Since(began); !compared && took > trial {
 			compared = true
-			if float64(g.into.size-start)/took.Seconds() < 1.2*single && g.into.size < r.total {
-				return errNoGain
+			if float64(into.size-start)/took.Seconds() < 1.2*single && into.size < q.answer.total {
+				return noGain, nil
 			}
 		}
 	}
-	return ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return interrupted, err
+	}
+	return complete, nil
 }
 
 // pieceTries is how often a piece is asked for, each time for what is missing of it.
