@@ -187,7 +187,7 @@ func (m *mirrorRun) fill(ctx context.Context) error {
 func (m *mirrorRun) report(done release.Mirrored) {
 	m.done = append(m.done, done)
 	if done.State == release.MirrorFetched {
-		m.app.note(fmt.Sprintf("fetched kubelet %s for linux/%s: %s, trust %s", done.Version, done.Arch, bytesText(done.Size), done.Trust))
+		m.app.note(fmt.Sprintf("fetched kubelet %s for linux/%s: %s, trust %s", done.Version, done.Arch, release.FormatSize(done.Size), done.Trust))
 	}
 }
 
@@ -261,7 +261,7 @@ func printMirror(a *app, list []release.Mirrored) {
 	for _, m := range list {
 		size := "-"
 		if m.Size > 0 {
-			size = bytesText(m.Size)
+			size = release.FormatSize(m.Size)
 		}
 		rows = append(rows, []string{m.Version.String(), m.Arch, string(m.State), orDash(string(m.Trust)), size, orDash(short(m.SHA256))})
 	}

@@ -54,9 +54,9 @@ func (p *progress) show(at release.Progress) {
 	since := time.Since(p.last)
 	if tenth > p.tenth && (since >= time.Second || at.Done == at.Total) || since >= 10*time.Second {
 		p.tenth, p.last = max(tenth, p.tenth), time.Now()
-		line := bytesText(at.Done)
+		line := release.FormatSize(at.Done)
 		if at.Total > 0 {
-			line = fmt.Sprintf("%3d %%  %s of %s", at.Done*100/at.Total, line, bytesText(at.Total))
+			line = fmt.Sprintf("%3d %%  %s of %s", at.Done*100/at.Total, line, release.FormatSize(at.Total))
 		}
 		fmt.Fprintf(p.w, "kubeletctl: %s\n", line)
 	}
@@ -76,9 +76,9 @@ func (p *progress) finish() {
 func extent(at release.Progress) string {
 	text := ""
 	if at.Total > 0 {
-		text = fmt.Sprintf(" (%s", bytesText(at.Total))
+		text = fmt.Sprintf(" (%s", release.FormatSize(at.Total))
 		if at.Resumed > 0 {
-			text += fmt.Sprintf(", %s of it here already", bytesText(at.Resumed))
+			text += fmt.Sprintf(", %s of it here already", release.FormatSize(at.Resumed))
 		}
 		text += ")"
 	}

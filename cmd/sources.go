@@ -100,7 +100,7 @@ func (a *app) client(sources []string, caFile string, o fetchOptions) (*release.
 	if caFile != "" {
 		info, err := os.Stat(caFile)
 		if err == nil && (!info.Mode().IsRegular() || info.Size() > maxCAFile) {
-			err = fmt.Errorf("%s is not a regular file of at most %s", caFile, bytesText(maxCAFile))
+			err = fmt.Errorf("%s is not a regular file of at most %s", caFile, release.FormatSize(maxCAFile))
 		}
 		var data []byte
 		if err == nil {

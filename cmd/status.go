@@ -10,6 +10,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 func statusCommand(a *app) *cobra.Command {
@@ -160,7 +161,7 @@ func memory(n int64) string {
 	if n == 0 {
 		return "not accounted"
 	}
-	return bytesText(n)
+	return release.FormatSize(n)
 }
 
 func driftLine(drift []plan.Drift) string {

@@ -83,7 +83,7 @@ type SpaceError struct {
 }
 
 func (e *SpaceError) Error() string {
-	return fmt.Sprintf("%s needs %s of free disk space, there are %s", e.Path, size(e.Need), size(e.Free))
+	return fmt.Sprintf("%s needs %s of free disk space, there are %s", e.Path, FormatSize(e.Need), FormatSize(e.Free))
 }
 
 // Hint says what to do.
@@ -198,10 +198,15 @@ func join[T any](items []T, separator string) string {
 	return strings.Join(texts, separator)
 }
 
-// size writes a number of bytes for people.
-func size(n int64) string {
-	if n < 1<<20 {
-		return fmt.Sprintf("%d bytes", n)
+// FormatSize writes a number of bytes in binary units.
+func FormatSize(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
 	}
-	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	value, units := float64(n)/unit, "KMGT"
+	for value >= unit && len(units) > 1 {
+		value, units = value/unit, units[1:]
+	}
+	return fmt.Sprintf("%.1f %ciB", value, units[0])
 }
