@@ -16,6 +16,14 @@ const (
 	DefaultBinDir = "/usr/local/bin"
 )
 
+// kubeletState are entries of kubelet's root directory that hold its state, by names that tell whose they are.
+var kubeletState = []string{
+	"pods", "plugins", "plugins_registry", "device-plugins", "pod-resources", "checkpoints", "cpu_manager_state", "memory_manager_state",
+}
+
+// IsKubeletState reports whether an entry of a directory holds the state of a kubelet and can hardly be anything else's.
+func IsKubeletState(entry string) bool { return slices.Contains(kubeletState, entry) }
+
 // protectedDirs belong to the system or to other programs, so none of them can be kubelet's root directory.
 var protectedDirs = []string{
 	"/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt", "/proc", "/root",

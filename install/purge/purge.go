@@ -14,13 +14,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 )
 
 // Dir is a kubelet's root directory.
@@ -63,20 +64,9 @@ func (e *BusyError) Hint() string {
 	return "end what uses it, or unmount it by hand, and run this again"
 }
 
-// never are directories that no kubelet calls its own.
-var never = []string{
-	"/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt", "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp",
-	"/usr", "/var", "/usr/bin", "/usr/lib", "/usr/local", "/usr/local/bin", "/var/lib", "/var/log", "/var/lib/containerd", "/var/lib/kubeletctl", "/etc/kubernetes", "/etc/systemd",
-}
-
-// Never reports whether a path is a directory that no kubelet calls its own, as one of the system's is.
-func Never(name string) bool { return slices.Contains(never, path.Clean(name)) }
-
-// kubelets are entries of which a kubelet's root directory has at least one, unless it is empty.
-var kubelets = []string{
-	"pods", "plugins", "plugins_registry", "device-plugins", "pod-resources", "pki", "checkpoints", "cpu_manager_state", "memory_manager_state",
-	"kubelet-config.yaml", "config.yaml", "kubeconfig", "bootstrap-kubeconfig",
-}
+// kubeletFiles are, with those that hold its state, the entries of which a kubelet's root directory has at least one, unless
+// it is empty.
+var kubeletFiles = []string{"pki", "kubelet-config.yaml", "config.yaml", "kubeconfig", "bootstrap-kubeconfig"}
 
 // Look examines a directory below root ("/" for this host). It returns nil when there is none, and a *RefusedError when it
 // is not a kubelet's. It changes nothing.
@@ -99,7 +89,7 @@ func Look(root, name string) (*Dir, error) {
 	if err != nil || inside == ".." || strings.HasPrefix(inside, "../") {
 		return nil, &RefusedError{d.Path, "it is outside of " + root}
 	}
-	if Never("/" + inside) {
+	if hostfs.IsProtected("/" + inside) {
 		return nil, &RefusedError{d.Path, "it is no kubelet's own directory"}
 	}
 	entries, err := os.ReadDir(d.Path)
@@ -107,7 +97,9 @@ func Look(root, name string) (*Dir, error) {
 		return nil, err
 	}
 	d.Entries = len(entries)
-	known := func(e fs.DirEntry) bool { return slices.Contains(kubelets, e.Name()) }
+	known := func(e fs.DirEntry) bool {
+		return hostfs.IsKubeletState(e.Name()) || slices.Contains(kubeletFiles, e.Name())
+	}
 	if len(entries) > 0 && !slices.ContainsFunc(entries, known) {
 		return nil, &RefusedError{d.Path, "nothing in it looks like a kubelet's"}
 	}

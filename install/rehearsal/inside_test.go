@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 )
 
 func TestMain(m *testing.M) {
@@ -65,7 +67,7 @@ func checkCapabilities(t *testing.T, log string) {
 // rehearseShell rehearses a shell command that fails in place of a kubelet, and returns what it printed.
 func rehearseShell(t *testing.T, command string) string {
 	t.Helper()
-	err := Run(t.Context(), Trial{Binary: "/bin/sh", Args: []string{"-c", command}, RootDir: kubeletDir, Timeout: 30 * time.Second})
+	err := Run(t.Context(), Trial{Binary: "/bin/sh", Args: []string{"-c", command}, RootDir: hostfs.KubeletDir, Timeout: 30 * time.Second})
 	if errors.Is(err, ErrUnsupported) {
 		t.Skip(err)
 	}

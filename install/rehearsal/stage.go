@@ -11,20 +11,23 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 )
 
 // covered are the directories, beside kubelet's own, that a kubelet writes to, or in which the sockets of daemons are that
 // must not hear of it. They are empty here.
 var covered = []string{"/run", "/tmp", "/var/log", "/var/tmp", "/usr/libexec/kubernetes"}
 
-// kubeletState are the entries of kubelet's root directory that belong to the kubelet that runs.
-var kubeletState = []string{
-	"pods", "plugins", "plugins_registry", "plugin-containers", "device-plugins", "pod-resources", "checkpoints", "volumes", "usernetes",
-	"cpu_manager_state", "memory_manager_state", "dra_manager_state", "pod_status_manager_state", "allocated_pods_state", "actuated_pods_state", "usage",
+// otherState is state of the kubelet that runs, too, under names that other programs use as well, or that are newer.
+var otherState = []string{
+	"plugin-containers", "volumes", "usernetes", "dra_manager_state", "pod_status_manager_state", "allocated_pods_state", "actuated_pods_state", "usage",
 }
 
-// kubeletDir is where kubelets keep sockets whatever their root directory is.
-const kubeletDir = "/var/lib/kubelet"
+// isState reports whether an entry of kubelet's root directory belongs to the kubelet that runs.
+func isState(entry string) bool {
+	return hostfs.IsKubeletState(entry) || slices.Contains(otherState, entry)
+}
 
 // droppedCapabilities are those with which a kubelet could change the machine itself: load modules, set the clock.
 var droppedCapabilities = []uintptr{unix.CAP_SYS_MODULE, unix.CAP_SYS_TIME, unix.CAP_SYS_BOOT, unix.CAP_SYS_RAWIO, unix.CAP_MKNOD}
@@ -75,8 +78,8 @@ func (t Trial) setStage() (*stub, error) {
 // cover hides what is the running kubelet's, and gives the candidate places to write to.
 func (t Trial) cover() error {
 	keep := t.mentioned()
-	dirs := slices.Concat(covered, []string{kubeletDir})
-	if t.RootDir != kubeletDir {
+	dirs := slices.Concat(covered, []string{hostfs.KubeletDir}) // kubelets keep sockets there whatever their root directory is
+	if t.RootDir != hostfs.KubeletDir {
 		dirs = append(dirs, t.RootDir)
 	}
 	for _, dir := range dirs {
@@ -87,8 +90,8 @@ func (t Trial) cover() error {
 			if _, given := t.Files[path]; given {
 				return false
 			}
-			if dir == kubeletDir || dir == t.RootDir {
-				return !slices.Contains(kubeletState, filepath.Base(path))
+			if dir == hostfs.KubeletDir || dir == t.RootDir {
+				return !isState(filepath.Base(path))
 			}
 			return slices.ContainsFunc(keep, func(k string) bool { return k == path || strings.HasPrefix(k, path+"/") })
 		}); err != nil {
