@@ -42,7 +42,7 @@ func (s Store) format() (int, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, unreadable(err)
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	switch {

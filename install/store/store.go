@@ -59,6 +59,14 @@ func (e *DamagedError) Hint() string {
 
 func damaged(format string, args ...any) error { return &DamagedError{fmt.Errorf(format, args...)} }
 
+// unreadable is an error of reading a file of the record: damage, unless it only is that this user may not read it.
+func unreadable(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return &DamagedError{err}
+}
+
 // Names of the files of a generation.
 const (
 	recordFile   = "record.json"
@@ -298,7 +306,7 @@ func (s Store) Pending() (int, bool, error) {
 		return 0, false, nil
 	}
 	if err != nil {
-		return 0, false, err
+		return 0, false, unreadable(err)
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
