@@ -121,11 +121,6 @@ func (p *Plan) StartsKubelet() bool {
 	return p.Has(Start, systemd.KubeletService) || p.Has(Restart, systemd.KubeletService)
 }
 
-// StopsKubelet reports whether the plan takes kubelet away, for a moment or for good.
-func (p *Plan) StopsKubelet() bool {
-	return p.Has(Stop, systemd.KubeletService) || p.Has(Restart, systemd.KubeletService)
-}
-
 // SwitchesKubelet reports whether kubelet, when it is started the next time, is another one than it is now.
 func (p *Plan) SwitchesKubelet() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool {
