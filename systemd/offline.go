@@ -53,9 +53,12 @@ func (o Offline) Enable(_ context.Context, name string) error {
 	return nil
 }
 
-// Disable removes what Enable made, and the .wants directory when nothing else is in it.
+// Disable removes what Enable made, also of a unit whose file is gone, and the .wants directory when nothing else is in it.
 func (o Offline) Disable(_ context.Context, name string) error {
 	links, err := o.links(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		links, err = o.leftLinks(name)
+	}
 	if err != nil {
 		return err
 	}
@@ -90,6 +93,22 @@ func (o Offline) links(name string) ([]string, error) {
 	return links, nil
 }
 
+// leftLinks are the symlinks that still enable a unit whose file is gone.
+func (o Offline) leftLinks(name string) ([]string, error) {
+	entries, err := o.Files.ReadDir(unitDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var links []string
+	for _, e := range entries {
+		link := path.Join(unitDir, e.Name(), name)
+		if _, err := o.Files.Readlink(link); err == nil && path.Ext(e.Name()) == ".wants" {
+			links = append(links, link)
+		}
+	}
+	return links, nil
+}
+
 // Start, Restart and Stop refuse: there is nothing to start in a tree.
 func (o Offline) Start(context.Context, string) error   { return errOffline }
 func (o Offline) Restart(context.Context, string) error { return errOffline }
@@ -115,7 +134,12 @@ var errOffline = errors.New("a tree that is not running has no services to start
 func (o Offline) State(_ context.Context, name string) (UnitState, error) {
 	links, err := o.links(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return UnitState{Name: name, LoadState: "not-found", ActiveState: "inactive", SubState: "dead"}, nil
+		s := UnitState{Name: name, LoadState: "not-found", ActiveState: "inactive", SubState: "dead"}
+		left, err := o.leftLinks(name)
+		if len(left) > 0 {
+			s.UnitFileState = "enabled"
+		}
+		return s, err
 	}
 	if err != nil {
 		return UnitState{}, err

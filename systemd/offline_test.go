@@ -56,6 +56,19 @@ func TestOffline(t *testing.T) {
 	if _, err := os.Lstat(filepath.Dir(link)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the empty .wants directory is still there: %v", err)
 	}
+	// What enabled a unit goes also when the unit's file went first.
+	if err := errors.Join(o.Enable(ctx, KubeletService), os.Remove(filepath.Join(dir, KubeletService))); err != nil {
+		t.Fatal(err)
+	}
+	if s := state(); s.LoadState != "not-found" || !s.Enabled() {
+		t.Errorf("enabled, without a file: %+v", s)
+	}
+	if err := o.Disable(ctx, KubeletService); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(link); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the link of a unit without a file is still there: %v", err)
+	}
 	for _, verb := range []func(context.Context, string) error{o.Start, o.Restart, o.Stop, o.Queue, o.Kill} {
 		if err := verb(ctx, KubeletService); err == nil {
 			t.Error("a tree started or stopped a service")
