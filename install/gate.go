@@ -65,7 +65,7 @@ type gate struct {
 	foreign bool
 
 	took      time.Duration // how long it took to be healthy
-	began     time.Time
+	began     time.Time     // when kubelet was started; now for one that runs already
 	wellSince time.Time
 	illSince  time.Time
 	last      string // what was wrong at the last look
@@ -74,7 +74,10 @@ type gate struct {
 // pass waits at the gate. It gives up at the first death: systemd would start kubelet again and again, and the reason would
 // be the same. Once kubelet is well it gets its few seconds even if its time is over by then.
 func (g *gate) pass(ctx context.Context) error {
-	g.began, g.last = time.Now(), "it did not become active"
+	g.last = "it did not become active"
+	if g.began.IsZero() {
+		g.began = time.Now()
+	}
 	for {
 		state, err := g.host.Units.State(ctx, systemd.KubeletService)
 		if err != nil {
@@ -99,6 +102,9 @@ func (g *gate) pass(ctx context.Context) error {
 func (g *gate) look(ctx context.Context, state systemd.UnitState) (passed bool, pause time.Duration, err error) {
 	if reason := health.ExitReason(state, g.restarts); reason != "" {
 		return false, 0, g.host.explain(ctx, &GateError{Reason: reason})
+	}
+	if state.Started.After(g.began) { // until then the former one was on its way out
+		g.began = state.Started
 	}
 	well, now := g.well(ctx, state), time.Now()
 	switch {

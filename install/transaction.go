@@ -24,6 +24,7 @@ type transaction struct {
 	trial   trial
 	back    wayBack
 	armed   bool
+	started time.Time // when the step began that starts kubelet; zero for none
 }
 
 // begin records a change that is about to be carried out, with the host as it is: whatever happens from here on can be
@@ -149,6 +150,9 @@ func (tx *transaction) switchOver(ctx context.Context) error {
 				return err
 			}
 		}
+		if s.Target == systemd.KubeletService && (s.Action == plan.Start || s.Action == plan.Restart) {
+			tx.started = time.Now()
+		}
 		if err := e.do(ctx, s); err != nil {
 			return err
 		}
@@ -166,9 +170,10 @@ func (tx *transaction) awaitHealthy(ctx context.Context) error {
 		return nil
 	}
 	g := gate{host: h, want: c.Want, wait: tx.options.Wait, patience: tx.patience(), member: tx.trial.member, restarts: c.Plan.Restarts(c.Seen),
-		foreign: len(c.Seen.ForeignOverrides(c.Want)) > 0}
+		foreign: len(c.Seen.ForeignOverrides(c.Want)) > 0, began: tx.started}
 	if c.Seen.Units[systemd.KubeletService].Restarting() && !c.Plan.StartsKubelet() {
 		// It died while what is put back was on its way.
+		g.began = time.Now()
 		e := executor{host: h, change: c, wait: tx.patience()}
 		if err := e.do(ctx, plan.Step{Action: plan.Restart, Target: systemd.KubeletService}); err != nil {
 			return err
