@@ -41,7 +41,7 @@ func TestWayBackFromAStubbornKubelet(t *testing.T) {
 	h.must("kubeletctl", h.install("v1.37.1")...)
 	before := h.ours()
 	h.must("sh", "-c", "echo 'v1.37.2 stubborn' >/run/standin")
-	const wait = 3 * time.Second
+	const wait = 10 * time.Second
 	upgrade := h.begin("kubeletctl", "upgrade", "--version", "v1.37.2", "--wait", wait.String(), "--skip-rehearsal")
 	h.eventually("the new kubelet hangs", func() bool {
 		return h.show("ActiveState") == "activating" && h.try("pgrep", "-f", "^/usr/local/bin/kubelet ").ExitCode == 0
@@ -50,7 +50,7 @@ func TestWayBackFromAStubbornKubelet(t *testing.T) {
 	began := time.Now()
 	r := upgrade.exits(8)
 	took, down := time.Since(began), stop()
-	contains(t, r.Stderr, "not healthy within 3s")
+	contains(t, r.Stderr, "not healthy within 10s")
 	contains(t, r.Stderr, "kubelet.service does not stop; it is killed")
 	contains(t, r.Stderr, `kubelet v1\.37\.1 is in place again`)
 	h.running("v1.37.1")
