@@ -39,7 +39,7 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 		}
 	}
 	if to.IsZero() {
-		return adoption{}, &usageError{withHint(errors.New("the version of the kubelet on this host is not known"), "name it: --version v1.36.3")}
+		return adoption{}, &usageError{withHint(errors.New("the version of the kubelet on this host is not known"), "use --version v1.36.3")}
 	}
 	m, err := found.Adopt(to, o.spec.Profile)
 	if err != nil {
@@ -56,7 +56,7 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 		refusal := &preflight.FailedError{}
 		for _, i := range impossible {
 			refusal.Problems = append(refusal.Problems, preflight.Problem{ID: "adopt", Severity: preflight.Failure, Message: i.Item + ": " + i.Why,
-				Hint: "decide about it: kubeletctl config migrate prints a spec without it, for install --adopt -f"})
+				Hint: "kubeletctl config migrate prints a spec without it; edit that, and use install --adopt -f SPEC"})
 		}
 		return adoption{}, refusal
 	}

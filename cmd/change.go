@@ -39,8 +39,8 @@ func (o *changeOptions) register(c *cobra.Command) {
 // registerSwitch registers the flags of verbs that switch to another generation.
 func (o *changeOptions) registerSwitch(c *cobra.Command) {
 	f := c.Flags()
-	f.DurationVar(&o.wait, "wait", time.Minute, "most time that kubelet gets to become healthy before going back; by what is known of this host it is less (0: do not wait, and do not go back)")
-	f.BoolVar(&o.skipRehearsal, "skip-rehearsal", false, "switch without trying the new kubelet first where it can do no harm")
+	f.DurationVar(&o.wait, "wait", time.Minute, "maximum time for kubelet to become healthy before the change is rolled back; usually less, from what was measured on this host (0: do not wait, and do not roll back)")
+	f.BoolVar(&o.skipRehearsal, "skip-rehearsal", false, "switch without rehearsing the new kubelet first")
 	f.BoolVar(&o.resetManagers, "reset-manager-state", false, "remove kubelet's CPU or memory manager checkpoint if the new configuration does not fit it; drain the node first")
 	f.BoolVar(&o.force, "force", false, "overwrite files that somebody else wrote or edited; uninstall puts back what was there before the first install")
 	inGroup(f, groupChange)
@@ -121,7 +121,7 @@ func (x *changer) preflight(problems []preflight.Problem, p *plan.Plan) error {
 	for _, problem := range problems {
 		switch {
 		case problem.Severity == preflight.Failure && !slices.Contains(ignore, problem.ID) && !p.Empty():
-			problem.Hint += "; or go on anyway: --ignore-preflight " + problem.ID
+			problem.Hint += "; or ignore it: --ignore-preflight " + problem.ID
 			refused = append(refused, problem)
 		case problem.Severity == preflight.Info:
 			if !p.Empty() && !slices.Contains(ignore, problem.ID) {
@@ -156,11 +156,15 @@ func (x *changer) change(ctx context.Context, c *install.Change) error {
 	if err := x.consent(ctx, c); err != nil || x.options.dryRun {
 		return err
 	}
-	return x.apply(ctx, c)
+	outcome, err := x.apply(ctx, c)
+	if err == nil {
+		x.printResult(c, outcome)
+	}
+	return err
 }
 
 // apply carries out a change that was consented to.
-func (x *changer) apply(ctx context.Context, c *install.Change) error {
+func (x *changer) apply(ctx context.Context, c *install.Change) (plan.Outcome, error) {
 	a := x.app
 	outcome, err := x.host.Apply(ctx, c, install.ApplyOptions{
 		Command: x.verb, Lock: x.lock, Release: x.client, Wait: x.options.wait, SkipRehearsal: x.options.skipRehearsal, Fetched: x.progress.finish,
@@ -171,11 +175,7 @@ func (x *changer) apply(ctx context.Context, c *install.Change) error {
 		},
 	})
 	x.progress.finish()
-	if err != nil {
-		return err
-	}
-	x.printResult(c, outcome)
-	return nil
+	return outcome, err
 }
 
 // consent shows a plan, refuses what cannot be done, and asks for what needs to be asked. Afterwards nothing stands in the
@@ -263,7 +263,7 @@ func endedEarly(ctx context.Context, err error) error {
 	if errors.As(err, &back) || errors.As(err, &hinted) || errors.As(err, &incomplete) || errors.As(err, &cleanup) {
 		return err
 	}
-	return withHint(err, "nothing was changed; a download goes on where it was when this is run again")
+	return withHint(err, "nothing was changed; run this again to resume the download")
 }
 
 // conclusion is the last line of a run.
@@ -277,7 +277,7 @@ func conclusion(outcome plan.Outcome, c *install.Change) string {
 	case plan.WaitingForCredentials:
 		return kubelet + " is installed and waiting for credentials: it starts as soon as one of these exists: " + strings.Join(c.Want.Credentials, ", ")
 	case plan.Queued:
-		return kubelet + " is installed; systemd starts it when the boot gets that far"
+		return kubelet + " is installed; systemd starts it later in this boot"
 	case plan.Installed:
 		return kubelet + " is installed"
 	case plan.Removed:
@@ -286,7 +286,7 @@ func conclusion(outcome plan.Outcome, c *install.Change) string {
 			for _, f := range c.Want.Files {
 				back = append(back, f.Path)
 			}
-			return "kubelet is uninstalled; what was there before the first install is there again: " + strings.Join(back, ", ")
+			return "kubelet is uninstalled; restored from before the first install: " + strings.Join(back, ", ")
 		}
 		return "kubelet is uninstalled"
 	}
@@ -316,11 +316,11 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 	for _, conflict := range c.Plan.Conflicts {
 		switch consented := o.force || o.yes; {
 		case !consented:
-			fmt.Fprintf(w, "needs --force: %s: %s\n", conflict.Path, conflict.Reason)
+			fmt.Fprintf(w, "needs --yes: %s: %s\n", conflict.Path, conflict.Reason)
 		case conflict.Stays:
 			fmt.Fprintf(w, "agreed to: %s: %s\n", conflict.Path, conflict.Reason)
 		default:
-			fmt.Fprintf(w, "overwritten: %s: %s; what it was is kept below %s\n", conflict.Path, conflict.Reason, hostfs.StateDir)
+			fmt.Fprintf(w, "overwritten: %s: %s; the old content is kept below %s\n", conflict.Path, conflict.Reason, hostfs.StateDir)
 		}
 	}
 }
@@ -355,5 +355,6 @@ func (a *app) ask(ctx context.Context, question string) (yes bool, err error) {
 	if errors.Is(err, install.ErrInterrupted) {
 		return false, err
 	}
-	return strings.EqualFold(strings.TrimSpace(answer), "y"), nil
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes", nil
 }

@@ -26,8 +26,13 @@ import (
 func configCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config",
-		Short: "Check, carry over and render kubelet configuration, for any release and without a host",
-		Args:  cobra.NoArgs,
+		Short: "Validate, migrate and render kubelet configuration for any release, without a host",
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			return &usageError{withHint(fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath()), "kubeletctl config --help lists the commands")}
+		},
 	}
 	c.AddCommand(validateCommand(a), migrateCommand(a), renderCommand(a))
 	return c
@@ -40,7 +45,7 @@ func validateCommand(a *app) *cobra.Command {
 	var version string
 	c := &cobra.Command{
 		Use:   "validate --version VERSION FILE... | -- COMMAND LINE",
-		Short: "Find what a kubelet of that release would refuse, or not act on",
+		Short: "Find what a kubelet of a release would refuse or ignore",
 		Long: `Validate names every unknown, misspelt, duplicate, wrongly typed, deprecated or removed flag and field, with the place
 where it is written. A kubelet exits at an unknown flag; of an unknown field of its configuration file it logs one line and goes on without it.
 
@@ -141,7 +146,7 @@ func readSources(a *app, c *cobra.Command, names []string) ([]spec.Document, err
 		}
 		switch {
 		case bytes.IndexByte(data, 0) >= 0:
-			return nil, &usageError{fmt.Errorf("%s is no text", name)}
+			return nil, &usageError{fmt.Errorf("%s is not a text file", name)}
 		case len(bytes.TrimSpace(data)) == 0:
 			return nil, &usageError{fmt.Errorf("%s is empty", name)}
 		}
@@ -175,7 +180,7 @@ func migrateCommand(a *app) *cobra.Command {
 	var o migrateOptions
 	c := &cobra.Command{
 		Use:   "migrate --to VERSION [--from FILE]... [-- COMMAND LINE]",
-		Short: "Carry a kubelet's setup over to another release, and account for every flag and field",
+		Short: "Migrate a kubelet's setup to another release, and report what became of each flag and field",
 		Long: `Migrate takes a setup as it is - a unit, drop-ins, a KubeletConfiguration, a command line as ps shows it - and prints the
 spec, the configuration file and the unit for another release, and what became of each flag and field. What nobody asked
 for but changes all the same, a default, is listed too.
@@ -262,6 +267,9 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 		printMigration(a, a.err, doc)
 	}
 	if len(m.Impossible()) > 0 {
+		if a.quiet && !a.output.structured() {
+			printItems(a.err, to.String(), m.Impossible())
+		}
 		return &exitError{exitFailed}
 	}
 	return nil
@@ -342,7 +350,7 @@ nothing. The flags are those of spec.`,
 			}
 			v, err := spec.TargetVersion(w.spec.Version)
 			if err != nil {
-				return &usageError{withHint(fmt.Errorf("--version: %w", err), "channels such as stable need a request to a server, which render does not make")}
+				return &usageError{withHint(fmt.Errorf("--version: %w", err), "use an exact version or a minor; render does not contact a server")}
 			}
 			files, err := spec.RenderFiles(w.spec, v, w.positions)
 			if err != nil {
@@ -360,6 +368,9 @@ nothing. The flags are those of spec.`,
 
 // printRendered prints files, or the only one of that name, or writes them below a directory.
 func printRendered(a *app, files []plan.File, out, only string) error {
+	if only != "" && (out != "" || a.output.structured()) {
+		return &usageError{errors.New("--only prints one file as it is: leave --out and -o away")}
+	}
 	if only != "" {
 		for _, f := range files {
 			if path.Base(f.Path) == only || f.Path == only {

@@ -75,7 +75,7 @@ func (o *installOptions) registerChange(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&o.spec.NoStart, "no-start", false, "enable kubelet for the next boot, but do not start or restart it now")
 	f.IntVar(&o.spec.KeepGenerations, "keep-generations", 0, fmt.Sprintf("`NUMBER` of generations to keep for rollback; default %d", spec.DefaultKeep))
-	f.StringSliceVar(&o.change.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to go on with: "+strings.Join(preflight.Ignorable(), ", "))
+	f.StringSliceVar(&o.change.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to ignore: "+strings.Join(preflight.Ignorable(), ", "))
 	o.change.register(c)
 	o.change.registerSwitch(c)
 }
@@ -94,7 +94,7 @@ func (o *installOptions) registerSpec(c *cobra.Command) {
 	f.StringVar(&o.spec.Version, "version", "", "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); default stable")
 	registerSources(f, &o.spec.Sources, &o.spec.CAFile)
 	o.fetch.register(f)
-	f.StringVar((*string)(&o.spec.RequireTrust), "require-trust", "", "least `TRUST` in the digest of the binary: given, published or checksum")
+	f.StringVar((*string)(&o.spec.RequireTrust), "require-trust", "", "minimum `TRUST` in the digest of the binary: given, published or checksum")
 	f.StringVar(&o.spec.SHA256, "sha256", "", "pinned SHA-256 `DIGEST` of the binary")
 	f.StringVar(&o.spec.SHA512, "sha512", "", "pinned SHA-512 `DIGEST` of the binary")
 	f.StringVar(&o.spec.Arch, "arch", "", "`ARCH` of the binary: "+strings.Join(release.Architectures(), ", ")+"; default: this machine's")
@@ -191,11 +191,14 @@ func (w *work) lockLater(ctx context.Context) error {
 	if err := w.takeLock(ctx); err != nil {
 		return err
 	}
-	if now, err := w.host.Store().Current(); err != nil || !sameGeneration(before, now) {
-		w.lock.Release()
-		return errors.Join(err, &overtakenError{})
+	now, err := w.host.Store().Current()
+	if err == nil && !sameGeneration(before, now) {
+		err = &overtakenError{}
 	}
-	return nil
+	if err != nil {
+		w.lock.Release()
+	}
+	return err
 }
 
 // sameGeneration reports whether two generations are one. An uninstall that is brought to its end makes no difference.
@@ -211,7 +214,7 @@ func sameGeneration(x, y *plan.Generation) bool {
 type overtakenError struct{}
 
 func (*overtakenError) Error() string {
-	return "another kubeletctl has changed this host while this one waited for its turn"
+	return "another kubeletctl changed this host in the meantime"
 }
 
 // Hint says what to do about it.
@@ -326,7 +329,7 @@ func (w *work) readSpec(c *cobra.Command, base *spec.Spec) error {
 	add(o.fetch.check())
 	for _, id := range o.change.ignore {
 		if !slices.Contains(preflight.Ignorable(), id) {
-			add(fmt.Errorf("--ignore-preflight: there is no problem %q; there are %s", id, strings.Join(preflight.Ignorable(), ", ")))
+			add(fmt.Errorf("--ignore-preflight: unknown ID %q; the IDs are %s", id, strings.Join(preflight.Ignorable(), ", ")))
 		}
 	}
 	// What a version accepts can be said at once when the version is; a channel has to be resolved first.
@@ -441,7 +444,7 @@ func (o *installOptions) mergeFlags(c *cobra.Command, s *spec.Spec) error {
 	if f.Changed("keep-generations") {
 		s.KeepGenerations = o.spec.KeepGenerations
 		if s.KeepGenerations < 1 {
-			errs = append(errs, fmt.Errorf("--keep-generations %d: at least 1 is kept", s.KeepGenerations))
+			errs = append(errs, fmt.Errorf("--keep-generations %d: must be at least 1", s.KeepGenerations))
 		}
 	}
 	return errors.Join(errs...)

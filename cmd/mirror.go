@@ -46,7 +46,7 @@ the digests that upstream published.`,
 				return &usageError{errors.New("DIR is empty")}
 			}
 			if strings.Contains(args[0], "://") {
-				return &usageError{withHint(errors.New("DIR is a URL"), "a mirror is made in a directory of this host; what it is made of is named by --source")}
+				return &usageError{withHint(errors.New("DIR is a URL"), "DIR is a local directory; name the URL to copy from with --source")}
 			}
 			m := &mirrorRun{app: a, dir: absolute(args[0]), options: o, done: []release.Mirrored{}}
 			return m.run(c)
@@ -58,7 +58,7 @@ the digests that upstream published.`,
 	f.StringSliceVar(&o.archs, "arch", []string{runtime.GOARCH}, "`ARCH` of the binaries, several with commas")
 	registerSources(f, &o.sources, &o.caFile)
 	o.fetch.register(f)
-	f.StringVar(&o.require, "require-trust", "", "least `TRUST` in the digest of a binary: published or checksum")
+	f.StringVar(&o.require, "require-trust", "", "minimum `TRUST` in the digest of a binary: published or checksum")
 	f.BoolVar(&o.prune, "prune", false, "remove the releases and architectures that are not asked for")
 	f.BoolVar(&o.check, "check", false, "verify what is in DIR, and fetch nothing")
 	return c
@@ -115,13 +115,13 @@ func (m *mirrorRun) checkFlags(c *cobra.Command) error {
 	o.versions = append(o.versions, o.channels...)
 	if o.check {
 		if o.prune || len(o.versions) > 0 {
-			return errors.New("--check only looks; it goes with no --version, --channel or --prune")
+			return errors.New("--check cannot be combined with --version, --channel or --prune")
 		}
 		return checkLeast(o.require)
 	}
 	errs := []error{o.fetch.check(), (&release.Client{Sources: o.sources}).CheckSources()}
 	if len(o.versions) == 0 {
-		errs = append(errs, errors.New("no --version and no --channel says what the mirror is to have"))
+		errs = append(errs, errors.New("no releases given: use --version or --channel"))
 	}
 	for _, text := range o.versions {
 		if text == "" {
@@ -194,7 +194,7 @@ func (m *mirrorRun) report(done release.Mirrored) {
 // checkLeast refuses a trust that a mirror cannot have.
 func checkLeast(trust string) error {
 	if trust != "" && trust != string(release.Published) && trust != string(release.Checksum) {
-		return fmt.Errorf("--require-trust %q: published or checksum can be required of a mirror", trust)
+		return fmt.Errorf("--require-trust %q: a mirror can require published or checksum", trust)
 	}
 	return nil
 }
@@ -246,7 +246,7 @@ func checkMirror(a *app, dir string, least release.Trust) error {
 		printMirror(a, list)
 	}
 	if len(bad) > 0 {
-		return withHint(errors.Join(bad...), "kubeletctl mirror DIR --version ... fetches what is bad again")
+		return withHint(errors.Join(bad...), "kubeletctl mirror DIR --version ... downloads the bad files again")
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (f *outputFormat) Set(s string) error {
 		*f = outputFormat(s)
 		return nil
 	}
-	return fmt.Errorf("it is table, json or yaml")
+	return fmt.Errorf("must be table, json or yaml")
 }
 
 // Type implements pflag.Value.

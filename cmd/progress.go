@@ -78,7 +78,7 @@ func extent(at release.Progress) string {
 	if at.Total > 0 {
 		text = fmt.Sprintf(" (%s", release.FormatSize(at.Total))
 		if at.Resumed > 0 {
-			text += fmt.Sprintf(", %s of it here already", release.FormatSize(at.Resumed))
+			text += fmt.Sprintf(", %s already downloaded", release.FormatSize(at.Resumed))
 		}
 		text += ")"
 	}

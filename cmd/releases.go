@@ -40,7 +40,7 @@ func releasesCommand(a *app) *cobra.Command {
 	r := &releasesRun{app: a}
 	c := &cobra.Command{
 		Use:   "releases",
-		Short: "List the releases that there are: channels, in a mirror, on this host",
+		Short: "List available and installed releases",
 		Long: `Releases lists what the channels of the source stand for now, what a directory that is a source (file://) has, and
 what is installed on this host and can be gone back to. The source is the one that the installed kubelet came from, unless
 another is named.`,
@@ -188,7 +188,7 @@ func printReleases(a *app, r releasesResult) {
 		rows = append(rows, []string{i.Version.String(), "installed", where})
 	}
 	if len(rows) == 1 {
-		fmt.Fprintln(a.out, "no source knows a release, and none is installed")
+		fmt.Fprintln(a.out, "no releases found, and none installed")
 		return
 	}
 	table(a.out, rows)

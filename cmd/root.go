@@ -48,7 +48,7 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	}
 	if err != nil && !a.parsed {
 		a.guessOutput(args)
-		err = &usageError{withHint(err, "kubeletctl --help, and kubeletctl VERB --help, show what there is")}
+		err = &usageError{withHint(err, "kubeletctl --help lists the commands, kubeletctl COMMAND --help the flags")}
 	}
 	return a.report(err)
 }
@@ -122,8 +122,8 @@ that version, starts the service, and reports its actual state afterwards.
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print only results and errors")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print the differences of each file, too")
 	inGroup(f, groupOutput)
-	f.StringVar(&a.root, "root", "/", "`DIR` that is the host's /: work on a tree, as for an image, and do not contact systemd")
-	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time, and go back if something was changed (0: never)")
+	f.StringVar(&a.root, "root", "/", "work on the tree below `DIR`, such as an image, and do not contact systemd")
+	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time, and roll back what was changed (0: no limit)")
 	inGroup(f, groupGeneral)
 	c.SetUsageFunc(func(c *cobra.Command) error { return usage(a, c) })
 	c.SetHelpCommand(helpCommand(a))

@@ -21,7 +21,7 @@ import (
 // registerSources registers where releases come from.
 func registerSources(f *pflag.FlagSet, sources *[]string, caFile *string) {
 	f.StringArrayVar(sources, "source", nil, "`URL` of a directory in release layout (http, https, file); repeat it in order of preference")
-	f.StringVar(caFile, "ca-file", "", "PEM `FILE` with the certificates that https sources are verified by, instead of the system's")
+	f.StringVar(caFile, "ca-file", "", "PEM `FILE` of CA certificates to verify https sources with, instead of the system's")
 	inGroup(f, groupRelease)
 }
 
@@ -60,7 +60,7 @@ type fetchOptions struct {
 }
 
 func (o *fetchOptions) register(f *pflag.FlagSet) {
-	f.IntVar(&o.connections, "connections", release.DefaultConnections, "most connections (`NUMBER`) that fetch a file at once, when one alone is slow")
+	f.IntVar(&o.connections, "connections", release.DefaultConnections, "maximum `NUMBER` of connections for a download; more than one only if one is slow")
 	f.DurationVar(&o.splay, "splay", 0, "wait up to this time, at random, before the first request, and use one connection: for many hosts that start at once")
 	inGroup(f, groupRelease)
 }
@@ -68,7 +68,7 @@ func (o *fetchOptions) register(f *pflag.FlagSet) {
 func (o fetchOptions) check() error {
 	var errs []error
 	if o.connections < 1 || o.connections > 16 {
-		errs = append(errs, fmt.Errorf("--connections %d: from 1 to 16 can be used", o.connections))
+		errs = append(errs, fmt.Errorf("--connections %d: must be between 1 and 16", o.connections))
 	}
 	if o.splay < 0 {
 		errs = append(errs, fmt.Errorf("--splay %s is negative", o.splay))

@@ -58,7 +58,7 @@ func stateText(s install.State) string {
 	case install.StateChanging:
 		return "being changed"
 	case install.StateInterrupted:
-		return "half changed: a change was interrupted"
+		return "interrupted: a change did not finish"
 	case install.StateUnreadable:
 		return "unreadable: its record is not for this user"
 	}
@@ -141,7 +141,7 @@ func nodeLine(n *install.NodeStatus) string {
 	}
 	ready := map[string]string{"True": "Ready", "False": "not Ready"}[n.Ready]
 	if ready == "" {
-		ready = "not heard of"
+		ready = "not reporting"
 	}
 	line := fmt.Sprintf("%s is %s, with kubelet %s", n.Name, ready, n.KubeletVersion)
 	if n.Heartbeat != nil {

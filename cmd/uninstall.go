@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -85,13 +84,17 @@ func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 			return err
 		}
 	}
-	if err := x.apply(ctx, change); err != nil {
+	outcome, err := x.apply(ctx, change)
+	if err == nil && data != nil && data.Dir != nil {
+		err = data.Dir.Remove()
+	}
+	if err != nil {
 		return err
 	}
-	if data != nil && data.Dir != nil {
-		return data.Dir.Remove()
+	if data == nil {
+		nameData(a, h)
 	}
-	nameData(a, h)
+	x.printResult(change, outcome)
 	return nil
 }
 
@@ -123,10 +126,16 @@ func (x *changer) consentPurge(ctx context.Context, data *install.Purge) error {
 	if !a.asks() {
 		return preflight.Failed("purge", "deleting data needs confirmation, and this is not a terminal", "confirm with --yes")
 	}
-	if yes, err := a.ask(ctx, "Delete all of that?"); err != nil || !yes {
-		return errors.Join(err, preflight.Failed("purge", "not confirmed; nothing was changed", ""))
+	if a.quiet { // otherwise it is told above
+		for _, line := range data.Lines() {
+			fmt.Fprintf(a.err, "purge: %s\n", line)
+		}
 	}
-	return nil
+	yes, err := a.ask(ctx, "Delete all of that?")
+	if err == nil && !yes {
+		err = preflight.Failed("purge", "not confirmed; nothing was changed", "")
+	}
+	return err
 }
 
 // purge deletes kubelet's data.
@@ -140,7 +149,7 @@ func runPurge(ctx context.Context, data *install.Purge) error {
 
 func nothingInstalled(a *app) error {
 	if a.output.structured() {
-		a.print(changeResult{Result: plan.Unchanged, Plan: &plan.Plan{Steps: []plan.Step{}}})
+		a.print(changeResult{Result: plan.Unchanged, Plan: &plan.Plan{Steps: []plan.Step{}}, Notes: a.notes})
 		return nil
 	}
 	fmt.Fprintln(a.out, "nothing to do: kubeletctl has not installed a kubelet")

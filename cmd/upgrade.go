@@ -1,7 +1,9 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -67,7 +69,7 @@ func upgrade(a *app, c *cobra.Command, o *installOptions) error {
 		return &downgradeError{to: version, from: current.Version, exact: true}
 	}
 	if hasSpecFile(a) {
-		a.note(fmt.Sprintf("%s is not read by upgrade; change it, too, or the next kubeletctl install goes by what it says", hostfs.SpecFile))
+		a.note(fmt.Sprintf("upgrade does not read %s; update it, too, or the next kubeletctl install applies it", hostfs.SpecFile))
 	}
 	return w.run(c.Context())
 }
@@ -75,6 +77,9 @@ func upgrade(a *app, c *cobra.Command, o *installOptions) error {
 // recordedSpec is the spec of a generation; a record without one is damaged.
 func recordedSpec(g *plan.Generation) (spec.Spec, error) {
 	s, err := spec.Recorded(g)
+	if errors.Is(err, fs.ErrPermission) {
+		return s, fmt.Errorf("generation %d: %w", g.Number, err)
+	}
 	if err != nil {
 		return s, &store.DamagedError{Err: fmt.Errorf("generation %d: %w", g.Number, err)}
 	}

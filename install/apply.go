@@ -100,6 +100,9 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (plan.Outco
 	}
 	t, err := firstHalf{h, c, o}.run(ctx)
 	if err == nil {
+		err = c.renewRecovery(h)
+	}
+	if err == nil {
 		err = h.planAgain(ctx, c)
 	}
 	if err != nil {
@@ -149,6 +152,19 @@ func (h *Host) checkDirectories(c *Change) error {
 // planAgain observes the host again, right before it is changed, and plans again. What came into conflict since is refused;
 // what was allowed stays allowed.
 func (h *Host) planAgain(ctx context.Context, c *Change) error {
+	if !c.Want.Snapshot {
+		stale, err := preflight.StaleCheckpoints(h.Observer(), c.Want, c.Have)
+		if err != nil {
+			return err
+		}
+		if !c.resets {
+			err = refuseCheckpoints(stale)
+			stale = nil
+		}
+		if c.options.Checkpoints = stale; err != nil {
+			return err
+		}
+	}
 	now, err := h.prepare(ctx, c.Want, c.Have, c.options)
 	if err != nil {
 		return err
@@ -205,7 +221,7 @@ func (h *Host) stillWell(ctx context.Context, c *Change, o ApplyOptions) error {
 	}
 	g := gate{host: h, want: c.Want, wait: o.Wait, patience: o.Wait, restarts: c.Plan.Restarts(c.Seen)}
 	if err := g.pass(ctx); err != nil {
-		return fmt.Errorf("there is nothing to change, but kubelet is not well: %w", err)
+		return fmt.Errorf("there is nothing to change, but kubelet is not healthy: %w", err)
 	}
 	return nil
 }

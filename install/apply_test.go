@@ -375,7 +375,7 @@ func TestNothingToDoButNotWell(t *testing.T) {
 	b.healthy = false
 	_, err := b.apply(context.Background(), b.prepare(b.spec("v1.37.2", nil)), time.Second)
 	var gate *GateError
-	if !errors.As(err, &gate) || !strings.Contains(err.Error(), "nothing to change, but kubelet is not well") {
+	if !errors.As(err, &gate) || !strings.Contains(err.Error(), "nothing to change, but kubelet is not healthy") {
 		t.Errorf("sick: %v", err)
 	}
 }

@@ -34,6 +34,7 @@ type Change struct {
 
 	options plan.Options
 	repair  bool // Want is the current generation
+	resets  bool // checkpoints that do not fit are removed
 	number  int  // of the change, once it has begun
 }
 
@@ -124,8 +125,11 @@ func (h *Host) prepareKubelet(ctx context.Context, want, have *plan.Generation, 
 		options.Checkpoints = stale
 	}
 	c, err := h.prepare(ctx, want, have, options)
-	if err != nil || o.ResetManagers || c.Plan.Empty() {
-		return c, err
+	if err != nil {
+		return nil, err
+	}
+	if c.resets = o.ResetManagers; c.resets || c.Plan.Empty() {
+		return c, nil
 	}
 	return c, refuseCheckpoints(stale)
 }
@@ -177,7 +181,7 @@ func (e *NoGenerationError) Hint() string {
 	if e.Number == 0 {
 		return "kubeletctl uninstall goes back to what was there before the first install"
 	}
-	return "kubeletctl history lists those that are there"
+	return "kubeletctl releases lists the generations that are there"
 }
 
 // RollbackTarget is the generation of that number; for 0 the newest before the current one that differs from it: what a
@@ -263,7 +267,7 @@ func (e *ConflictError) Error() string {
 	case e.Late:
 		return "this host was changed by somebody else meanwhile: " + list
 	}
-	return "not overwritten without --force or --yes: " + list
+	return "not overwritten without --yes: " + list
 }
 
 // Hint says what to do about it.
@@ -274,7 +278,7 @@ func (e *ConflictError) Hint() string {
 	case e.Late:
 		return "nothing was changed; run this again to see the plan for what is there now"
 	}
-	return "--dry-run shows the differences; --force overwrites, and uninstall puts back what was there before the first install"
+	return "--dry-run shows the differences; --yes overwrites, and uninstall puts back what was there before the first install"
 }
 
 // self is the program that runs, also when its file was replaced or deleted since.

@@ -93,10 +93,11 @@ func (c *Change) prune(ctx context.Context, h *Host) error {
 	if err != nil {
 		return err
 	}
-	kept := map[string]bool{h.Observer().Executed(ctx): true} // binaries, by path
+	executed := h.Observer().Executed(ctx)
+	kept := map[string]bool{executed: true} // binaries, by path
 	var old []*plan.Generation
 	for i, g := range slices.Backward(all) {
-		if len(all)-i <= keep || g.Number == c.Want.Number || c.Have != nil && g.Number == c.Have.Number {
+		if len(all)-i <= keep || g.Number == c.Want.Number || c.Have != nil && g.Number == c.Have.Number || g.Binary().Path == executed {
 			kept[g.Binary().Path] = true
 		} else {
 			old = append(old, g)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/health"
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -66,6 +67,7 @@ type gate struct {
 
 	took      time.Duration // how long it took to be healthy
 	began     time.Time     // when kubelet was started; now for one that runs already
+	process   time.Time     // when the process was started, by the clock of the host
 	wellSince time.Time
 	illSince  time.Time
 	last      string // what was wrong at the last look
@@ -103,8 +105,11 @@ func (g *gate) look(ctx context.Context, state systemd.UnitState) (passed bool, 
 	if reason := health.ExitReason(state, g.restarts); reason != "" {
 		return false, 0, g.host.explain(ctx, &GateError{Reason: reason})
 	}
-	if state.Started.After(g.began) { // until then the former one was on its way out
-		g.began = state.Started
+	if !state.Started.Equal(g.process) {
+		g.process = state.Started
+		if late := state.Started.Sub(g.began.Round(0)); late > 0 { // until then the former one was on its way out
+			g.began = g.began.Add(min(late, time.Since(g.began))) // no more than has passed, if the clock was set
+		}
 	}
 	well, now := g.well(ctx, state), time.Now()
 	switch {
@@ -112,9 +117,7 @@ func (g *gate) look(ctx context.Context, state systemd.UnitState) (passed bool, 
 		return g.ill(ctx, state, now)
 	case g.wellSince.IsZero():
 		g.wellSince, g.illSince = now, time.Time{}
-		if !state.Started.IsZero() {
-			g.took = max(0, now.Sub(state.Started))
-		}
+		g.took = now.Sub(g.began)
 	case now.Sub(g.wellSince) >= steady:
 		if err := g.proveProcess(state); err != nil {
 			return false, 0, err
@@ -152,7 +155,7 @@ func (g *gate) ill(ctx context.Context, state systemd.UnitState, now time.Time) 
 		}
 		reason := fmt.Sprintf("kubelet was not healthy within %s: %s", g.patience.Round(time.Second), g.last)
 		if wasWell {
-			reason = "kubelet was healthy and did not stay so: " + g.last
+			reason = "kubelet was healthy, but did not stay healthy: " + g.last
 		}
 		return false, 0, g.host.explain(ctx, &GateError{Reason: reason})
 	}
@@ -197,7 +200,7 @@ func (g *gate) proveMembership(ctx context.Context, state systemd.UnitState, now
 	case missing == "":
 		return true, 0, nil
 	case late && unknown && ctx.Err() == nil:
-		g.host.note("kubelet is healthy; whether its node is still joined cannot be told now: %s", missing)
+		g.host.note("kubelet is healthy; could not check whether its node is still joined: %s", missing)
 		return true, 0, nil
 	case late:
 		return false, 0, g.host.explain(ctx, &GateError{Reason: missing})
@@ -219,7 +222,7 @@ func (h *Host) explain(ctx context.Context, err error) error {
 		gate.Reason = reason
 	}
 	if gate.LastWords == "" && h.Live {
-		gate.LastWords = health.LastWords(ctx, state)
+		gate.LastWords = string(config.HideSecrets([]byte(health.LastWords(ctx, state))))
 	}
 	return gate
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/rehearsal"
@@ -47,9 +48,9 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	if h.Rehearse == nil || f.options.SkipRehearsal || !h.Live || c.Want.Arch != runtime.GOARCH || c.Want.Snapshot || !c.Plan.SwitchesKubelet() {
 		return 0, nil
 	}
-	config := c.Want.File(hostfs.ConfigFile)
+	file := c.Want.File(hostfs.ConfigFile)
 	trial := rehearsal.Trial{
-		Binary: binary, Args: c.Want.Args, Files: map[string][]byte{hostfs.ConfigFile: config.Content}, RootDir: c.Want.KubeletRoot(),
+		Binary: binary, Args: c.Want.Args, Files: map[string][]byte{hostfs.ConfigFile: file.Content}, RootDir: c.Want.KubeletRoot(),
 		NoCredentials: !c.Seen.Credentials, HealthURL: c.Want.HealthURL, Timeout: rehearsalTimeout,
 	}
 	fields, err := preflight.Fields(c.Want)
@@ -67,7 +68,7 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	var refused *rehearsal.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		return 0, &RehearsalError{Version: c.Want.Version, Err: refused, Cause: locateCause(refused, c.Want.Args, string(config.Content))}
+		return 0, &RehearsalError{Version: c.Want.Version, Err: refused, Cause: string(config.HideSecrets([]byte(locateCause(refused, c.Want.Args, string(file.Content)))))}
 	case errors.Is(err, rehearsal.ErrUnsupported) && ctx.Err() == nil:
 		h.note("%v; the health gate alone decides", err)
 		return 0, nil

@@ -167,21 +167,25 @@ func (r Resolver) ReadFlags(ctx context.Context, s spec.Spec, found *spec.Resolu
 	return err
 }
 
-// vouch holds the installed binary of a tree against the digest that its source has: that the tree records it is no reason to
-// execute it here.
+// vouch holds the installed binary of a tree against the digest that was given, or that its source has: that the tree records
+// it is no reason to execute it here.
 func (r Resolver) vouch(ctx context.Context, found *spec.Resolution) error {
-	if r.Host.Live || found.Trust == release.Given {
+	if r.Host.Live {
 		return nil
 	}
-	binary := found.Installed.Binary()
-	a, err := r.Client.Artifact(ctx, found.Version, found.Arch, release.Digest{})
-	if err != nil {
-		return fmt.Errorf("verifying %s before it is asked for its flags: %w", binary.Path, err)
+	binary, digest := found.Installed.Binary(), found.Digest
+	if found.Trust != release.Given {
+		a, err := r.Client.Artifact(ctx, found.Version, found.Arch, release.Digest{})
+		if err != nil {
+			return fmt.Errorf("verifying %s before it is asked for its flags: %w", binary.Path, err)
+		}
+		digest = a.Digest
 	}
-	if a.Digest.Hex != binary.SHA256 && a.Digest.Hex != binary.SHA512 {
-		return &release.VerifyError{Name: binary.Path, Problem: "its digest is not the one that the source has"}
+	same, err := r.Host.Observer().HasDigest(binary.Path, digest)
+	if err == nil && !same {
+		err = &release.VerifyError{Name: binary.Path, Problem: "its digest is not the one that the source has"}
 	}
-	return nil
+	return err
 }
 
 // RestoreArtifact is the binary of a generation that was installed before. It is identified by the digest of then; where to

@@ -153,7 +153,7 @@ func changeUnderWay(record store.Store, s *Status) State {
 // notInstalled says what is there instead of a kubelet of ours.
 func (s *Status) notInstalled(current *plan.Generation, state systemd.UnitState) {
 	if current != nil {
-		s.problem("interrupted-uninstall", preflight.Warning, "an uninstall did not get to its end", "run kubeletctl uninstall again")
+		s.problem("interrupted-uninstall", preflight.Warning, "an uninstall did not finish", "run kubeletctl uninstall again")
 	} else if state.LoadState == "loaded" {
 		s.problem("foreign-kubelet", preflight.Info, "a kubelet.service is here that kubeletctl did not install", "kubeletctl install --adopt takes it over")
 	}
@@ -272,7 +272,7 @@ func (a assessment) remarks(change State) {
 	case repairable:
 		s.problem("drift", preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl repair puts it back")
 	case len(s.Drift) > 0:
-		s.problem("drift", preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; what is not kubeletctl's only an administrator can put right")
+		s.problem("drift", preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; only an administrator can fix what kubeletctl does not own")
 	}
 	masked := a.current.Masks()
 	var dropIns []string

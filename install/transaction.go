@@ -37,9 +37,6 @@ func (h *Host) begin(ctx context.Context, c *Change, o ApplyOptions, t trial) (*
 	}
 	stamp(c.Want, n, o.Command)
 	c.number = n
-	if err := c.renewRecovery(ctx, h); err != nil {
-		return nil, err
-	}
 	var extra []plan.File
 	for _, checkpoint := range c.options.Checkpoints {
 		extra = append(extra, checkpoint.File)
@@ -57,9 +54,11 @@ func (h *Host) begin(ctx context.Context, c *Change, o ApplyOptions, t trial) (*
 		}
 	}
 	if err := s.Begin(c.Want, before); err != nil {
+		h.disarm(ctx)
 		return nil, errors.Join(fmt.Errorf("recording the change: %w", err), s.Abandon(c.Want, c.Have))
 	}
 	if tx.back.before, err = s.Previous(n); err != nil { // it has the content of what was too large to be held in memory
+		h.disarm(ctx)
 		return nil, errors.Join(err, s.Abandon(c.Want, c.Have))
 	}
 	return tx, nil
@@ -89,22 +88,40 @@ func (c *Change) madeDirs(s store.Store, lock *Lock) (dirs []string, err error) 
 	return dirs, nil
 }
 
-// renewRecovery makes a host ready whose record has an older format: what recovers has to know the new one before a change
-// is recorded in it.
-func (c *Change) renewRecovery(ctx context.Context, h *Host) error {
-	if !h.Store().Outdated() {
-		return nil
+// renewRecovery makes a host ready whose record has an older format: what recovers there has to know the new one before a
+// change is recorded in it. Of a record that has this format nothing is left to do.
+func (c *Change) renewRecovery(h *Host) error {
+	s := h.Store()
+	if !s.Outdated() {
+		return s.Convert()
 	}
-	e := executor{host: h, change: c}
-	for _, s := range c.Plan.Steps {
-		if s.File.Kind != plan.Program || s.Cleanup {
+	sum, err := ownDigest(h.Tree)
+	if err != nil {
+		return fmt.Errorf("reading this program: %w", err)
+	}
+	current, err := s.Current()
+	if err != nil {
+		return err
+	}
+	for _, g := range []*plan.Generation{current, c.Have} {
+		if g == nil {
 			continue
 		}
-		if err := e.do(ctx, s); err != nil {
-			return err
+		for i, f := range g.Files {
+			if f.Kind != plan.Program || f.SHA256 == sum {
+				continue
+			}
+			g.Files[i].SHA256 = sum
+			step := plan.Step{Action: plan.Write, Target: f.Path, File: g.Files[i]}
+			if err := (executor{host: h, change: c}).file(step); err != nil {
+				return fmt.Errorf("renewing %s: %w", f.Path, err)
+			}
 		}
 	}
-	return h.Store().Convert()
+	if err := s.Convert(); err != nil || current == nil || current.Snapshot {
+		return err
+	}
+	return s.Update(current)
 }
 
 // arm makes systemd look again and again whether this change was left in the middle.
@@ -173,7 +190,8 @@ func (tx *transaction) awaitHealthy(ctx context.Context) error {
 		foreign: len(c.Seen.ForeignOverrides(c.Want)) > 0, began: tx.started}
 	if c.Seen.Units[systemd.KubeletService].Restarting() && !c.Plan.StartsKubelet() {
 		// It died while what is put back was on its way.
-		g.began = time.Now()
+		tx.started = time.Now()
+		g.began = tx.started
 		e := executor{host: h, change: c, wait: tx.patience()}
 		if err := e.do(ctx, plan.Step{Action: plan.Restart, Target: systemd.KubeletService}); err != nil {
 			return err
@@ -183,7 +201,12 @@ func (tx *transaction) awaitHealthy(ctx context.Context) error {
 	if err := g.pass(ctx); err != nil {
 		return err
 	}
-	c.Want.Took = g.took
+	switch {
+	case !tx.started.IsZero():
+		c.Want.Took = g.took
+	case c.Have != nil: // it was not started by this change
+		c.Want.Took = c.Have.Took
+	}
 	return nil
 }
 

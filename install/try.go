@@ -151,7 +151,12 @@ func (e *FlagsRejectedError) Hint() string { return "leave the flag out, or choo
 // asked.
 func (f firstHalf) checkFlags(ctx context.Context, binary string) error {
 	c := f.change
-	if c.Draft == nil || c.Want.Arch != runtime.GOARCH || f.host.Unvouched && (!c.Plan.Downloads() || !f.host.mayExecute(c.Artifact)) {
+	switch {
+	case c.Draft == nil, c.Want.Arch != runtime.GOARCH:
+		return nil
+	case !f.host.Live && !c.Plan.Downloads(): // that a tree has a binary, and records its digest, is no reason to execute it here
+		return nil
+	case c.Plan.Downloads() && !f.host.mayExecute(c.Artifact):
 		return nil
 	}
 	name, err := f.host.Tree.Path(binary)

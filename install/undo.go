@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
 const (
@@ -40,9 +42,16 @@ func (w *wayBack) take(ctx context.Context) (left []error) {
 		}
 	}
 	w.keepPrograms()
-	c, err := h.prepare(ctx, w.before, w.tried, plan.Options{})
+	seen, err := h.Observer().Observe(ctx, w.before, w.tried)
 	if err != nil {
 		return []error{err}
+	}
+	c := &Change{Want: w.before, Have: w.tried, Seen: seen, Plan: plan.NewPlan(w.before, w.tried, seen, plan.Options{})}
+	for _, f := range slices.Concat(w.before.Files, w.tried.Files) {
+		if err := seen.Unreadable[f.Path]; err != nil {
+			left = append(left, fmt.Errorf("looking at %s: %w", f.Path, err))
+			delete(seen.Unreadable, f.Path)
+		}
 	}
 	for _, b := range c.Plan.Blocked {
 		left = append(left, fmt.Errorf("%s: %s", b.Path, b.Reason))
@@ -53,11 +62,16 @@ func (w *wayBack) take(ctx context.Context) (left []error) {
 			h.note("%s is damaged, and was before: kubeletctl repair fetches it again", s.Target)
 			continue
 		}
-		if err := e.do(ctx, s); err != nil {
+		err := e.do(ctx, s)
+		var failed *GateError
+		switch starts := s.Target == systemd.KubeletService && (s.Action == plan.Start || s.Action == plan.Restart); {
+		case starts && errors.As(err, &failed):
+			w.ill = err // it is what it was before
+		case err != nil:
 			left = append(left, err)
 		}
 	}
-	if w.before.Runs() && c.Plan.Disturbs() && !w.queue {
+	if w.ill == nil && w.before.Runs() && c.Plan.Disturbs() && !w.queue {
 		g := gate{host: h, want: w.before, wait: undoWait, patience: undoWait, restarts: c.Plan.Restarts(c.Seen), foreign: true}
 		w.ill = g.pass(ctx)
 	}
@@ -84,7 +98,7 @@ func (w *wayBack) close(ctx context.Context) (left []error) {
 // recordProgram records that what recovers is of the kubeletctl of this change, when that has replaced it: the former one's
 // bytes are nowhere any more.
 func (w *wayBack) recordProgram() error {
-	if w.current == nil {
+	if w.current == nil || w.current.Snapshot {
 		return nil
 	}
 	changed := false

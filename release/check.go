@@ -176,7 +176,7 @@ func VersionOf(ctx context.Context, path string) (Version, error) {
 	}
 	text, found := strings.CutPrefix(strings.TrimSpace(said), "Kubernetes ")
 	if !found {
-		return Version{}, &VerifyError{Name: path, Problem: fmt.Sprintf("reports %q, which no kubelet does", strings.TrimSpace(said))}
+		return Version{}, &VerifyError{Name: path, Problem: fmt.Sprintf("reports %q, which is not a kubelet version", strings.TrimSpace(said))}
 	}
 	text, _, _ = strings.Cut(text, "+")
 	return ParseVersion(text)

@@ -83,7 +83,7 @@ type SpaceError struct {
 }
 
 func (e *SpaceError) Error() string {
-	return fmt.Sprintf("%s needs %s of free disk space, there are %s", e.Path, FormatSize(e.Need), FormatSize(e.Free))
+	return fmt.Sprintf("%s needs %s of free disk space, only %s is available", e.Path, FormatSize(e.Need), FormatSize(e.Free))
 }
 
 // Hint says what to do.
@@ -142,7 +142,7 @@ func remedy(err error) string {
 	case errors.As(err, &host):
 		return "name the source by a name that its certificate is for"
 	case errors.Is(err, errRedirects), errors.Is(err, errDowngrade):
-		return "name another source, or the place that it means: --source"
+		return "name another source, or the target of the redirect: --source"
 	case errors.As(err, &proxy), errors.As(err, &status) && status.code == http.StatusProxyAuthRequired:
 		return "check the proxy in the environment (HTTPS_PROXY, HTTP_PROXY), and the user and the password in it"
 	case errors.As(err, &status) && status.code == http.StatusUnauthorized:

@@ -275,7 +275,7 @@ func (c *Client) marker(ctx context.Context, marker string) (Version, error) {
 	}
 	v, err := ParseVersion(strings.TrimSpace(string(body)))
 	if err != nil {
-		return Version{}, fmt.Errorf("no version is in it, it looks like %s", looksLike(body))
+		return Version{}, fmt.Errorf("it has no version in it; it looks like %s", looksLike(body))
 	}
 	return v, nil
 }

@@ -115,7 +115,7 @@ func TestResolve(t *testing.T) {
 			{"minor", "1.35", "v1.35.9", ""},
 			{"channel of a minor", "latest-1.37", "v1.37.0-rc.1", ""},
 			{"newline", "1.23", "v1.23.1", ""},
-			{"html", "1.20", "", "stable-1.20.txt: no version is in it, it looks like an HTML page"},
+			{"html", "1.20", "", "stable-1.20.txt: it has no version in it; it looks like an HTML page"},
 			{"other minor", "1.21", "", "it names v1.22.1, which is not of 1.21"},
 			{"pre-release", "1.22", "", "which is a pre-release"},
 			{"missing", "1.99", "", `no source knows a release for "1.99": ` + kind.source + "/stable-1.99.txt: "},

@@ -22,7 +22,7 @@ func ExitReason(s systemd.UnitState, restarts int) string {
 		case "success", "":
 			return "kubelet exited and was started again"
 		}
-		return fmt.Sprintf("kubelet was ended (%s)", s.Result)
+		return fmt.Sprintf("kubelet was terminated (%s)", s.Result)
 	}
 	return ""
 }

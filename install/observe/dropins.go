@@ -56,7 +56,7 @@ func (o Observer) dropInsOf(dir string, byName map[string]DropIn) error {
 	}
 	for _, e := range entries {
 		file := path.Join(dir, e.Name())
-		if path.Ext(file) != ".conf" {
+		if path.Ext(file) != ".conf" || e.IsDir() {
 			continue
 		}
 		if target, err := o.Tree.Readlink(file); err == nil && target == os.DevNull {

@@ -3,6 +3,7 @@ package observe
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/store"
+	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -260,6 +262,23 @@ func (o Observer) look(like plan.File, known hostfs.Digests) (plan.File, error) 
 		found.Owner = &hostfs.Owner{UID: int(st.Uid), GID: int(st.Gid)}
 	}
 	return found, err
+}
+
+// HasDigest reports whether a file has a digest, by its bytes alone: a tree may hold made-up caches.
+func (o Observer) HasDigest(file string, digest release.Digest) (bool, error) {
+	f, err := o.Tree.Open(file)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if digest.Algorithm == "sha512" {
+		h = sha512.New()
+	}
+	if _, err := io.Copy(h, f); err != nil {
+		return false, fmt.Errorf("reading %s: %w", file, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)) == digest.Hex, nil
 }
 
 // sums computes the digests of a large file that are needed to compare it with another.

@@ -174,6 +174,8 @@ type Generation struct {
 	// secrets.
 	Args []string        `json:"-"`
 	Spec json.RawMessage `json:"-"`
+	// SpecHidden is set when this user may not read the two.
+	SpecHidden bool `json:"-"`
 }
 
 // Clone is a copy whose lists may be changed.

@@ -36,7 +36,7 @@ func Check(d *spec.Draft, have *plan.Generation, seen *plan.Observation, booting
 	}
 	if fails, known := fields["failSwapOn"].(bool); (!known || fails) && swapOn() {
 		add(Swap, Failure, "turn swap off (swapoff -a, and /etc/fstab), or accept it: --set failSwapOn=false",
-			"this host swaps, and kubelet refuses to run on it")
+			"swap is on, and kubelet refuses to run with it")
 	}
 	if socket, ok := strings.CutPrefix(d.RuntimeEndpoint(), "unix://"); ok {
 		if _, err := os.Stat(socket); errors.Is(err, fs.ErrNotExist) {
@@ -52,7 +52,7 @@ func Check(d *spec.Draft, have *plan.Generation, seen *plan.Observation, booting
 		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
 			conn.Close()
 			add(HealthPort, Failure, "ss -ltnp shows which program it is; or choose another port: --set healthzPort=PORT",
-				"another program already listens on %s, where kubelet answers for its health", address)
+				"another program already listens on %s, where kubelet would serve /healthz", address)
 		}
 	}
 	if d.Spec.Profile != config.Upstream {
@@ -75,7 +75,7 @@ func hardening(fields map[string]any, standalone bool, add func(id string, s Sev
 		if len(differ) > 0 {
 			hint = "set " + strings.Join(differ, ", ") + " in /etc/sysctl.d, then " + hint
 		}
-		add(KernelDefaults, Info, hint, "kubelet changes kernel settings where they are not as it wants them")
+		add(KernelDefaults, Info, hint, "kubelet changes kernel settings that are not as it needs them")
 	}
 	if standalone {
 		return

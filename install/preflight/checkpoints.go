@@ -74,7 +74,7 @@ func (m manager) stale(found plan.File, wanted, had map[string]any) string {
 	policy, _ := wanted[m.policyField].(string)
 	policy = cmp.Or(policy, m.policy)
 	if !strings.EqualFold(checkpoint.PolicyName, policy) {
-		return fmt.Sprintf("it is of the policy %s, and %s is %s now", checkpoint.PolicyName, m.policyField, policy)
+		return fmt.Sprintf("it was made with the policy %s, and %s is now %s", checkpoint.PolicyName, m.policyField, policy)
 	}
 	if had == nil || !strings.EqualFold(policy, "static") {
 		return ""

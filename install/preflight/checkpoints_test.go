@@ -25,13 +25,13 @@ func TestStaleCheckpoints(t *testing.T) {
 		{name: "nothing kept", wanted: "cpuManagerPolicy: static"},
 		{name: "default policy", had: "a: b", wanted: "maxPods: 5", cpu: none},
 		{name: "default policy written out", wanted: "cpuManagerPolicy: none", cpu: none},
-		{name: "to static", wanted: "cpuManagerPolicy: static", cpu: none, want: "cpu_manager_state: it is of the policy none, and cpuManagerPolicy is static now"},
-		{name: "back to the default", had: "cpuManagerPolicy: static", wanted: "maxPods: 5", cpu: static, want: "cpu_manager_state: it is of the policy static, and cpuManagerPolicy is none now"},
+		{name: "to static", wanted: "cpuManagerPolicy: static", cpu: none, want: "cpu_manager_state: it was made with the policy none, and cpuManagerPolicy is now static"},
+		{name: "back to the default", had: "cpuManagerPolicy: static", wanted: "maxPods: 5", cpu: static, want: "cpu_manager_state: it was made with the policy static, and cpuManagerPolicy is now none"},
 		{name: "static as before", had: "cpuManagerPolicy: static\nkubeReserved: {cpu: 1}", wanted: "cpuManagerPolicy: static\nkubeReserved: {cpu: 1, memory: 1Gi}", cpu: static},
 		{name: "more is reserved", had: "cpuManagerPolicy: static\nkubeReserved: {cpu: 1}", wanted: "cpuManagerPolicy: static\nkubeReserved: {cpu: 2}", cpu: static, want: "cpu_manager_state: kubeReserved.cpu changes"},
 		{name: "reserved CPUs", had: "cpuManagerPolicy: static", wanted: "cpuManagerPolicy: static\nreservedSystemCPUs: 0-1", cpu: static, want: "cpu_manager_state: reservedSystemCPUs changes"},
 		{name: "reserved memory", had: "memoryManagerPolicy: Static", wanted: "memoryManagerPolicy: Static\nreservedMemory: [{numaNode: 0}]", memory: memory, want: "memory_manager_state: reservedMemory changes"},
-		{name: "memory back to None", had: "memoryManagerPolicy: Static", wanted: "a: b", memory: memory, want: "memory_manager_state: it is of the policy Static, and memoryManagerPolicy is None now"},
+		{name: "memory back to None", had: "memoryManagerPolicy: Static", wanted: "a: b", memory: memory, want: "memory_manager_state: it was made with the policy Static, and memoryManagerPolicy is now None"},
 		{name: "unreadable", wanted: "cpuManagerPolicy: static", cpu: "{"},
 	}
 	for _, tt := range tests {

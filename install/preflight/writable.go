@@ -134,7 +134,7 @@ func checkWay(tree hostfs.Tree, dir string) (next string, err error) {
 			return path.Join(append([]string{target}, elements[i:]...)...), err
 		}
 		if othersWrite(info, i == len(elements)) {
-			return "", Failed(BinDir, fmt.Sprintf("others than root may write to %s, and so could replace the kubelet that root runs", at),
+			return "", Failed(BinDir, fmt.Sprintf("users other than root may write to %s, and so could replace the kubelet that root runs", at),
 				"choose a directory that only root may write to, as "+hostfs.DefaultBinDir)
 		}
 	}

@@ -90,7 +90,7 @@ func Look(root, name string) (*Dir, error) {
 		return nil, &RefusedError{d.Path, "it is outside of " + root}
 	}
 	if hostfs.IsProtected("/" + inside) {
-		return nil, &RefusedError{d.Path, "it is no kubelet's own directory"}
+		return nil, &RefusedError{d.Path, "it is not a directory of kubelet's own"}
 	}
 	entries, err := os.ReadDir(d.Path)
 	if err != nil {

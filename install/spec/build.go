@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"path"
 	"slices"
@@ -168,6 +169,9 @@ func (d *Draft) RuntimeEndpoint() string { return runtimeEndpoint(d.Rendered) }
 // version. It fails when the record has no spec, or none that can be read.
 func Recorded(g *plan.Generation) (Spec, error) {
 	var s Spec
+	if g.SpecHidden {
+		return s, fmt.Errorf("reading the recorded spec: %w", fs.ErrPermission)
+	}
 	if len(g.Spec) == 0 {
 		return s, ErrNoSpec
 	}

@@ -214,7 +214,7 @@ func (s Spec) Check() error {
 		errs = append(errs, fmt.Errorf("unknown profile %q: there are %v", s.Profile, config.Profiles()))
 	}
 	if s.KeepGenerations < 0 {
-		errs = append(errs, fmt.Errorf("keepGenerations is %d: at least 1 is kept", s.KeepGenerations))
+		errs = append(errs, fmt.Errorf("keepGenerations is %d: must be at least 1", s.KeepGenerations))
 	}
 	if !path.IsAbs(s.BinDir()) {
 		errs = append(errs, fmt.Errorf("the binary directory %q is not an absolute path", s.Paths.BinDir))

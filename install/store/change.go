@@ -70,7 +70,7 @@ func (w batch) record(g *plan.Generation) error {
 		name string
 		mode fs.FileMode
 		data any
-	}{{specFile, 0o600, secret{g.Args, g.Spec}}, {recordFile, 0o644, g}} {
+	}{{specFile, 0o600, secret{Args: g.Args, Spec: g.Spec}}, {recordFile, 0o644, g}} {
 		content, err := encode(file.data)
 		if err != nil {
 			return err
@@ -84,7 +84,7 @@ func (w batch) record(g *plan.Generation) error {
 
 // whole adds a generation with its secrets, as one file.
 func (w batch) whole(n int, name string, g *plan.Generation) error {
-	content, err := encode(whole{g, secret{g.Args, g.Spec}})
+	content, err := encode(whole{g, secret{Args: g.Args, Spec: g.Spec}})
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (s Store) point(n int) error {
 
 // Settle ends a change that was committed. Settling twice is the same as once.
 func (s Store) Settle(n int) error {
-	if err := s.Downloads().End(); err != nil {
+	if err := s.Downloads().Discard(); err != nil {
 		return err
 	}
 	if err := s.tree.Remove(PendingFile); err != nil {
@@ -269,7 +269,7 @@ func (s Store) DropUnfinished(current int) error {
 // Erase removes the whole record, after an uninstall, in an order that makes sense wherever it is cut off: what is left last
 // is the symlink to generation 0, with which the next run goes on. The rest goes when the lock is released.
 func (s Store) Erase() error {
-	if err := errors.Join(s.ClearPending(), s.Downloads().End()); err != nil {
+	if err := errors.Join(s.ClearPending(), s.Downloads().Discard()); err != nil {
 		return err
 	}
 	numbers, err := s.numbers()

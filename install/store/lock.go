@@ -79,6 +79,11 @@ func tryLock(tree hostfs.Tree, lock *os.File) (held bool, err error) {
 		if ours {
 			return false, &LockedError{PID: pid}
 		}
+		mine, err1 := lock.Stat()
+		there, err2 := tree.Lstat(lockFile)
+		if err1 != nil || err2 != nil || !os.SameFile(mine, there) {
+			return false, nil // another run has removed it already
+		}
 		return false, tree.Remove(lockFile) // whoever holds it keeps a file that has no name
 	}
 	if err != nil {
@@ -106,7 +111,7 @@ func holderOf(lock *os.File) (pid int, ours bool) {
 		text := make([]byte, 32)
 		n, _ := lock.ReadAt(text, 0)
 		pid, _ = strconv.Atoi(strings.TrimSpace(string(text[:n])))
-		if !known || pid > 0 && slices.Contains(holders, pid) {
+		if !known || pid > 0 && slices.Contains(holders, pid) || slices.ContainsFunc(holders, isOurs) {
 			return pid, true
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -159,6 +164,17 @@ func (s Store) Busy() (pid int, busy bool) {
 		}
 	}
 	return 0, false
+}
+
+// isOurs reports whether a process is a kubeletctl of root's: one in a container has written the pid that it has there, and one
+// that is slow has not written any yet.
+func isOurs(pid int) bool {
+	info, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Uid == 0 && isKubeletctl(pid)
 }
 
 // isKubeletctl reports whether a process calls itself kubeletctl, which a normal user may see as well.

@@ -140,6 +140,8 @@ func (s Store) Target(n int) (*plan.Generation, error) { return s.read(n, target
 type secret struct {
 	Args []string        `json:"args,omitempty"`
 	Spec json.RawMessage `json:"spec,omitempty"`
+
+	unreadable bool // for this user
 }
 
 // whole is a generation with its secrets, in a file that is for root only.
@@ -160,12 +162,14 @@ func (s Store) read(n int, name string) (*plan.Generation, error) {
 		return nil, damaged("reading generation %d: %s: %w", n, name, err)
 	}
 	if name == recordFile && !legacy {
-		if data, err := s.tree.ReadFile(path.Join(dirOf(n), specFile)); err == nil {
+		data, err := s.tree.ReadFile(path.Join(dirOf(n), specFile))
+		w.Secret.unreadable = errors.Is(err, fs.ErrPermission)
+		if err == nil {
 			_ = json.Unmarshal(data, &w.Secret) // without it there is no spec, which is told where it is needed
 		}
 	}
 	g := w.Generation
-	g.Number, g.Args, g.Spec = n, w.Secret.Args, w.Secret.Spec
+	g.Number, g.Args, g.Spec, g.SpecHidden = n, w.Secret.Args, w.Secret.Spec, w.Secret.unreadable
 	s.readTexts(n, g)
 	if legacy {
 		addLegacy(data, g)

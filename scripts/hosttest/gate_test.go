@@ -20,7 +20,7 @@ func TestFlappingKubelet(t *testing.T) {
 	began := time.Now()
 	r := h.exits(8, "kubeletctl", "upgrade", "--version", "v1.37.2", "--wait", "15s", "--skip-rehearsal")
 	took := time.Since(began)
-	contains(t, r.Stderr, "kubelet was healthy and did not stay so: .*/healthz")
+	contains(t, r.Stderr, "kubelet was healthy, but did not stay healthy: .*/healthz")
 	contains(t, r.Stderr, `kubelet v1\.37\.1 is in place again`)
 	h.must("systemctl", "stop", "flapping.service")
 	h.running("v1.37.1")

@@ -369,7 +369,7 @@ func TestNothingToDoOnASickKubelet(t *testing.T) {
 	h.must("kubeletctl", h.install("v1.37.2")...)
 	h.must("sh", "-c", "echo 'v1.37.2 crash' >/run/standin; systemctl restart --no-block kubelet.service; sleep 1")
 	r := h.exits(1, "kubeletctl", h.install("v1.37.2")...)
-	contains(t, r.Stderr, "nothing to change, but kubelet is not well: .*told to crash")
+	contains(t, r.Stderr, "nothing to change, but kubelet is not healthy: .*told to crash")
 	if s := h.status(3); s.State != "unhealthy" {
 		t.Errorf("status: %+v", s)
 	}
@@ -412,7 +412,7 @@ func TestLastWordsInASlowJournal(t *testing.T) {
 		sleep 2
 		kill -CONT $journald`)
 	r := h.exits(1, "kubeletctl", h.install("v1.37.2")...)
-	contains(t, r.Stderr, "nothing to change, but kubelet is not well: .*told to crash")
+	contains(t, r.Stderr, "nothing to change, but kubelet is not healthy: .*told to crash")
 	contains(t, h.exits(3, "kubeletctl", "status").Stdout, "crash-loop: .*told to crash")
 }
 
@@ -424,7 +424,7 @@ func TestManagerState(t *testing.T) {
 	pid := h.show("MainPID")
 	static := h.install("v1.37.2", "--set", "cpuManagerPolicy=static", "--set", "reservedSystemCPUs=0")
 	r := h.exits(7, "kubeletctl", static...)
-	contains(t, r.Stderr, "manager-state: kubelet would refuse to start with /var/lib/kubelet/cpu_manager_state: it is of the policy none, and cpuManagerPolicy is static now")
+	contains(t, r.Stderr, "manager-state: kubelet would refuse to start with /var/lib/kubelet/cpu_manager_state: it was made with the policy none, and cpuManagerPolicy is now static")
 	contains(t, r.Stderr, "hint: drain the node")
 	if now := h.show("MainPID"); now != pid {
 		t.Error("kubelet was restarted")

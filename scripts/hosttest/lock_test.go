@@ -83,7 +83,7 @@ func TestBinDirOfAnotherUser(t *testing.T) {
 			h := h.in(t)
 			h.must("sh", "-ec", "d="+tt.dir+"; "+tt.make)
 			r := h.exits(7, "kubeletctl", h.install("v1.37.2", "--bin-dir", tt.dir)...)
-			contains(t, r.Stderr, "(?m)^kubeletctl: error: bin-dir: others than root may write to "+tt.whose+",")
+			contains(t, r.Stderr, "(?m)^kubeletctl: error: bin-dir: users other than root may write to "+tt.whose+",")
 			if left := h.must("find", "/srv", "!", "-type", "d", "!", "-type", "l"); left != "" {
 				t.Errorf("left:\n%s", left)
 			}
