@@ -47,6 +47,7 @@ type fakeSystemd struct {
 	deaths  int    // how often it has done so since the last start by hand
 	slow    bool   // a start takes longer than anybody waits
 	stuck   bool   // kubelet ignores that it is to stop
+	fails   bool   // a start of kubelet fails
 	pid     int    // kubelet's main process; 0 for one that nobody can look at
 }
 
@@ -77,6 +78,9 @@ func (f *fakeSystemd) Start(ctx context.Context, u string) error {
 	if f.slow {
 		<-ctx.Done()
 		return fmt.Errorf("starting %s: %w", u, ctx.Err())
+	}
+	if f.fails && u == systemd.KubeletService {
+		return &systemd.JobError{Verb: "starting", Unit: u, Result: "failed"}
 	}
 	return f.call("start", u, func() { f.active[u], f.waiting, f.deaths = true, false, 0 })
 }

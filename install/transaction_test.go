@@ -331,6 +331,49 @@ func TestStuckKubeletIsKilled(t *testing.T) {
 	b.same(before, "after the rollback")
 }
 
+// A former kubelet that does not start is what it was before: everything is put back all the same, and the result says so.
+func TestFormerKubeletIsIll(t *testing.T) {
+	t.Parallel()
+	b, s := upgrade(t)
+	b.healthy, b.fake.fails = false, true
+	_, err := b.apply(t.Context(), b.prepare(s), time.Second)
+	var back *RolledBackError
+	if !errors.As(err, &back) || back.Ill == nil || !strings.Contains(err.Error(), "it runs but is not healthy") {
+		t.Errorf("error: %v", err)
+	}
+	if _, pending, err := b.Store().Pending(); pending || err != nil {
+		t.Errorf("pending: %t, %v", pending, err)
+	}
+	if b.linked() != "kubelet-v1.37.1" {
+		t.Errorf("the link leads to %s", b.linked())
+	}
+}
+
+// How long kubelet took is known of a start. A change that starts nothing keeps what is known, and does not take the age of
+// the process for it.
+func TestTookIsOfAStart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.2")
+	s := b.spec("v1.37.2", nil)
+	if _, err := b.apply(t.Context(), b.prepare(s), 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	first, err := b.Store().Current()
+	if err != nil || first.Took <= 0 || first.Took > 5*time.Second {
+		t.Fatalf("it took %s, %v", first.Took, err)
+	}
+	if err := os.Chmod(b.file(hostfs.ConfigFile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.apply(t.Context(), b.prepare(s), 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	second, err := b.Store().Current()
+	if err != nil || second.Number == first.Number || second.Took != first.Took {
+		t.Errorf("generation %d took %s, %v; want %s", second.Number, second.Took, err, first.Took)
+	}
+}
+
 // Checkpoints of resource managers that do not fit are refused, or removed while kubelet is stopped, and come back with the
 // configuration that they belong to.
 func TestResetManagers(t *testing.T) {

@@ -402,3 +402,30 @@ func TestNewerFormat(t *testing.T) {
 		t.Errorf("a generation was begun: %v", err)
 	}
 }
+
+// The end of a change is the end of a download that it does not need, wherever that lies.
+func TestSettleDiscardsTheDownload(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	s := In(hostfs.At(root))
+	if err := os.MkdirAll(filepath.Join(root, hostfs.StateDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file := plan.File{Path: "/opt/kube/bin/kubelet-v1.37.2", Kind: plan.Binary, Mode: 0o755}
+	d, err := s.Downloads().Begin(file, release.Digest{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}, []string{"/opt/kube", "/opt/kube/bin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Join(root, "/opt/kube/bin"), 0o755), os.WriteFile(filepath.Join(root, d.Partial), []byte("x"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Settle(1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(root, "/opt/kube")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory of the download is still there: %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(root, "/opt")); err != nil {
+		t.Errorf("a directory that was not made for it is gone: %v", err)
+	}
+}
