@@ -97,10 +97,7 @@ func Look(root, name string) (*Dir, error) {
 		return nil, err
 	}
 	d.Entries = len(entries)
-	known := func(e fs.DirEntry) bool {
-		return hostfs.IsKubeletState(e.Name()) || slices.Contains(kubeletFiles, e.Name())
-	}
-	if len(entries) > 0 && !slices.ContainsFunc(entries, known) {
+	if len(entries) > 0 && !slices.ContainsFunc(entries, isKubelets) {
 		return nil, &RefusedError{d.Path, "nothing in it looks like a kubelet's"}
 	}
 	mounts, err := d.mounts()
@@ -246,7 +243,23 @@ func (d *Dir) Empty(ctx context.Context) error {
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: d.Path, Err: err}
 	}
+	// What tells that the directory is a kubelet's goes last, so that a purge that was cut off is not refused afterwards.
+	entries, err := os.ReadDir(d.Path)
+	for _, e := range entries {
+		if err == nil && !isKubelets(e) {
+			err = remove(ctx, fd, e.Name(), filepath.Join(d.Path, e.Name()))
+		}
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return err
+	}
 	return empty(ctx, fd, d.Path)
+}
+
+// isKubelets reports whether an entry can hardly be anything else's than a kubelet's.
+func isKubelets(e fs.DirEntry) bool {
+	return hostfs.IsKubeletState(e.Name()) || slices.Contains(kubeletFiles, e.Name())
 }
 
 // Remove removes the directory itself if that may go and nothing is in it.
