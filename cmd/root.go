@@ -33,7 +33,12 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	syscall.Umask(0o022) // modes are as this program says, not as strict or lax as a provisioning tool happens to be
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the run at once; what it leaves is recovered
+	// A second signal ends the run at once; what it leaves is recovered. One that comes right behind the first is none:
+	// timeout(1) sends two.
+	context.AfterFunc(ctx, func() {
+		time.Sleep(signalPause)
+		stop()
+	})
 	result := &checkedWriter{Writer: out}
 	a := &app{in: in, out: result, err: errs}
 	root := a.rootCommand()
@@ -52,6 +57,9 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	}
 	return a.report(err)
 }
+
+// signalPause is the time in which several signals count as one.
+const signalPause = time.Second
 
 // plainFlagError says in words of this program what the parser of numbers says in those of its source code.
 func plainFlagError(err error) error {

@@ -94,10 +94,11 @@ func (c *Change) prune(ctx context.Context, h *Host) error {
 		return err
 	}
 	executed := h.Observer().Executed(ctx)
-	kept := map[string]bool{executed: true} // binaries, by path
+	kept := map[string]bool{} // binaries, by path
 	var old []*plan.Generation
 	for i, g := range slices.Backward(all) {
-		if len(all)-i <= keep || g.Number == c.Want.Number || c.Have != nil && g.Number == c.Have.Number || g.Binary().Path == executed {
+		runs := g.Binary().Path == executed && !kept[executed] // what is executed must be known to some generation
+		if runs || len(all)-i <= keep || g.Number == c.Want.Number || c.Have != nil && g.Number == c.Have.Number {
 			kept[g.Binary().Path] = true
 		} else {
 			old = append(old, g)
