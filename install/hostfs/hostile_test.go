@@ -273,7 +273,8 @@ func TestNothingLeadsOut(t *testing.T) {
 				for _, p := range []string{"/d/link", "/d/link/x", "/d/link/link", "/d/link/empty", "/d/link/new/x"} {
 					h.rebuild(t, target)
 					h.events(t)
-					learned := use(h.Tree, p)
+					// The name of the directory is a number that may have that of the size in it.
+					learned := strings.ReplaceAll(use(h.Tree, p), strings.TrimPrefix(filepath.Dir(h.outside), "/"), "")
 					if strings.Contains(learned, secret) || strings.Contains(learned, fmt.Sprint(outsideSize)) {
 						t.Errorf("%s, %s: learned %.100q", link, p, learned)
 					}
