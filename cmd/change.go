@@ -147,7 +147,7 @@ type changeResult struct {
 	Digest     string        `json:"digest,omitempty"`
 	Plan       *plan.Plan    `json:"plan"`
 	Diff       string        `json:"diff,omitempty"`
-	Defaults   []config.Item `json:"defaults,omitempty"` // that change although nobody asked for it
+	Defaults   []config.Item `json:"defaults,omitempty"` // that change with the minor release
 	Notes      []string      `json:"notes,omitempty"`
 }
 
@@ -238,7 +238,7 @@ func (x *changer) printResult(c *install.Change, outcome plan.Outcome) {
 	}
 }
 
-// changedDefaults are those that differ with another minor release although nobody asked for it.
+// changedDefaults are the defaults that differ from those of the installed minor release.
 func changedDefaults(c *install.Change) []config.Item {
 	if c.Draft == nil {
 		return nil

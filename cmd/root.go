@@ -33,7 +33,7 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	syscall.Umask(0o022) // modes are as this program says, not as strict or lax as a provisioning tool happens to be
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// A second signal ends the run at once; what it leaves is recovered. One that comes right behind the first is none:
+	// A second signal ends the run at once; what it leaves is recovered. One that comes right after the first does not count:
 	// timeout(1) sends two.
 	context.AfterFunc(ctx, func() {
 		time.Sleep(signalPause)

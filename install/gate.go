@@ -208,6 +208,8 @@ func (g *gate) proveMembership(ctx context.Context, state systemd.UnitState, now
 	return false, nodePause, nil
 }
 
+var errAtGate = errors.New("while waiting for kubelet to become healthy")
+
 // explain adds kubelet's own last words, which the journal may show a moment late.
 func (h *Host) explain(ctx context.Context, err error) error {
 	gate := &GateError{Reason: err.Error()}

@@ -123,7 +123,7 @@ func nodeStatus(ctx context.Context, tree hostfs.Tree, current *plan.Generation,
 	var status *node.StatusError
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return &NodeStatus{Error: pathless(err).Error() + " (" + file + ")"}, nil // one line says it
+		return &NodeStatus{Error: hostfs.Pathless(err).Error() + " (" + file + ")"}, nil // one line says it
 	case errors.Is(err, fs.ErrNotExist):
 		return &NodeStatus{Error: "kubelet has no credentials of its own yet"}, []preflight.Problem{{ID: "not-joined", Severity: preflight.Warning,
 			Message: "kubelet has no credentials of its own yet: " + err.Error(),

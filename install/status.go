@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/health"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/store"
@@ -169,7 +170,7 @@ func (h *Host) installedStatus(ctx context.Context, s *Status, current *plan.Gen
 	}
 	s.Drift = seen.DriftFrom(current)
 	for _, p := range slices.Sorted(maps.Keys(seen.Unreadable)) {
-		s.problem(idUnreadable, preflight.Warning, fmt.Sprintf("could not check %s: %v", p, pathless(seen.Unreadable[p])), "run this as root to see all")
+		s.problem(idUnreadable, preflight.Warning, fmt.Sprintf("could not check %s: %v", p, hostfs.Pathless(seen.Unreadable[p])), "run this as root to see all")
 	}
 	if !h.Live {
 		s.State = StateOffline
@@ -331,15 +332,6 @@ func running(ctx context.Context, record store.Store, p *plan.Process, current *
 	return r
 }
 
-// pathless takes the path off an error whose message names it anyway.
-func pathless(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
-}
-
 // Diff compares the host with the current generation. It returns the drift and a unified diff from what was installed to
 // what is there; nil and nothing when nothing is installed.
 func (h *Host) Diff(ctx context.Context) (current *plan.Generation, found []plan.Drift, text []byte, err error) {
@@ -352,7 +344,7 @@ func (h *Host) Diff(ctx context.Context) (current *plan.Generation, found []plan
 		return nil, nil, nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(seen.Unreadable)) {
-		h.note("could not check %s: %v", name, pathless(seen.Unreadable[name]))
+		h.note("could not check %s: %v", name, hostfs.Pathless(seen.Unreadable[name]))
 	}
 	return current, seen.DriftFrom(current), seen.FilesDiff(current), nil
 }

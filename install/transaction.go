@@ -213,10 +213,8 @@ func (tx *transaction) awaitHealthy(ctx context.Context) error {
 // patience is how long a kubelet gets to become healthy: by what is known of this host, and never more than the user allows.
 func (tx *transaction) patience() time.Duration {
 	slowest := tx.trial.took
-	for _, g := range []*plan.Generation{tx.change.Have} {
-		if g != nil {
-			slowest = max(slowest, g.Took)
-		}
+	if have := tx.change.Have; have != nil {
+		slowest = max(slowest, have.Took)
 	}
 	if slowest == 0 || tx.options.Wait == 0 {
 		return tx.options.Wait

@@ -133,5 +133,3 @@ func describe(before *plan.Generation) string {
 	}
 	return fmt.Sprintf("kubelet %s is in place again", before.Version)
 }
-
-var errAtGate = errors.New("while waiting for kubelet to become healthy")

@@ -1,6 +1,8 @@
 package hostfs
 
 import (
+	"errors"
+	"io/fs"
 	"path"
 	"slices"
 )
@@ -33,3 +35,12 @@ var protectedDirs = []string{
 
 // IsProtected reports whether a directory of the host can never be kubelet's root directory, whose content a purge deletes.
 func IsProtected(dir string) bool { return slices.Contains(protectedDirs, path.Clean(dir)) }
+
+// Pathless takes the path off an error whose message names it anyway.
+func Pathless(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}

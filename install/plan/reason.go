@@ -65,10 +65,7 @@ func changeReason(old, new File) string {
 	}
 	var removed, added []string
 	for line := range strings.Lines(string(config.HideSecrets(unified("a", "b", old, new)))) {
-		text := strings.TrimRight(strings.TrimSpace(strings.TrimLeft(line, "+-")), " \\")
-		if strings.HasPrefix(strings.TrimSpace(line[1:]), "-") { // the dashes of a flag are its own
-			text = strings.TrimRight(strings.TrimSpace(line[1:]), " \\")
-		}
+		text := strings.TrimRight(strings.TrimSpace(line[1:]), " \\") // the dashes of a flag are its own
 		switch {
 		case strings.HasPrefix(line, "--- "), strings.HasPrefix(line, "+++ "), text == "":
 		case strings.HasPrefix(line, "-"):

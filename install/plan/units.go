@@ -66,11 +66,11 @@ func (p *planner) runKubelet(state systemd.UnitState) {
 	if p.unitComesBack() {
 		return // only the cleanup makes the unit that is wanted the one in force; a start before would be of ours
 	}
-	reason := strings.Join(p.changed, ", ") + " changed"
-	if len(p.changed) == 0 {
-		reason = strings.Join(p.seen.processDrift(p.want, p.have), "; ")
+	reason := strings.Join(p.seen.processDrift(p.want, p.have), "; ")
+	if len(p.changed) > 0 {
+		reason = strings.Join(p.changed, ", ") + " changed"
 	}
-	changed := len(p.changed) > 0 || reason != "" && reason != " changed"
+	changed := reason != ""
 	switch {
 	case p.Has(Stop, systemd.KubeletService):
 		p.add(Start, systemd.KubeletService, "it was stopped for the change", File{})

@@ -50,7 +50,7 @@ func Writable(tree hostfs.Tree, steps []plan.Step) error {
 	}
 	var first *UnwritableError
 	for _, place := range places {
-		err := pathless(tree.Writable(place))
+		err := hostfs.Pathless(tree.Writable(place))
 		switch {
 		case err == nil:
 		case first == nil:
@@ -65,15 +65,6 @@ func Writable(tree hostfs.Tree, steps []plan.Step) error {
 	return nil
 }
 
-// pathless takes the path off an error whose message names it anyway.
-func pathless(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
-}
-
 // kubeletWrites are directories that a kubelet makes and writes to whatever its configuration (pkg/kubelet, podLogsRootDirectory
 // and ContainerLogsDir); its root directory comes to them.
 var kubeletWrites = []string{"/var/log/pods", "/var/log/containers"}
@@ -84,7 +75,7 @@ func Directories(tree hostfs.Tree, g *plan.Generation) []Problem {
 	var problems []Problem
 	for _, dir := range append([]string{g.KubeletRoot()}, kubeletWrites...) {
 		// A name in it: what counts is whether something can be made there.
-		err := pathless(tree.Writable(path.Join(dir, "kubeletctl")))
+		err := hostfs.Pathless(tree.Writable(path.Join(dir, "kubeletctl")))
 		if err == nil || errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
 			continue
 		}
