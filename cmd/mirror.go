@@ -220,7 +220,10 @@ func lockMirror(dir string) (unlock func(), err error) {
 		}
 		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
-	return func() { f.Close() }, nil
+	return func() {
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // see store.Store.Lock
+		f.Close()
+	}, nil
 }
 
 // checkMirror fails with a VerifyError when something in a mirror is not to be used.

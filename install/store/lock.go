@@ -73,26 +73,20 @@ func (s Store) Lock() (release func(), err error) {
 
 // tryLock takes the lock on an open lock file. It returns false when that turned out not to be the lock any more.
 func tryLock(tree hostfs.Tree, lock *os.File) (held bool, err error) {
-	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		pid, ours := holderOf(lock)
-		if ours {
-			return false, &LockedError{PID: pid}
-		}
-		mine, err1 := lock.Stat()
-		there, err2 := tree.Lstat(lockFile)
-		if err1 != nil || err2 != nil || !os.SameFile(mine, there) {
-			return false, nil // another run has removed it already
-		}
-		return false, tree.Remove(lockFile) // whoever holds it keeps a file that has no name
-	}
+	held, pid, ours, err := flock(lock)
 	if err != nil {
 		return false, fmt.Errorf("locking %s: %w", lockFile, err)
+	}
+	if ours {
+		return false, &LockedError{PID: pid}
 	}
 	mine, err1 := lock.Stat()
 	there, err2 := tree.Lstat(lockFile)
 	if err1 != nil || err2 != nil || !os.SameFile(mine, there) {
-		return false, nil
+		return false, nil // another run has removed it already
+	}
+	if !held {
+		return false, tree.Remove(lockFile) // whoever holds it keeps a file that has no name
 	}
 	if err := lock.Truncate(0); err != nil {
 		return false, fmt.Errorf("locking %s: %w", lockFile, err)
@@ -103,20 +97,26 @@ func tryLock(tree hostfs.Tree, lock *os.File) (held bool, err error) {
 	return true, nil
 }
 
-// holderOf returns who holds the lock, and whether that is a kubeletctl: those write their pid into the file. One that has just
-// got the lock is given a moment to do so. Where the kernel does not say who it is, it is taken for one.
-func holderOf(lock *os.File) (pid int, ours bool) {
+// flock takes a lock, or returns who holds it, and whether that is a kubeletctl: those write their pid into the file. One that
+// has just got the lock is given a moment to do so, as is one that is just giving it up. A holder whom the kernel does not
+// name is taken for one.
+func flock(lock *os.File) (held bool, pid int, ours bool, err error) {
 	for range 10 {
+		err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err == nil, 0, false, err
+		}
 		holders, known := holders(lock)
 		text := make([]byte, 32)
 		n, _ := lock.ReadAt(text, 0)
 		pid, _ = strconv.Atoi(strings.TrimSpace(string(text[:n])))
-		if !known || pid > 0 && slices.Contains(holders, pid) || slices.ContainsFunc(holders, isOurs) {
-			return pid, true
+		if pid > 0 && slices.Contains(holders, pid) || slices.ContainsFunc(holders, isOurs) {
+			return false, pid, true, nil
 		}
+		ours = !known
 		time.Sleep(20 * time.Millisecond)
 	}
-	return pid, false
+	return false, pid, ours, nil
 }
 
 // holders are the pids of those that hold a lock on a file, by /proc/locks, where the inode number alone may be that of a file
@@ -200,5 +200,8 @@ func (s Store) unlock(lock *os.File) {
 	} else {
 		_ = lock.Truncate(0)
 	}
+	// A process that is just being started has the descriptor, too, until it executes its program: closing ours would not
+	// be enough (flock(2)).
+	_ = unix.Flock(int(lock.Fd()), unix.LOCK_UN)
 	_ = lock.Close()
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -124,6 +125,46 @@ func TestLock(t *testing.T) {
 		t.Fatalf("after unlocking: %v", err)
 	}
 	unlock()
+}
+
+// A process that is just being started has a copy of each descriptor: the lock is given up all the same.
+func TestUnlockWithACopy(t *testing.T) {
+	s := newStore(t)
+	commit(t, s, 1) // without a generation the file would go with the lock
+	unlock, err := s.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(s.tree.Root(), lockFile)
+	links, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := slices.IndexFunc(links, func(link string) bool {
+		target, err := os.Readlink(link)
+		return err == nil && target == file
+	})
+	if found < 0 {
+		t.Fatal("no descriptor of the lock")
+	}
+	fd, err := strconv.Atoi(filepath.Base(links[found]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := unix.Dup(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(copied) }()
+	unlock()
+	other, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	if err := unix.Flock(int(other.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Errorf("still locked: %v", err)
+	}
 }
 
 // The lock must not be taken twice by runs that come and go while its file is made and removed.
