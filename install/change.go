@@ -47,6 +47,8 @@ type PrepareOptions struct {
 	LeaveOverrides bool
 	// ResetManagers removes checkpoints of resource managers that do not fit what is wanted; without it they are a problem.
 	ResetManagers bool
+
+	restore bool // the generation was installed before
 }
 
 // Prepare plans the way to a generation that was built. It changes nothing.
@@ -87,7 +89,7 @@ func (h *Host) PrepareRestore(ctx context.Context, g *plan.Generation, a release
 		return nil, err
 	}
 	want := g.Clone()
-	want.Dirs = nil
+	want.Dirs, o.restore = nil, true
 	c, err := h.prepareKubelet(ctx, want, have, o)
 	if err != nil {
 		return nil, err
@@ -116,7 +118,7 @@ func (h *Host) prepareKubelet(ctx context.Context, want, have *plan.Generation, 
 	if err := addRecovery(h.Tree, want); err != nil {
 		return nil, err
 	}
-	options := plan.Options{TakeOver: o.TakeOver, LeaveOverrides: o.LeaveOverrides}
+	options := plan.Options{TakeOver: o.TakeOver, LeaveOverrides: o.LeaveOverrides, Restore: o.restore}
 	stale, err := preflight.StaleCheckpoints(h.Observer(), want, have)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,9 @@ import (
 func (h *Host) finish(ctx context.Context, c *Change, o ApplyOptions, outcome plan.Outcome) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
+	if err := h.Store().KeepForeign(c.Want, c.Have); err != nil {
+		return &CleanupError{fmt.Errorf("recording what was replaced: %w", err)}
+	}
 	rememberPrograms(h.Tree, c.Want)
 	e := executor{host: h, change: c, wait: o.Wait, soft: true}
 	for _, s := range c.Plan.Steps {

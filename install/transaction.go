@@ -256,9 +256,6 @@ func (tx *transaction) commit(ctx context.Context, outcome plan.Outcome) error {
 	if tx.change.repair {
 		return tx.commitRepair()
 	}
-	if err := s.KeepForeign(want, tx.change.Have); err != nil {
-		return fmt.Errorf("recording what is replaced: %w", err)
-	}
 	if err := s.Commit(want); err != nil {
 		return fmt.Errorf("committing generation %d: %w", want.Number, err)
 	}

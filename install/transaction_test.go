@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -465,5 +466,106 @@ func TestLookingChangesNothing(t *testing.T) {
 	b.same(before, "after looking")
 	if cache() != known {
 		t.Errorf("the cache was written without the lock:\n%s\nbefore:\n%s", cache(), known)
+	}
+}
+
+// A first install that was killed while it went back, right between its commit's two ends, was not committed.
+func TestFirstInstallIsKilledOnItsWayBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.2")
+	before := b.state()
+	b.killed(b.prepare(b.spec("v1.37.2", nil)), true)
+	if err := os.Remove(b.file(hostfs.StateDir + "/current")); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := b.recover(); err != nil || !strings.Contains(said, "undone") {
+		t.Errorf("recovery: %q, %v", said, err)
+	}
+	b.same(before, "after the recovery")
+}
+
+// A drop-in of somebody else's that an upgrade masks is given back by an uninstall, also when the upgrade was killed right
+// after its commit. When the upgrade was undone, the drop-in is its owner's again, to delete as well.
+func TestMaskedByAnUpgrade(t *testing.T) {
+	t.Parallel()
+	const dropIn = plan.DropInDir + "/99-theirs.conf"
+	for _, undone := range []bool{false, true} {
+		b := newBench(t, "v1.37.1", "v1.37.2")
+		before := b.state()
+		b.install(b.spec("v1.37.1", nil))
+		b.write(dropIn, 0o644, []byte("[Service]\nExecStart=\nExecStart=/opt/kubelet\n"))
+		upgrade := b.prepare(b.spec("v1.37.2", nil))
+		if undone {
+			b.fake.gone = func() { // nothing can be renamed over a directory
+				if err := os.MkdirAll(b.file(hostfs.StateDir+"/generations/2/record.json/x"), 0o755); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := b.apply(t.Context(), upgrade, 0); !errors.As(err, new(*RolledBackError)) {
+				t.Errorf("error: %v", err)
+			}
+			b.fake.gone = nil
+			if err := os.RemoveAll(b.file(plan.DropInDir)); err != nil {
+				t.Fatal(err)
+			}
+			b.uninstall()
+			b.same(before, "after the uninstall, the drop-in was deleted before")
+			continue
+		}
+		b.killed(upgrade, true)
+		if target, err := os.Readlink(b.file(dropIn)); err != nil || target != os.DevNull {
+			t.Errorf("it is not masked: %q, %v", target, err)
+		}
+		if _, err := b.recover(); err != nil {
+			t.Error(err)
+		}
+		b.uninstall()
+		if text, err := os.ReadFile(b.file(dropIn)); err != nil || !strings.Contains(string(text), "/opt/kubelet") {
+			t.Errorf("it was not given back: %q, %v", text, err)
+		}
+	}
+}
+
+// With another --bin-dir, what recovers moves along, and nothing of it stays behind.
+func TestRecoveryMoves(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.2")
+	before := b.state()
+	b.install(b.spec("v1.37.2", nil))
+	moved := b.spec("v1.37.2", nil)
+	moved.Paths.BinDir = "/opt/bin"
+	b.install(moved)
+	for dir, want := range map[string]bool{hostfs.DefaultBinDir: false, "/opt/bin": true} {
+		if _, err := os.Lstat(b.file(path.Join(dir, plan.RecoverProgram))); (err == nil) != want {
+			t.Errorf("%s in %s: %v", plan.RecoverProgram, dir, err)
+		}
+	}
+	b.uninstall()
+	b.same(before, "after the uninstall")
+}
+
+// The binary of an older generation that is damaged is fetched again by a rollback: it was ours.
+func TestRollbackOverADamagedBinary(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.1", "v1.37.2")
+	b.install(b.spec("v1.37.1", nil))
+	b.install(b.spec("v1.37.2", nil))
+	b.write(kubeletOne, 0o755, []byte("damaged"))
+	g, err := RollbackTarget(b.Store(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.PrepareRestore(t.Context(), g, b.resolve(b.spec("v1.37.1", nil)).Artifact, PrepareOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Plan.Conflicts) > 0 || !c.Plan.Has(plan.Stage, kubeletOne) {
+		t.Errorf("conflicts %v, steps %q", c.Plan.Conflicts, steps(c.Plan))
+	}
+	if _, err := b.apply(t.Context(), c, 0); err != nil {
+		t.Error(err)
+	}
+	if target := b.linked(); target != "kubelet-v1.37.1" {
+		t.Errorf("the active kubelet is %s", target)
 	}
 }

@@ -12,7 +12,7 @@ func (p *planner) unwanted(f File) bool {
 	switch {
 	case p.want.File(f.Path).Kind != Absent || found.Kind == Absent:
 		return false
-	case (f.Kind == Binary || f.Kind == Program) && !p.want.Snapshot: // others may need it; pruning is for binaries
+	case f.Kind == Binary && !p.want.Snapshot: // it is the way back; pruning is for it
 		return false
 	}
 	return found.SameContent(f)
@@ -52,7 +52,7 @@ func (p *planner) removeFiles(recovery bool) {
 			p.add(Remove, f.Path, "it is no longer wanted", f)
 			unitsRemoved = unitsRemoved || isUnitFile(f.Path)
 			p.diff(f.Path, found, File{})
-		case p.want.File(f.Path).Kind == Absent && found.Kind != Absent && (f.Kind != Binary && f.Kind != Program || p.want.Snapshot):
+		case p.want.File(f.Path).Kind == Absent && found.Kind != Absent && (f.Kind != Binary || p.want.Snapshot):
 			p.Kept = append(p.Kept, Conflict{Path: f.Path, Reason: "edited since it was installed"})
 		}
 	}

@@ -32,7 +32,7 @@ func (p *planner) stage(want File) {
 		reason = "an earlier run has fetched it, or a part of it"
 	case found.Kind == Absent:
 		reason = "it is not on this host yet"
-	case have.Kind == Binary && have.SameContent(want):
+	case p.options.Restore || have.Kind == Binary && have.SameContent(want):
 		reason = "the file there is not what was installed"
 	case have.Kind == Binary && have.SameContent(found):
 		reason = "another digest is wanted for this version"

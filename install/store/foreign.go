@@ -4,11 +4,11 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/plan"
 )
 
-// KeepForeign adds to generation 0 the files of somebody else's that the pending change is the first to replace and that are
+// KeepForeign adds to generation 0 the files of somebody else's that a committed change was the first to replace and that are
 // newer than the first install, so that an uninstall gives them back as well: a drop-in that is masked, a file in another
 // --bin-dir. have is what was installed before; nil for the first install. A second call adds nothing.
 func (s Store) KeepForeign(want, have *plan.Generation) error {
-	if have == nil || have.Snapshot {
+	if have == nil || have.Snapshot || want.Snapshot || want.Number == have.Number {
 		return nil
 	}
 	before, err := s.Previous(want.Number)

@@ -99,11 +99,7 @@ func (s Store) Current() (*plan.Generation, error) {
 	}
 	target, err := s.tree.Readlink(in("current"))
 	if errors.Is(err, fs.ErrNotExist) {
-		all, err := s.List()
-		if err != nil || len(all) == 0 {
-			return nil, err
-		}
-		return all[len(all)-1], nil
+		return s.newest()
 	}
 	if errors.Is(err, syscall.EINVAL) {
 		return nil, damaged("%s is not a symlink", in("current"))
@@ -116,6 +112,24 @@ func (s Store) Current() (*plan.Generation, error) {
 		return nil, damaged("%s points to %s, which is not a generation", in("current"), target)
 	}
 	return s.Load(n)
+}
+
+// newest returns the newest complete generation but the pending one, of which nothing says that it was committed; nil for none.
+func (s Store) newest() (*plan.Generation, error) {
+	pending, _, err := s.Pending()
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range slices.Backward(all) {
+		if g.Number != pending {
+			return g, nil
+		}
+	}
+	return nil, nil
 }
 
 // Installed returns the committed generation, or ErrNotInstalled.
