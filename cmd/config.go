@@ -224,16 +224,9 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 	if err != nil {
 		return &usageError{fmt.Errorf("--from-version: %w", err)}
 	}
-	sources, err := readSources(a, c, o.from)
+	sources, err := migrationSources(a, c, o.from, args)
 	if err != nil {
 		return err
-	}
-	if len(args) > 0 || len(sources) == 0 {
-		more, err := documents(a, c, args)
-		if err != nil {
-			return err
-		}
-		sources = append(sources, more...)
 	}
 	setup, err := spec.ReadSetup(sources, nil)
 	if err != nil {
@@ -273,6 +266,16 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 		return &exitError{exitFailed}
 	}
 	return nil
+}
+
+// migrationSources are the files that --from names, and what the command line or, without either, stdin has.
+func migrationSources(a *app, c *cobra.Command, files, args []string) ([]spec.Document, error) {
+	sources, err := readSources(a, c, files)
+	if err != nil || len(args) == 0 && len(sources) > 0 {
+		return sources, err
+	}
+	more, err := documents(a, c, args)
+	return append(sources, more...), err
 }
 
 func specYAML(s *spec.Spec) ([]byte, error) {

@@ -76,11 +76,16 @@ func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 	if o.dryRun {
 		return nil
 	}
+	return x.uninstall(ctx, change, data)
+}
+
+// uninstall carries out what was planned and agreed to: first the purge, if there is one.
+func (x *changer) uninstall(ctx context.Context, change *install.Change, data *install.Purge) (err error) {
 	if data != nil {
 		if err := runPurge(ctx, data); err != nil {
 			return err
 		}
-		if change, err = h.PrepareUninstall(ctx, true); err != nil { // kubelet is stopped by now, and its files are gone
+		if change, err = x.host.PrepareUninstall(ctx, true); err != nil { // kubelet is stopped by now, and its files are gone
 			return err
 		}
 	}
@@ -92,7 +97,7 @@ func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 		return err
 	}
 	if data == nil {
-		nameData(a, h)
+		nameData(x.app, x.host)
 	}
 	x.printResult(change, outcome)
 	return nil

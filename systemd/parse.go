@@ -301,17 +301,6 @@ func (u *UnitFile) Values(section, key string) []Assignment {
 	return values
 }
 
-// Last returns the last assignment of a key, also an empty one; false when there is none. After [Combine], its File has the
-// last word about the key: a drop-in that is the last to set ExecStart= decides what runs, whatever the unit says.
-func (u *UnitFile) Last(section, key string) (Assignment, bool) {
-	for _, a := range slices.Backward(u.Assignments) {
-		if a.Section == section && a.Key == key {
-			return a, true
-		}
-	}
-	return Assignment{}, false
-}
-
 // ParseEnvironmentFile reads a file as EnvironmentFile= of systemd.exec(5) does, which is not as a shell would: quotes
 // count only at the start of a value or right after another quoted piece, nothing is expanded, "export" makes a line
 // invalid. Variables come in the order of the file and may repeat: the last one counts. Ignored are the lines that

@@ -299,35 +299,3 @@ func FuzzSplitCommandLine(f *testing.F) {
 		}
 	})
 }
-
-// Which file has the last word about the command line, also when it only takes it back.
-func TestLast(t *testing.T) {
-	unit := "[Service]\nExecStart=/usr/local/bin/kubelet\nRestart=always\n"
-	tests := []struct{ name, dropIn, want string }{
-		{"nothing else", "", "unit"},
-		{"another key", "[Service]\nRestart=no\n", "unit"},
-		{"another section", "[Unit]\nExecStart=/x\n", "unit"},
-		{"replaced", "[Service]\nExecStart=\nExecStart=/usr/bin/kubelet\n", "drop-in"},
-		{"one more", "[Service]\nExecStart=/usr/bin/kubelet\n", "drop-in"},
-		{"taken back", "[Service]\nExecStart=\n", "drop-in"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			u, err := ParseUnit("unit", []byte(unit))
-			if err != nil {
-				t.Fatal(err)
-			}
-			d, err := ParseUnit("drop-in", []byte(tt.dropIn))
-			if err != nil {
-				t.Fatal(err)
-			}
-			last, found := Combine(u, d).Last("Service", "ExecStart")
-			if !found || last.File != tt.want {
-				t.Errorf("%t, %+v, want one of %s", found, last, tt.want)
-			}
-		})
-	}
-	if last, found := Combine().Last("Service", "ExecStart"); found {
-		t.Errorf("of nothing: %+v", last)
-	}
-}

@@ -428,17 +428,6 @@ func TestWritableImmutable(t *testing.T) {
 	}
 }
 
-func TestFreeBytes(t *testing.T) {
-	onBoth(t, func(t *testing.T, tree Tree, dir string, at func(string) string) {
-		var st unix.Statfs_t
-		must(t, unix.Statfs(at(dir), &st))
-		free, err := tree.FreeBytes(dir + "/new/x")
-		if all := st.Blocks * uint64(st.Bsize); err != nil || free == 0 || free > all {
-			t.Errorf("%d of %d bytes are free, %v", free, all, err)
-		}
-	})
-}
-
 func TestCache(t *testing.T) {
 	in := map[string]func(p string) error{
 		"nothing":    func(string) error { return nil },

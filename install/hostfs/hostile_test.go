@@ -186,10 +186,6 @@ var accesses = map[string]access{
 		return inTheWay(err)
 	},
 	"Writable": func(tree Tree, p string) string { return inTheWay(tree.Writable(p + "/x")) },
-	"FreeBytes": func(tree Tree, p string) string {
-		_, err := tree.FreeBytes(p + "/x")
-		return inTheWay(err)
-	},
 	"ReadCache": func(tree Tree, p string) string {
 		found := map[string]string{}
 		return fmt.Sprint(tree.ReadCache(p, &found), found)

@@ -375,14 +375,3 @@ func (t Tree) Writable(p string) error {
 		return verbatimError{&fs.PathError{Op: "replace", Path: p, Err: err}}
 	})
 }
-
-// FreeBytes returns how much a user who is not root could write where p is, or would be.
-func (t Tree) FreeBytes(p string) (free uint64, err error) {
-	err = t.inNearest("statfs", p, func(dir int, _ bool) error {
-		var st unix.Statfs_t
-		err := unix.Fstatfs(dir, &st)
-		free = st.Bavail * uint64(st.Bsize)
-		return err
-	})
-	return free, err
-}
