@@ -60,5 +60,5 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 		}
 		return adoption{}, refusal
 	}
-	return adoption{found: found, spec: m.Spec}, nil
+	return adoption{found: found, spec: m.Spec}, m.Spec.Attribute(spec.Spec{}, spec.ByAdoption)
 }

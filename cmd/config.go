@@ -26,7 +26,7 @@ import (
 func configCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config",
-		Short: "Validate, migrate and render kubelet configuration for any release, without a host",
+		Short: "Validate, migrate and render kubelet configuration for any release; show what is recorded",
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return c.Help()
@@ -34,7 +34,7 @@ func configCommand(a *app) *cobra.Command {
 			return &usageError{withHint(fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath()), "kubeletctl config --help lists the commands")}
 		},
 	}
-	c.AddCommand(validateCommand(a), migrateCommand(a), renderCommand(a))
+	c.AddCommand(validateCommand(a), migrateCommand(a), renderCommand(a), showCommand(a))
 	return c
 }
 
@@ -362,6 +362,7 @@ nothing. The flags are those of spec.`,
 			return printRendered(a, files, out, only)
 		},
 	}
+	o.registerVersion(c)
 	o.registerSpec(c)
 	o.registerFile(c)
 	c.Flags().StringVar(&out, "out", "", "write the files below this `DIR`")

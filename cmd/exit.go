@@ -73,6 +73,8 @@ func exitCode(err error) int {
 		flags      *install.FlagsRejectedError
 		unvouched  *install.UnvouchedError
 		downgrade  *downgradeError
+		forgotten  *forgottenError
+		tried      *install.TriedError
 		rehearsal  *install.RehearsalError
 		refused    *purge.RefusedError
 		usage      *usageError
@@ -93,7 +95,7 @@ func exitCode(err error) int {
 		return exitUnverified
 	case errors.Is(err, store.ErrNotInstalled):
 		return exitNotInstalled
-	case errors.As(err, &failed), errors.As(err, &conflict), errors.As(err, &flags), errors.As(err, &unvouched), errors.As(err, &rehearsal), errors.As(err, &refused):
+	case errors.As(err, &failed), errors.As(err, &conflict), errors.As(err, &flags), errors.As(err, &unvouched), errors.As(err, &rehearsal), errors.As(err, &refused), errors.As(err, &forgotten), errors.As(err, &tried):
 		return exitRefused
 	case errors.As(err, &downgrade) && !downgrade.exact:
 		return exitRefused

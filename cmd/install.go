@@ -31,6 +31,9 @@ type installOptions struct {
 	fetch                fetchOptions
 	adopt                bool
 	recorded             bool // begin with the recorded spec, whatever a spec file says
+	replace              bool // drop what earlier installs asked for and this one does not repeat, and what was set
+	unset                []string
+	retry                bool // also what was rolled back before
 	allowDowngrade       bool // upgrade may install an older release
 }
 
@@ -63,9 +66,12 @@ Without -f, ` + hostfs.SpecFile + ` is the spec if it exists. Flags win over the
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.install(c, o)) },
 	}
 	o.registerFile(c)
+	o.registerVersion(c)
 	o.registerSpec(c)
 	f := c.Flags()
 	f.BoolVar(&o.adopt, "adopt", false, "take over the kubelet that runs here and that kubeletctl did not install: its flags and configuration are carried over")
+	f.BoolVar(&o.replace, "replace", false, "drop the settings of earlier installs that this one does not repeat, and those of kubeletctl set")
+	inGroup(f, groupConfig)
 	o.registerChange(c)
 	return c
 }
@@ -76,6 +82,7 @@ func (o *installOptions) registerChange(c *cobra.Command) {
 	f.BoolVar(&o.spec.NoStart, "no-start", false, "enable kubelet for the next boot, but do not start or restart it now")
 	f.IntVar(&o.spec.KeepGenerations, "keep-generations", 0, fmt.Sprintf("`NUMBER` of generations to keep for rollback; default %d", spec.DefaultKeep))
 	f.StringSliceVar(&o.change.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to ignore: "+strings.Join(preflight.Ignorable(), ", "))
+	f.BoolVar(&o.retry, "retry", false, "try again what was rolled back on this host before")
 	o.change.register(c)
 	o.change.registerSwitch(c)
 }
@@ -88,10 +95,15 @@ func (o *installOptions) registerFile(c *cobra.Command) {
 
 func newInstallOptions() *installOptions { return &installOptions{nodeFlags: map[string]*string{}} }
 
-// registerSpec registers the flags that say what is wanted.
+// registerVersion registers the flag that says which release is wanted.
+func (o *installOptions) registerVersion(c *cobra.Command) {
+	c.Flags().StringVar(&o.spec.Version, "version", "", "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); default stable")
+	inGroup(c.Flags(), groupRelease)
+}
+
+// registerSpec registers the flags that say what is wanted of a release.
 func (o *installOptions) registerSpec(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.spec.Version, "version", "", "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); default stable")
 	registerSources(f, &o.spec.Sources, &o.spec.CAFile)
 	o.fetch.register(f)
 	f.StringVar((*string)(&o.spec.RequireTrust), "require-trust", "", "minimum `TRUST` in the digest of the binary: given, published or checksum")
@@ -227,6 +239,11 @@ func (w *work) converge(ctx context.Context) error {
 	if w.client, w.progress, err = a.client(w.spec.Sources, w.spec.CAFile, w.want.fetch); err != nil {
 		return err
 	}
+	if !w.want.recorded {
+		if err := w.reconcile(); err != nil {
+			return err
+		}
+	}
 	h.Unvouched = !h.Live && w.spec.FromTree
 	draft, err := w.build(ctx)
 	if err != nil {
@@ -249,6 +266,11 @@ func (w *work) converge(ctx context.Context) error {
 	}
 	if err := w.preflight(problems, change.Plan); err != nil {
 		return err
+	}
+	if !w.want.retry {
+		if err := h.RefuseRetry(change); err != nil {
+			return err
+		}
 	}
 	return w.change(ctx, change)
 }
@@ -323,7 +345,18 @@ func (w *work) readSpec(c *cobra.Command, base *spec.Spec) error {
 		return err
 	}
 	add(w.readConfigFile(c.Context()))
+	before, by := w.spec.Clone(), spec.ByFlags
+	if o.recorded {
+		by = spec.BySet
+	}
 	add(o.mergeFlags(c, &w.spec))
+	add(w.unset())
+	add(w.spec.Attribute(before, by))
+	for flag, setting := range map[string]string{"standalone": "standalone", "bin-dir": "paths.binDir", "profile": "profile", "arch": "arch"} {
+		if c.Flags().Changed(flag) { // also to take it back: --standalone=false
+			w.spec.Origins[setting] = by
+		}
+	}
 	add(w.spec.Check())
 	add(o.change.check())
 	add(o.fetch.check())
@@ -364,7 +397,10 @@ func (w *work) readSpecFile(ctx context.Context) error {
 	if w.spec, w.positions, err = spec.Parse(file, data); err != nil {
 		return err
 	}
-	w.spec.Pin = spec.Pin{From: spec.FromSpecFile}
+	w.spec.Pin, w.spec.HasFile = spec.Pin{From: spec.FromSpecFile}, true
+	if err := w.spec.Attribute(spec.Spec{}, spec.ByFile); err != nil {
+		return err
+	}
 	w.spec.FromTree = fromTree && (len(w.spec.Sources) > 0 || w.spec.CAFile != "")
 	return nil
 }
@@ -385,8 +421,9 @@ func (w *work) readConfigFile(ctx context.Context) error {
 			w.positions[path] = position
 		}
 	}
+	before := w.spec.Clone()
 	w.spec.KubeletConfiguration = mergeFields(base, w.spec.KubeletConfiguration)
-	return err
+	return errors.Join(err, w.spec.Attribute(before, spec.ByFile))
 }
 
 // hasSpecFile reports whether a provisioning tool put a spec file on the host.

@@ -140,6 +140,7 @@ that version, starts the service, and reports its actual state afterwards.
 	c.AddCommand(
 		installCommand(a),
 		upgradeCommand(a),
+		setCommand(a),
 		rollbackCommand(a),
 		statusCommand(a),
 		diffCommand(a),

@@ -9,7 +9,6 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
-	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/install/store"
 )
@@ -31,6 +30,7 @@ is put back and started. A release that is older than the installed one is refus
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), upgrade(a, c, o)) },
 	}
+	o.registerVersion(c)
 	o.registerSpec(c)
 	o.registerChange(c)
 	c.Flags().BoolVar(&o.allowDowngrade, "allow-downgrade", false, "install the release also when it is older than the installed one")
@@ -45,23 +45,14 @@ func upgrade(a *app, c *cobra.Command, o *installOptions) error {
 		return err
 	}
 	defer done()
-	if !o.change.dryRun {
-		if err := preflight.Writable(w.host.Tree, nil); err != nil {
-			return err
-		}
-	}
-	current, err := w.host.Store().Installed()
-	if err != nil {
-		return err
-	}
-	recorded, err := recordedSpec(current)
+	current, recorded, err := w.recorded()
 	if err != nil {
 		return err
 	}
 	if o.spec.Version == "" {
 		recorded.Version = "" // the newest stable one
 	}
-	o.recorded, w.upgradeFrom = true, current.Version
+	w.upgradeFrom = current.Version
 	if err := w.readSpec(c, &recorded); err != nil {
 		return &usageError{err}
 	}

@@ -38,7 +38,7 @@ func (c *checker) config(config map[string]any) {
 		if c.minor < r.since {
 			continue
 		}
-		parts, _ := splitPath(r.field)
+		parts, _ := SplitPath(r.field)
 		if value, ok := get(config, parts); ok && value == r.value {
 			c.problem(root+"."+r.field, r.hint, "%v is refused by kubelet %s (since %s)", r.value, c.minor, r.since)
 		}

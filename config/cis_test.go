@@ -36,7 +36,7 @@ func TestDefaultsPassTheBenchmark(t *testing.T) {
 			if !known {
 				t.Fatalf("%s: no such field", c.field)
 			}
-			path, _ := splitPath(c.field)
+			path, _ := SplitPath(c.field)
 			value, given := get(out.Fields, path)
 			if !f.AcceptedBy(m) || m < c.since || c.until != 0 && m >= c.until {
 				if given {

@@ -29,7 +29,7 @@
 //     flag and field that it had and each default that changes; see migrate.go.
 //   - Profile: hardened or upstream, which defaults are written.
 //   - Note: something that Render did with a user's flag, and why.
-//   - Secret: a value that is not to be shown: HideSecrets, maskFields and
+//   - Secret: a value that is not to be shown: HideSecrets, MaskFields and
 //     maskFlag mask what the list in secret.go names. No message of this package
 //     has one.
 //

@@ -166,7 +166,7 @@ func writtenForms(header, secret string) map[string]string {
 	changed, _ := yaml.Marshal(other)
 	forms["diff"] = string(diff.Diff("a", []byte(forms["fields, YAML"]), "b", changed))
 	forms["diff back"] = string(diff.Diff("b", changed, "a", []byte(forms["fields, YAML"])))
-	forms["masked fields"] = fmt.Sprint(maskFields(fields))
+	forms["masked fields"] = fmt.Sprint(MaskFields(fields))
 
 	quoted := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(secret) + `"`
 	for name, value := range map[string]string{"bare": secret, "quoted": quoted} {

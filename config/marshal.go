@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const header = "# Written by kubeletctl; change it with kubeletctl install --set, or local edits will be reported as drift."
+const header = "# Written by kubeletctl; change it with kubeletctl set FIELD=VALUE: local edits are reported as drift."
 
 // marshal writes the file: apiVersion and kind first, then the fields by name.
 // A default's reason stands above its top-level key, so that a reader of the

@@ -143,7 +143,7 @@ func (m *migrator) flagsWin(flags map[string]string, fields map[string]any) {
 		if !ok || f.Field == "" {
 			continue
 		}
-		path, _ := splitPath(f.Field)
+		path, _ := SplitPath(f.Field)
 		old, said := get(fields, path)
 		if !said || old == nil {
 			continue
@@ -245,7 +245,7 @@ func (m *migrator) changes(in MigrateInput) {
 	}
 	for _, f := range AllFields() {
 		path := f.Path
-		parts, _ := splitPath(path)
+		parts, _ := SplitPath(path)
 		if !f.isSetting() || !f.AcceptedBy(m.target) {
 			continue
 		}
@@ -293,7 +293,7 @@ func ChangedDefaults(old *Rendered, from Minor, new *Rendered, to Minor) []Item 
 	}
 	var items []Item
 	for _, f := range AllFields() {
-		path, _ := splitPath(f.Path)
+		path, _ := SplitPath(f.Path)
 		if _, asked := get(new.wished, path); asked || !f.isSetting() || !f.AcceptedBy(to) {
 			continue
 		}
@@ -406,7 +406,7 @@ func remove(fields map[string]any, path []string) {
 func removeAt(fields map[string]any, path string) (string, bool) {
 	for path != "" {
 		if !strings.HasSuffix(path, "]") {
-			if parts, err := splitPath(path); err == nil {
+			if parts, err := SplitPath(path); err == nil {
 				if value, ok := get(fields, parts); ok && !reflect.DeepEqual(value, fields) {
 					remove(fields, parts)
 					return path + ": " + compact(maskAt(path, value)), true

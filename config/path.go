@@ -30,8 +30,8 @@ func lastSeparator(path string) int {
 	return -1
 }
 
-// splitPath undoes below: "a.b\.c" is {"a", "b.c"}.
-func splitPath(path string) ([]string, error) {
+// SplitPath undoes JoinPath: "a.b\.c" is {"a", "b.c"}.
+func SplitPath(path string) ([]string, error) {
 	var parts []string
 	var part strings.Builder
 	flush := func() error {

@@ -206,7 +206,7 @@ func (r *renderer) place(written string, f Flag, value string, parsed any, what 
 		return
 	}
 	parsed = fieldForm(f, parsed, r.minor)
-	path, _ := splitPath(field)
+	path, _ := SplitPath(field)
 	shown := show(f.Name, value)
 	if old, said := get(r.fields, path); said && !sameField(field, old, parsed) {
 		other := "kubeletConfiguration." + field
@@ -307,7 +307,7 @@ func (r *renderer) flag(name string) (string, bool) {
 func (r *renderer) defaultFields() map[string][]string {
 	reasons := map[string][]string{}
 	for _, d := range fieldDefaults(r.in, r.minor) {
-		path, _ := splitPath(d.field)
+		path, _ := SplitPath(d.field)
 		if _, said := get(r.fields, path); said {
 			continue
 		}
@@ -338,7 +338,7 @@ func (r *renderer) defaultFlags() {
 			continue
 		}
 		if field := f.fieldIn(r.minor); field != "" {
-			path, _ := splitPath(field)
+			path, _ := SplitPath(field)
 			if value, said := get(r.fields, path); said && value != nil {
 				continue
 			}

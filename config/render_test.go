@@ -264,7 +264,7 @@ func TestRender(t *testing.T) {
 				}
 			}
 			for field, want := range tt.fields {
-				path, _ := splitPath(field)
+				path, _ := SplitPath(field)
 				if got, _ := get(out.Fields, path); !reflect.DeepEqual(got, want) {
 					t.Errorf("%s: got %#v, want %#v", field, got, want)
 				}

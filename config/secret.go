@@ -76,9 +76,9 @@ func maskFlag(name, value string) string {
 	return hideURLs(value)
 }
 
-// maskFields is a copy of fields, or of flags, as it may be shown. A field that is a secret has a text for a value, whatever
+// MaskFields is a copy of fields, or of flags, as it may be shown. A field that is a secret has a text for a value, whatever
 // type it is of.
-func maskFields(fields map[string]any) map[string]any {
+func MaskFields(fields map[string]any) map[string]any {
 	if fields == nil {
 		return nil
 	}
@@ -101,7 +101,7 @@ func maskValue(name string, value any) any {
 	}
 	switch v := value.(type) {
 	case map[string]any:
-		return maskFields(v)
+		return MaskFields(v)
 	case []any:
 		for i := range v { // a copy already
 			v[i] = maskValue("", v[i])

@@ -51,13 +51,13 @@ func TestMaskFields(t *testing.T) {
 		"clusterDNS":           []any{"10.0.0.10"},
 		"nothing":              nil,
 	}
-	if got := maskFields(fields); !reflect.DeepEqual(got, want) {
+	if got := MaskFields(fields); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if after := fmt.Sprint(fields); after != before {
 		t.Errorf("the fields themselves are masked: %s", after)
 	}
-	if maskFields(nil) != nil {
+	if MaskFields(nil) != nil {
 		t.Error("no fields became some")
 	}
 }

@@ -23,7 +23,7 @@ func ParseSet(expr string) (path []string, value any, err error) {
 		return nil, nil, fmt.Errorf("%q: a list cannot be set by index; give the whole list, as in %s=[a, b]",
 			fmt.Sprintf("%s=%v", field, maskAt(field, text)), field[:strings.IndexAny(field, "[]")])
 	}
-	if path, err = splitPath(field); err != nil {
+	if path, err = SplitPath(field); err != nil {
 		return nil, nil, err
 	}
 	if value, err = parseValue(text, holdsText(path)); err != nil {
@@ -73,13 +73,13 @@ func startsWithAny(text, chars string) bool {
 // holdsText reports whether the field at path is a string or a value in a map of
 // strings.
 func holdsText(path []string) bool {
-	if f, ok := LookupField(joinPath(path)); ok {
+	if f, ok := LookupField(JoinPath(path)); ok {
 		return isString(f.Type)
 	}
 	if len(path) < 2 {
 		return false
 	}
-	f, ok := LookupField(joinPath(path[:len(path)-1]))
+	f, ok := LookupField(JoinPath(path[:len(path)-1]))
 	return ok && strings.HasPrefix(f.Type, "map[string]") && isString(strings.TrimPrefix(f.Type, "map[string]"))
 }
 
@@ -87,7 +87,8 @@ func isString(fieldType string) bool {
 	return fieldType == "string" || fieldType == "duration" || fieldType == "quantity"
 }
 
-func joinPath(path []string) string {
+// JoinPath is the dotted path of a field; a dot or a backslash in a key is escaped with a backslash.
+func JoinPath(path []string) string {
 	joined := ""
 	for _, key := range path {
 		joined = below(joined, key)
@@ -109,7 +110,7 @@ func SetField(config map[string]any, path []string, value any) error {
 		next, ok := level[key].(map[string]any)
 		if !ok {
 			if old := level[key]; old != nil {
-				return fmt.Errorf("%s is %s, it has no fields", joinPath(path[:i+1]), describeAt(joinPath(path[:i+1]), old))
+				return fmt.Errorf("%s is %s, it has no fields", JoinPath(path[:i+1]), describeAt(JoinPath(path[:i+1]), old))
 			}
 			next = map[string]any{}
 			level[key] = next

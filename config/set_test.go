@@ -105,7 +105,7 @@ func FuzzParseSet(f *testing.F) {
 		if err := SetField(config, path, value); err != nil {
 			t.Fatalf("%q: parsed, but not set: %v", expr, err)
 		}
-		back, err := splitPath(joinPath(path))
+		back, err := SplitPath(JoinPath(path))
 		if err != nil || !reflect.DeepEqual(back, path) {
 			t.Fatalf("%q: path %q became %q, %v", expr, path, back, err)
 		}

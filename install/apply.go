@@ -247,7 +247,7 @@ func (h *Host) up(ctx context.Context) bool {
 // stamp fills in what only the clock and the machine know.
 func stamp(g *plan.Generation, n int, command string) {
 	g.Number, g.Command, g.Created = n, command, time.Now().UTC().Truncate(time.Second)
-	g.Outcome, g.Reason, g.Invocation, g.Took = "", "", "", 0
+	g.Outcome, g.Reason, g.Tried, g.Invocation, g.Took = "", "", "", "", 0
 	if u, err := user.Current(); err == nil {
 		g.User = u.Username
 		if sudo := os.Getenv("SUDO_USER"); sudo != "" {

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/observe"
@@ -103,6 +104,7 @@ func (h *Host) prepareKubelet(ctx context.Context, want, have *plan.Generation, 
 	if err := preflight.CheckBinDir(h.Tree, path.Dir(want.Binary().Path)); err != nil {
 		return nil, err
 	}
+	want.KeepComments(have)
 	want.Mask(have.Masks()...) // once adopted, a kubelet is not given back before it is uninstalled
 	if !o.LeaveOverrides {
 		dropIns, err := h.Observer().DropIns()
@@ -163,6 +165,34 @@ func (h *Host) prepare(ctx context.Context, want, have *plan.Generation, o plan.
 		return nil, errors.Join(errs...)
 	}
 	return &Change{Want: want, Have: have, Seen: seen, Plan: plan.NewPlan(want, have, seen, o), options: o}, nil
+}
+
+// RefuseRetry fails with a *TriedError when the same change failed on this host before and was undone.
+func (h *Host) RefuseRetry(c *Change) error {
+	if c.Plan.Empty() {
+		return nil
+	}
+	failed, err := h.Store().Failed(c.Want)
+	if err != nil || failed == nil {
+		return err
+	}
+	return &TriedError{When: failed.Created, Reason: failed.Reason}
+}
+
+// TriedError refuses a change that failed before and was rolled back, so that a script that runs again and again does not
+// take kubelet down again and again.
+type TriedError struct {
+	When   time.Time
+	Reason string
+}
+
+func (e *TriedError) Error() string {
+	return fmt.Sprintf("the same kubelet with the same settings was rolled back on %s: %s", e.When.Local().Format(time.DateTime), e.Reason)
+}
+
+// Hint says what to do about it.
+func (e *TriedError) Hint() string {
+	return "install another version or other settings; or, when the cause is removed, add --retry"
 }
 
 // NoGenerationError reports that there is no such generation to go back to.

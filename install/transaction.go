@@ -277,6 +277,9 @@ func (tx *transaction) commitRepair() error {
 // undo goes back, and says so.
 func (tx *transaction) undo(ctx context.Context, cause error) error {
 	tx.change.Want.Reason = cause.Error()
+	if !errors.Is(cause, ErrInterrupted) {
+		tx.change.Want.Tried = tx.change.Want.Fingerprint()
+	}
 	if left := tx.back.take(ctx); len(left) > 0 {
 		return &NotRolledBackError{Cause: cause, Left: left}
 	}

@@ -569,3 +569,50 @@ func TestRollbackOverADamagedBinary(t *testing.T) {
 		t.Errorf("the active kubelet is %s", target)
 	}
 }
+
+// What failed and was undone is not tried again, until something is different or the user says so.
+func TestFailedChangeIsNotRetried(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.1", "v1.37.2")
+	b.install(b.spec("v1.37.1", nil))
+	tried := func(s spec.Spec) error { return b.RefuseRetry(b.prepare(s)) }
+	upgrade := b.spec("v1.37.2", nil)
+	if err := tried(upgrade); err != nil {
+		t.Errorf("before: %v", err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	b.fake.gone = func() { cancel() }
+	lock := b.lock()
+	if _, err := b.Apply(ctx, b.prepare(upgrade), ApplyOptions{Command: "upgrade", Lock: lock, Release: b.release}); !errors.Is(err, ErrInterrupted) {
+		t.Errorf("error: %v", err)
+	}
+	lock.Release()
+	b.fake.gone = nil
+	if err := tried(upgrade); err != nil {
+		t.Errorf("after an interruption: %v", err)
+	}
+
+	b.healthy = false
+	b.fake.gone = func() { b.healthy = b.linked() == "kubelet-v1.37.1" }
+	if _, err := b.apply(t.Context(), b.prepare(upgrade), time.Second); !errors.As(err, new(*RolledBackError)) {
+		t.Errorf("error: %v", err)
+	}
+	b.fake.gone, b.healthy = nil, true
+	var refused *TriedError
+	if err := tried(upgrade); !errors.As(err, &refused) || refused.Reason == "" || refused.When.IsZero() {
+		t.Errorf("after a failure: %v", err)
+	}
+	if err := tried(b.spec("v1.37.2", map[string]any{"maxPods": 50})); err != nil {
+		t.Errorf("with other settings: %v", err)
+	}
+	if err := tried(b.spec("v1.37.1", nil)); err != nil {
+		t.Errorf("what is installed: %v", err)
+	}
+
+	b.install(upgrade) // with consent
+	b.install(b.spec("v1.37.1", nil))
+	if err := tried(upgrade); err != nil {
+		t.Errorf("after it went well: %v", err)
+	}
+}

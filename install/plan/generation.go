@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -165,6 +167,8 @@ type Generation struct {
 	// Outcome is how the change to it ended; Reason says why it was reverted.
 	Outcome Outcome `json:"outcome,omitempty"`
 	Reason  string  `json:"reason,omitempty"`
+	// Tried is the fingerprint of what failed, in what is left of a change that was undone; empty when it was interrupted.
+	Tried string `json:"tried,omitempty"`
 	// Invocation is systemd's name of the run of kubelet that was started with it.
 	Invocation string `json:"invocation,omitempty"`
 	// Took is how long kubelet took to be healthy after it was started.
@@ -219,6 +223,45 @@ func (g *Generation) Unit(name string) (Unit, bool) {
 		}
 	}
 	return Unit{Name: name}, false
+}
+
+// Fingerprint is the same for two generations when they would make the same kubelet run with the same settings: a digest of
+// all files but those of the recovery.
+func (g *Generation) Fingerprint() string {
+	var b strings.Builder
+	for _, f := range g.Files {
+		switch {
+		case f.Kind == Binary: // which other digests it has is known only when it was fetched
+			fmt.Fprintln(&b, f.Path, g.Digest)
+		case !IsRecovery(f.Path):
+			fmt.Fprintln(&b, f.Path, f.SHA256, f.Target)
+		}
+	}
+	return Sum([]byte(b.String()))
+}
+
+// KeepComments keeps the texts of have that differ from what is wanted in comments only: nobody restarts a kubelet for the
+// sake of a comment.
+func (g *Generation) KeepComments(have *Generation) {
+	if have == nil || have.Snapshot {
+		return
+	}
+	for i, f := range g.Files {
+		if old := have.File(f.Path); f.Kind == Text && old.Kind == Text && bytes.Equal(withoutComments(f.Content), withoutComments(old.Content)) {
+			g.Files[i].Content, g.Files[i].SHA256 = old.Content, old.SHA256
+		}
+	}
+}
+
+// withoutComments is a text without the lines that are comments, for YAML and for systemd.
+func withoutComments(text []byte) []byte {
+	var kept []byte
+	for line := range bytes.Lines(text) {
+		if !bytes.HasPrefix(line, []byte("#")) {
+			kept = append(kept, line...)
+		}
+	}
+	return kept
 }
 
 // Runs reports whether the generation wants kubelet to run.

@@ -276,3 +276,24 @@ func TestForeignOverride(t *testing.T) {
 		t.Errorf("conflicts: %+v", p.Conflicts)
 	}
 }
+
+// A new kubeletctl that words a comment otherwise changes no file, and so restarts no kubelet.
+func TestKeepComments(t *testing.T) {
+	file := func(text string) File { return TextFile(hostfs.ConfigFile, 0o600, []byte(text)) }
+	for _, tt := range []struct{ name, have, want, kept string }{
+		{"another comment", "# old\na: 1\n", "# new\n# and more\na: 1\n", "# old\na: 1\n"},
+		{"another value", "# old\na: 1\n", "# new\na: 2\n", "# new\na: 2\n"},
+		{"a value with a #", "a: x\n", "a: x #1\n", "a: x #1\n"},
+	} {
+		g := &Generation{Files: []File{file(tt.want)}}
+		g.KeepComments(&Generation{Files: []File{file(tt.have)}})
+		if f := g.Files[0]; string(f.Content) != tt.kept || f.SHA256 != Sum(f.Content) {
+			t.Errorf("%s: %q", tt.name, f.Content)
+		}
+		g = &Generation{Files: []File{file(tt.want)}}
+		g.KeepComments(&Generation{Snapshot: true, Files: []File{file(tt.have)}})
+		if f := g.Files[0]; string(f.Content) != tt.want {
+			t.Errorf("%s: somebody else's file was taken: %q", tt.name, f.Content)
+		}
+	}
+}

@@ -55,6 +55,10 @@ func Check(d *spec.Draft, have *plan.Generation, seen *plan.Observation, booting
 				"another program already listens on %s, where kubelet would serve /healthz", address)
 		}
 	}
+	if seen.Units[systemd.KubeletService].Up() && !seen.Credentials {
+		add(StopsKubelet, Failure, "keep it with --standalone, or put the kubeconfig there first", "kubelet runs, and would be stopped until one of these exists: %s",
+			strings.Join(d.Credentials, ", "))
+	}
 	if d.Spec.Profile != config.Upstream {
 		hardening(fields, d.Spec.Standalone, add)
 	}

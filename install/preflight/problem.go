@@ -34,6 +34,7 @@ const (
 	KernelDefaults = "kernel-defaults"
 	Runtime        = "runtime"
 	ServingCert    = "serving-cert"
+	StopsKubelet   = "stops-kubelet"
 	Swap           = "swap"
 )
 
@@ -46,7 +47,7 @@ const (
 
 // Ignorable are the IDs of the problems that a user may choose to go on with.
 func Ignorable() []string {
-	return []string{CgroupV1, ClientCA, HealthPort, KernelDefaults, Runtime, ServingCert, Swap}
+	return []string{CgroupV1, ClientCA, HealthPort, KernelDefaults, Runtime, ServingCert, StopsKubelet, Swap}
 }
 
 // FailedError holds the problems for which a change is refused before anything is touched.

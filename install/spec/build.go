@@ -49,7 +49,7 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 		Version: a.Version, Arch: a.Arch, Trust: a.Trust, Digest: a.Digest, DigestFrom: a.From,
 		Args: r.Args, RootDir: rootDir(r.Args), Keep: s.KeepGenerations, HealthURL: healthURL(r.Fields),
 	}
-	if g.Spec, err = json.Marshal(s.recorded(a.Version)); err != nil {
+	if g.Spec, err = json.Marshal(record{*s.recorded(a.Version), s.Origins, s.Asked}); err != nil {
 		return nil, err
 	}
 	binary := plan.File{Path: path.Join(s.BinDir(), BinaryName(a.Version)), Kind: plan.Binary, Mode: 0o755}
@@ -168,18 +168,27 @@ func (d *Draft) RuntimeEndpoint() string { return runtimeEndpoint(d.Rendered) }
 // Recorded is the spec that a generation was built from, with its exact version. A pinned digest in it belongs to that
 // version. It fails when the record has no spec, or none that can be read.
 func Recorded(g *plan.Generation) (Spec, error) {
-	var s Spec
+	var r record
 	if g.SpecHidden {
-		return s, fmt.Errorf("reading the recorded spec: %w", fs.ErrPermission)
+		return Spec{}, fmt.Errorf("reading the recorded spec: %w", fs.ErrPermission)
 	}
 	if len(g.Spec) == 0 {
-		return s, ErrNoSpec
+		return Spec{}, ErrNoSpec
 	}
-	if err := config.DecodeJSON(g.Spec, &s); err != nil {
-		return s, fmt.Errorf("reading the recorded spec: %w", err)
+	if err := config.DecodeJSON(g.Spec, &r); err != nil {
+		return Spec{}, fmt.Errorf("reading the recorded spec: %w", err)
 	}
+	s := r.Spec
+	s.Origins, s.Asked = r.Origins, r.Asked
 	s.Pin = Pin{From: FromRecord, For: g.Version}
 	return s, nil
+}
+
+// record is a spec as a generation keeps it.
+type record struct {
+	Spec
+	Origins map[string]Origin `json:"origins,omitempty"`
+	Asked   map[string]any    `json:"asked,omitempty"`
 }
 
 // ErrNoSpec reports that the record of a generation has no spec.

@@ -57,6 +57,13 @@ type Spec struct {
 
 	// Pin says where a pinned digest comes from.
 	Pin Pin `json:"-"`
+	// Origins say who asked for each setting, by its path. A setting that is not in it is from a record of before there were
+	// origins.
+	Origins map[string]Origin `json:"-"`
+	// Asked is what install has asked for where somebody else has the last word, by path.
+	Asked map[string]any `json:"-"`
+	// HasFile reports that the spec begins with a spec file.
+	HasFile bool `json:"-"`
 	// FromTree reports that the host itself says where its binaries come from, in its record or its spec file.
 	FromTree bool `json:"-"`
 }
@@ -121,6 +128,7 @@ func (s Spec) Clone() Spec {
 	s.Sources = slices.Clone(s.Sources)
 	s.Flags, _ = cloneValue(s.Flags).(map[string]any)
 	s.KubeletConfiguration, _ = cloneValue(s.KubeletConfiguration).(map[string]any)
+	s.Origins, s.Asked = maps.Clone(s.Origins), maps.Clone(s.Asked)
 	return s
 }
 

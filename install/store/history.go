@@ -66,6 +66,32 @@ func (s Store) History(most int) (list []Entry, older bool, err error) {
 	return list, false, nil
 }
 
+// Failed returns what is left of the newest change to a generation that was undone because it failed, unless that was
+// committed since; nil when it never was tried.
+func (s Store) Failed(want *plan.Generation) (*plan.Generation, error) {
+	numbers, err := s.numbers()
+	if err != nil {
+		return nil, err
+	}
+	fingerprint := want.Fingerprint()
+	for _, n := range slices.Backward(numbers) {
+		g, err := summary(s, n)
+		if errors.Is(err, fs.ErrNotExist) || n == 0 {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case g.Tried == fingerprint:
+			return g, nil
+		case g.Outcome != plan.Reverted && g.Fingerprint() == fingerprint:
+			return nil, nil
+		}
+	}
+	return nil, nil
+}
+
 // summary reads what the history tells of a generation, or of what is left of one that was undone.
 func summary(s Store, n int) (*plan.Generation, error) {
 	data, _, err := s.readFile(n, recordFile)

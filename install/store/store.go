@@ -54,7 +54,7 @@ func (e *DamagedError) Unwrap() error { return e.Err }
 
 // Hint says what to do about it.
 func (e *DamagedError) Hint() string {
-	return "the record in " + hostfs.StateDir + " is damaged; restore it from a backup, or move it away and take the host over with kubeletctl install --force"
+	return "the record in " + hostfs.StateDir + " is damaged; restore it from a backup, or move it away and take over what runs: kubeletctl install --adopt"
 }
 
 func damaged(format string, args ...any) error { return &DamagedError{fmt.Errorf(format, args...)} }

@@ -1,0 +1,153 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/spec"
+)
+
+func setCommand(a *app) *cobra.Command {
+	o := newInstallOptions()
+	c := &cobra.Command{
+		Use:   "set [FIELD=VALUE]... [--unset SETTING]...",
+		Short: "Change settings of the installed kubelet, and keep the others",
+		Long: `Set changes the recorded spec and applies it: the same release with these fields and flags, and everything else as it is.
+It is planned, rehearsed and gated as an install is. What was set stays when install is run again; kubeletctl config show
+prints all that is recorded.
+
+A FIELD is one of the KubeletConfiguration, as --set takes it. A SETTING is a field, the name of a flag, or another setting
+by the name that kubeletctl config show has for it.`,
+		Example: `  kubeletctl set maxPods=50
+  kubeletctl set 'evictionHard.memory\.available=200Mi' --node-labels zone=a
+  kubeletctl set --unset maxPods --dry-run`,
+		RunE: func(c *cobra.Command, args []string) error {
+			o.sets = append(o.sets, args...)
+			return endedEarly(c.Context(), set(a, c, o))
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&o.unset, "unset", nil, "a `SETTING` to take away; repeat it")
+	inGroup(f, groupConfig)
+	o.registerSpec(c)
+	o.registerChange(c)
+	return c
+}
+
+func set(a *app, c *cobra.Command, o *installOptions) error {
+	changed := len(o.sets) > 0
+	c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { changed = changed || f.Changed })
+	if !changed {
+		return &usageError{withHint(errors.New("nothing to set"), "name a field: kubeletctl set maxPods=50; kubeletctl config show prints what is recorded")}
+	}
+	w := newWork(a, o, "set")
+	done, err := w.open()
+	if err != nil {
+		return err
+	}
+	defer done()
+	_, recorded, err := w.recorded()
+	if err != nil {
+		return err
+	}
+	if err := w.readSpec(c, &recorded); err != nil {
+		return &usageError{err}
+	}
+	return w.run(c.Context())
+}
+
+// recorded makes the recorded spec the one to begin with, and returns it and its generation.
+func (w *work) recorded() (*plan.Generation, spec.Spec, error) {
+	w.want.recorded = true
+	if !w.want.change.dryRun {
+		if err := preflight.Writable(w.host.Tree, nil); err != nil {
+			return nil, spec.Spec{}, err
+		}
+	}
+	current, err := w.host.Store().Installed()
+	if err != nil {
+		return nil, spec.Spec{}, err
+	}
+	recorded, err := recordedSpec(current)
+	return current, recorded, err
+}
+
+// unset takes settings away.
+func (w *work) unset() error {
+	var errs []error
+	for _, name := range w.want.unset {
+		next, found, err := w.spec.Unset(name)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("--unset %s: %w", name, err))
+		case !found:
+			errs = append(errs, withHint(fmt.Errorf("--unset %s: it is not recorded", name), "kubeletctl config show prints what is"))
+		default:
+			w.spec = next
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// reconcile holds the spec of an install against what is recorded on the host, and tells what becomes of the difference.
+func (w *work) reconcile() error {
+	current, err := w.host.Store().Current()
+	if err != nil || current == nil || current.Snapshot {
+		return err
+	}
+	recorded, err := spec.Recorded(current)
+	if errors.Is(err, spec.ErrNoSpec) {
+		return nil // there is nothing to forget
+	}
+	if err != nil {
+		return err
+	}
+	r, err := w.spec.Reconcile(recorded, w.want.replace)
+	if err != nil {
+		return err
+	}
+	if len(r.Forgotten) > 0 {
+		return &forgottenError{r.Forgotten}
+	}
+	for _, s := range r.Kept {
+		w.app.note(fmt.Sprintf("kept: %s (%s)", settingName(s.Path), s.Origin))
+	}
+	for _, s := range r.Dropped {
+		w.app.note(fmt.Sprintf("dropped: %s (%s)", settingName(s.Path), s.Origin))
+	}
+	w.spec = r.Spec
+	return w.spec.Check()
+}
+
+// settingName is how a setting is called on the command line.
+func settingName(path string) string {
+	for _, prefix := range []string{"kubeletConfiguration.", "flags."} {
+		if name, found := strings.CutPrefix(path, prefix); found {
+			return name
+		}
+	}
+	return path
+}
+
+// forgottenError refuses an install that would lose what the flags of an earlier one asked for.
+type forgottenError struct{ settings []spec.Setting }
+
+func (e *forgottenError) Error() string {
+	var names []string
+	for _, s := range e.settings {
+		names = append(names, settingName(s.Path))
+	}
+	return "settings of an earlier install are not repeated, and would be lost: " + strings.Join(names, ", ")
+}
+
+// Hint says what to do about it.
+func (e *forgottenError) Hint() string {
+	return "kubeletctl set and kubeletctl upgrade keep what is recorded; --replace drops these settings; or put all of them into " + hostfs.SpecFile
+}

@@ -1,0 +1,62 @@
+package cmd
+
+import (
+	"reflect"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubeletctl/kubeletctl/install/spec"
+)
+
+func showCommand(a *app) *cobra.Command {
+	var withSecrets bool
+	c := &cobra.Command{
+		Use:   "show",
+		Short: "Print the recorded spec of this host, as a file for install -f",
+		Long: `Show prints what install, set and adoption have recorded for this host. With -o json or yaml it also tells who asked for
+each setting: install (its flags), file (a spec file), set, or adopted.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return show(a, withSecrets) },
+	}
+	c.Flags().BoolVar(&withSecrets, "show-secrets", false, "print secrets, too, instead of masking them")
+	return c
+}
+
+// showResult is the document of config show.
+type showResult struct {
+	Spec    spec.Spec              `json:"spec"`
+	Origins map[string]spec.Origin `json:"origins"`
+}
+
+func show(a *app, withSecrets bool) error {
+	h, done, err := a.host()
+	if err != nil {
+		return err
+	}
+	defer done()
+	current, err := h.Store().Installed()
+	if err != nil {
+		return err
+	}
+	s, err := recordedSpec(current)
+	if err != nil {
+		return err
+	}
+	if !withSecrets {
+		masked := s.Masked()
+		if !reflect.DeepEqual(masked, s) {
+			a.note("secrets are masked; --show-secrets prints them")
+		}
+		s = masked
+	}
+	if a.output.structured() {
+		a.print(showResult{s, s.Origins})
+		return nil
+	}
+	text, err := specYAML(&s)
+	if err != nil {
+		return err
+	}
+	_, err = a.out.Write(text)
+	return err
+}
