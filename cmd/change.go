@@ -92,6 +92,9 @@ func (x *changer) recover(ctx context.Context) error {
 	if notice != "" {
 		a.note(notice)
 	}
+	if _, pending, _ := h.Store().Pending(); pending {
+		a.detach()
+	}
 	done, err := h.Recover(ctx, false)
 	if err != nil {
 		return err
@@ -167,7 +170,8 @@ func (x *changer) change(ctx context.Context, c *install.Change) error {
 func (x *changer) apply(ctx context.Context, c *install.Change) (plan.Outcome, error) {
 	a := x.app
 	outcome, err := x.host.Apply(ctx, c, install.ApplyOptions{
-		Command: x.verb, Lock: x.lock, Release: x.client, Wait: x.options.wait, SkipRehearsal: x.options.skipRehearsal, Fetched: x.progress.finish,
+		Command: x.verb, Lock: x.lock, Release: x.client, Wait: x.options.wait, SkipRehearsal: x.options.skipRehearsal,
+		Fetched: x.progress.finish, Begun: a.detach,
 		Done: func(s plan.Step) {
 			if a.verbose {
 				a.note(fmt.Sprintf("done: %s %s", s.Action, s.Target))

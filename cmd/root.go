@@ -47,6 +47,9 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	root.SetOut(result)
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
+	if a.detached && errors.Is(result.err, syscall.EPIPE) {
+		result.err = nil // nobody listens any more; the history has it
+	}
 	if err == nil && result.err != nil {
 		a.output = "" // nothing that goes to stdout would arrive
 		err = fmt.Errorf("the result could not be printed: %w", result.err)
@@ -103,10 +106,11 @@ type app struct {
 	verbose bool
 	timeout time.Duration
 
-	noting sync.Mutex         // Note may be called from several downloads at once
-	notes  []string           // what a document tells instead of stderr
-	parsed bool               // the command line made sense
-	cancel context.CancelFunc // ends the timeout
+	noting   sync.Mutex         // Note may be called from several downloads at once
+	notes    []string           // what a document tells instead of stderr
+	parsed   bool               // the command line made sense
+	detached bool               // a change has begun; see detach
+	cancel   context.CancelFunc // ends the timeout
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -196,8 +200,15 @@ func (a *app) host() (*install.Host, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.Units, h.Live, h.Rehearse = conn, true, rehearsal.Run
+	h.Units, h.Live, h.Rehearse, h.Log = conn, true, rehearsal.Run, systemd.Log
 	return h, conn.Close, nil
+}
+
+// detach makes a change that has begun go on to its end when the terminal is gone or nobody reads its output any more: neither
+// is a wish to undo it. SIGINT and SIGTERM are.
+func (a *app) detach() {
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	a.detached = true
 }
 
 // talks reports whether people are to be told more than the result.

@@ -82,6 +82,7 @@ func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 // uninstall carries out what was planned and agreed to: first the purge, if there is one.
 func (x *changer) uninstall(ctx context.Context, change *install.Change, data *install.Purge) (err error) {
 	if data != nil {
+		x.app.detach()
 		if err := runPurge(ctx, data); err != nil {
 			return err
 		}

@@ -32,9 +32,10 @@ type ApplyOptions struct {
 	Wait time.Duration
 	// SkipRehearsal leaves the proof to the health gate alone.
 	SkipRehearsal bool
-	// Fetched is called when the binary has been fetched; Done after each step. nil is fine.
-	Fetched func()
-	Done    func(plan.Step)
+	// Fetched is called when the binary has been fetched; Begun when the second half of the change begins, from where on it
+	// has to get to an end; Done after each step. nil is fine.
+	Fetched, Begun func()
+	Done           func(plan.Step)
 }
 
 // RolledBackError reports that a change failed and that the host is again as it was before.
@@ -108,18 +109,34 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (plan.Outco
 	if err != nil {
 		return "", interrupted(ctx, err)
 	}
+	if o.Begun != nil {
+		o.Begun()
+	}
+	outcome, err := h.transact(ctx, c, o, t)
+	if err != nil {
+		h.log("%s ended: %v", o.Command, err)
+		return outcome, err
+	}
+	h.log("%s ended: %s", o.Command, outcome)
+	return outcome, foreignDropIns(c)
+}
+
+// transact is the second half of a change.
+func (h *Host) transact(ctx context.Context, c *Change, o ApplyOptions, t trial) (plan.Outcome, error) {
 	tx, err := h.begin(ctx, c, o, t)
 	if err != nil {
 		return "", interrupted(ctx, err)
+	}
+	if c.Want.Snapshot {
+		h.log("%s begins", o.Command)
+	} else {
+		h.log("%s begins: kubelet %s, generation %d", o.Command, c.Want.Version, c.number)
 	}
 	outcome, err := tx.run(ctx)
 	if err != nil {
 		return "", tx.undo(ctx, interrupted(ctx, err))
 	}
-	if err := h.finish(ctx, c, o, outcome); err != nil {
-		return outcome, err
-	}
-	return outcome, foreignDropIns(c)
+	return outcome, h.finish(ctx, c, o, outcome)
 }
 
 // foreignDropIns reports, as an error, that what was installed is not what runs, although all was done that could be.

@@ -48,6 +48,14 @@ type Host struct {
 	Rehearse func(context.Context, rehearsal.Trial) error
 	// Note gets one line for people, now and then; nil is fine.
 	Note func(string)
+	// Log gets one line for each change that begins, and one for how it ended; nil is fine.
+	Log func(string)
+}
+
+func (h *Host) log(format string, args ...any) {
+	if h.Log != nil {
+		h.Log(fmt.Sprintf(format, args...))
+	}
 }
 
 func (h *Host) note(format string, args ...any) {

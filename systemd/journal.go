@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/coreos/go-systemd/v22/journal"
 )
 
 // Entry is one line that a unit logged.
@@ -87,4 +89,9 @@ func LastFailure(entries []Entry) string {
 		}
 	}
 	return failure
+}
+
+// Log writes one line to the journal, as kubeletctl. Where there is no journal, it does nothing.
+func Log(line string) {
+	_ = journal.Send(line, journal.PriInfo, map[string]string{"SYSLOG_IDENTIFIER": "kubeletctl"})
 }

@@ -16,7 +16,7 @@ func TestDiskSweep(t *testing.T) {
 	h.source = "file:///release"
 	reset := h.install("v1.37.1", "--wait", "0", "--skip-rehearsal", "--keep-generations", "2")
 	h.must("kubeletctl", reset...)
-	run := []string{"kubeletctl", "upgrade", "--version", "v1.37.2", "--skip-rehearsal"}
+	run := []string{"kubeletctl", "upgrade", "--version", "v1.37.2", "--skip-rehearsal", "--retry"}
 	old := h.whole()
 	all := h.points(run)
 	new := h.whole()

@@ -180,6 +180,33 @@ func TestTerminatedDuringTheChange(t *testing.T) {
 	contains(t, h.must("kubeletctl", "history"), "reverted: timed out \\(--timeout\\)")
 }
 
+// A session that ends, and a pipe that nobody reads any more, do not end a change that has begun.
+func TestNobodyListensDuringTheChange(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.1")...)
+	h.must("sh", "-c", "echo 'v1.37.2 late 8s' >/run/standin")
+
+	running := h.Command(t.Context(), "kubeletctl", h.install("v1.37.2")...)
+	if err := running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("the new kubelet was started", func() bool {
+		return strings.Contains(h.try("readlink", "/usr/local/bin/kubelet").Stdout, "v1.37.2") && h.show("ActiveState") == "active"
+	})
+	h.must("pkill", "-HUP", "-x", "kubeletctl")
+	if err := running.Wait(); err != nil {
+		t.Errorf("SIGHUP: %v", err)
+	}
+	h.running("v1.37.2")
+	contains(t, h.must("journalctl", "-q", "-t", "kubeletctl", "-o", "cat"), `install begins: kubelet v1\.37\.2, generation 2\n(.*\n)*install ended: healthy`)
+
+	install := strings.Join(h.install("v1.37.1", "-v"), " ")
+	h.must("bash", "-c", "kubeletctl "+install+" 2>&1 | sed '/done: link/q'; exit ${PIPESTATUS[0]}")
+	h.running("v1.37.1")
+	contains(t, h.must("kubeletctl", "history"), `(?m)^3 .* healthy \(current\)$`)
+}
+
 // The machine loses power between switch and commit. The next run goes back first, says so, and the former kubelet runs.
 func TestPowerCutDuringTheChange(t *testing.T) {
 	t.Parallel()
@@ -307,7 +334,7 @@ func TestUnitMeansWhatItSays(t *testing.T) {
 	if !found {
 		t.Errorf("kubelet got %q", args)
 	}
-	h.must("kubeletctl", "install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false") // with kubelet.path
+	h.must("kubeletctl", "install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false", "--replace", "--ignore-preflight", "stops-kubelet") // with kubelet.path
 	r = h.exits(0, "systemd-analyze", "verify", "/etc/systemd/system/kubelet.path", "/etc/systemd/system/kubelet.service")
 	if text := r.Stdout + r.Stderr; text != "" {
 		t.Errorf("systemd-analyze verify prints:\n%s", text)

@@ -161,9 +161,9 @@ func (h *host) exits(code int, name string, args ...string) testhost.Result {
 	return r
 }
 
-// install is a kubeletctl install of a standalone kubelet from the mirror.
+// install is a kubeletctl install of a standalone kubelet from the mirror, whatever was installed or failed before.
 func (h *host) install(version string, more ...string) []string {
-	return append([]string{"install", "--version", version, "--source", h.source, "--standalone", "--set", "failCgroupV1=false"}, more...)
+	return append([]string{"install", "--version", version, "--source", h.source, "--standalone", "--set", "failCgroupV1=false", "--replace", "--retry"}, more...)
 }
 
 // show reads properties of kubelet.service from systemd.

@@ -158,7 +158,7 @@ func TestUpgradeSweep(t *testing.T) {
 	h.must("kubeletctl", h.install("v1.36.3", append(given(t, dir, "v1.36.3"), "--keep-generations", "50")...)...)
 	h.running("v1.36.3")
 	command := func(u upgrade) []string {
-		args := []string{"kubeletctl", "upgrade"}
+		args := []string{"kubeletctl", "upgrade", "--retry"}
 		if u.slow {
 			args = append([]string{"systemd-run", "--quiet", "--pipe", "--wait", "--slice=system.slice"}, args...)
 		}

@@ -155,7 +155,7 @@ func run(file string) error {
 		return err
 	}
 	var sick atomic.Bool
-	sick.Store(order == "sick")
+	sick.Store(order == "sick" || order == "late")
 	if err := serve(s, &sick); err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func run(file string) error {
 			if order == "crash-after" {
 				return fmt.Errorf("told to crash after %s", delay)
 			}
-			sick.Store(true)
+			sick.Store(order != "late")
 		}
 	}
 }
