@@ -27,12 +27,6 @@ func configCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config",
 		Short: "Validate, migrate and render kubelet configuration for any release; show what is recorded",
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return c.Help()
-			}
-			return &usageError{withHint(fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath()), "kubeletctl config --help lists the commands")}
-		},
 	}
 	c.AddCommand(validateCommand(a), migrateCommand(a), renderCommand(a), showCommand(a))
 	return c
@@ -345,7 +339,7 @@ nothing. The flags are those of spec.`,
 		Example: `  kubeletctl config render --version v1.37.2 --set maxPods=50
   kubeletctl config render -f spec.yaml --out image/
   kubeletctl config render --version 1.36 --only kubelet.service`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			w := newWork(a, o, "render")
 			if err := w.readSpec(c, nil); err != nil {

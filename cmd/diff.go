@@ -21,7 +21,7 @@ func diffCommand(a *app) *cobra.Command {
 		Short: "Show how this host differs from what was installed",
 		Long: `Diff lists every way in which this host is not as it was installed and prints a unified diff from what was
 installed to what is there. It exits with 0 when nothing differs, 5 when something does, 4 when nothing is installed.`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			h, done, err := a.host()
 			if err != nil {

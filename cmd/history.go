@@ -27,7 +27,7 @@ func historyCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history",
 		Short: "List what was installed on this host, newest first",
-		Args:  cobra.NoArgs,
+		Args:  takes(),
 		RunE: func(*cobra.Command, []string) error {
 			record := store.In(hostfs.At(a.root)) // the record alone: no systemd is needed
 			if limit < 0 {

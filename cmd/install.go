@@ -62,7 +62,7 @@ Without -f, ` + hostfs.SpecFile + ` is the spec if it exists. Flags win over the
   kubeletctl install --version 1.36 --set maxPods=50 --set 'evictionHard.memory\.available=200Mi'
   kubeletctl install -f spec.yaml --dry-run
   kubeletctl install --version stable --root /mnt/image`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), a.install(c, o)) },
 	}
 	o.registerFile(c)

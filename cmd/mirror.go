@@ -40,7 +40,7 @@ the digests that upstream published.`,
 		Example: `  kubeletctl mirror /srv/mirror --version v1.36.4 --version stable-1.37 --arch amd64,arm64
   kubeletctl mirror --check /srv/mirror
   kubeletctl install --version v1.36.4 --source file:///srv/mirror --require-trust published`,
-		Args: cobra.ExactArgs(1),
+		Args: takes("DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if args[0] == "" {
 				return &usageError{errors.New("DIR is empty")}

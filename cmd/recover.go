@@ -16,7 +16,7 @@ func recoverCommand(a *app) *cobra.Command {
 		Use:    install.RecoverVerb,
 		Short:  "Bring a change that was interrupted to an end",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			h, done, err := a.host()
 			if err != nil {

@@ -11,7 +11,7 @@ func rehearseCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:    rehearsal.Verb,
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   takes(),
 		RunE:   func(*cobra.Command, []string) error { return rehearsal.Inside(a.in, a.out) },
 	}
 }

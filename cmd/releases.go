@@ -44,7 +44,7 @@ func releasesCommand(a *app) *cobra.Command {
 		Long: `Releases lists what the channels of the source stand for now, what a directory that is a source (file://) has, and
 what is installed on this host and can be gone back to. The source is the one that the installed kubelet came from, unless
 another is named.`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error { return r.run(c) },
 	}
 	registerSources(c.Flags(), &r.sources, &r.caFile)

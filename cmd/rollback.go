@@ -22,7 +22,7 @@ func rollbackCommand(a *app) *cobra.Command {
 		Short: "Put an earlier generation back",
 		Long: `Rollback puts back what was installed before: the binary, the configuration and the units, byte for byte as they
 were. It is a new generation itself, so a second rollback undoes the first. kubeletctl history lists the generations.`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("to") && to < 1 {
 				return &usageError{withHint(errors.New("--to is the number of a generation, 1 or more"), "kubeletctl history lists them; kubeletctl uninstall goes back to the host before the first install")}
@@ -48,7 +48,7 @@ disabled or not reloaded, a kubelet that is stopped or runs something else. Kube
 what it should not. What repair overwrites is kept below ` + hostfs.StateDir + `. Drop-ins of an administrator are named and stay.
 
 kubeletctl diff shows what repair would fix.`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.force = true
 			r := restoration{changer: changer{app: a, verb: "repair"}, want: &o, target: store.Store.Installed}

@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,9 +42,6 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	a := &app{in: in, out: result, err: errs}
 	root := a.rootCommand()
 	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(result)
-	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
 	if a.detached && errors.Is(result.err, syscall.EPIPE) {
 		result.err = nil // nobody listens any more; the history has it
@@ -56,27 +52,16 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	}
 	if err != nil && !a.parsed {
 		a.guessOutput(args)
-		err = &usageError{withHint(err, "kubeletctl --help lists the commands, kubeletctl COMMAND --help the flags")}
+		if hintOf(err) == "" {
+			err = withHint(err, "kubeletctl --help lists the commands, kubeletctl COMMAND --help the flags")
+		}
+		err = &usageError{err}
 	}
 	return a.report(err)
 }
 
 // signalPause is the time in which several signals count as one.
 const signalPause = time.Second
-
-// plainFlagError says in words of this program what the parser of numbers says in those of its source code.
-func plainFlagError(err error) error {
-	var invalid *pflag.InvalidValueError
-	var number *strconv.NumError
-	if !errors.As(err, &invalid) || !errors.As(err, &number) {
-		return err
-	}
-	what := map[string]string{"int": "a whole number", "bool": "true or false"}[invalid.GetFlag().Value.Type()]
-	if what == "" {
-		return err
-	}
-	return fmt.Errorf("--%s %q is not %s", invalid.GetFlag().Name, invalid.GetValue(), what)
-}
 
 // guessOutput finds out how to print an error about a command line that could not be read to its end.
 func (a *app) guessOutput(args []string) {
@@ -114,6 +99,7 @@ type app struct {
 }
 
 func (a *app) rootCommand() *cobra.Command {
+	var version bool
 	c := &cobra.Command{
 		Use:   "kubeletctl",
 		Short: "Install a kubelet release on this host and look after it",
@@ -128,19 +114,25 @@ that version, starts the service, and reports its actual state afterwards.
 			return a.begin(c)
 		},
 		PersistentPostRun: func(*cobra.Command, []string) { a.cancel() },
+		Args:              onlyCommands,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if version {
+				a.printVersion()
+				return nil
+			}
+			return c.Help()
+		},
 	}
-	f := c.PersistentFlags()
-	f.VarP(&a.output, "output", "o", "how to print the result: table, json or yaml")
-	f.BoolVarP(&a.quiet, "quiet", "q", false, "print only results and errors")
-	f.BoolVarP(&a.verbose, "verbose", "v", false, "print the differences of each file, too")
-	inGroup(f, groupOutput)
-	f.StringVar(&a.root, "root", "/", "work on the tree below `DIR`, such as an image, and do not contact systemd")
-	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time, and roll back what was changed (0: no limit)")
-	inGroup(f, groupGeneral)
+	c.SetIn(a.in)
+	c.SetOut(a.out)
+	c.SetErr(a.err)
+	a.register(c.PersistentFlags())
+	c.Flags().BoolVar(&version, "version", false, "print the version, as kubeletctl version does")
+	inGroup(c.Flags(), groupGeneral)
 	c.SetUsageFunc(func(c *cobra.Command) error { return usage(a, c) })
 	c.SetHelpCommand(helpCommand(a))
 	c.CompletionOptions.HiddenDefaultCmd = false
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return plainFlagError(err) })
+	c.SetFlagErrorFunc(flagError)
 	c.AddCommand(
 		installCommand(a),
 		upgradeCommand(a),
@@ -158,7 +150,24 @@ that version, starts the service, and reports its actual state afterwards.
 		rehearseCommand(a),
 		versionCommand(a),
 	)
+	c.InitDefaultCompletionCmd()
+	for _, sub := range c.Commands() {
+		if sub.HasSubCommands() {
+			group(sub)
+		}
+	}
 	return c
+}
+
+// register registers the flags that all verbs share.
+func (a *app) register(f *pflag.FlagSet) {
+	f.VarP(&a.output, "output", "o", "how to print the result: table, json or yaml")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print only results and errors")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "print the differences of each file, too")
+	inGroup(f, groupOutput)
+	f.StringVar(&a.root, "root", "/", "work on the tree below `DIR`, such as an image, and do not contact systemd")
+	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time, and roll back what was changed (0: no limit)")
+	inGroup(f, groupGeneral)
 }
 
 // begin checks what all verbs share.

@@ -15,7 +15,7 @@ func showCommand(a *app) *cobra.Command {
 		Short: "Print the recorded spec of this host, as a file for install -f",
 		Long: `Show prints what install, set and adoption have recorded for this host. With -o json or yaml it also tells who asked for
 each setting: install (its flags), file (a spec file), set, or adopted.`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(*cobra.Command, []string) error { return show(a, withSecrets) },
 	}
 	c.Flags().BoolVar(&withSecrets, "show-secrets", false, "print secrets, too, instead of masking them")

@@ -21,7 +21,7 @@ func statusCommand(a *app) *cobra.Command {
 host differs from what was installed. It needs no privilege, and says what it could not read.
 
 It exits with 0 when kubelet is healthy, 3 when it is installed and not healthy, 4 when none is installed.`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			h, done, err := a.host()
 			if err != nil {

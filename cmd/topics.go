@@ -54,12 +54,24 @@ func helpCommand(a *app) *cobra.Command {
 			}
 			about, rest, err := c.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return &usageError{withHint(fmt.Errorf("no help for %q", strings.Join(args, " ")), "kubeletctl help lists the commands and the topics")}
+				return noHelp(about, args, rest)
 			}
 			about.InitDefaultHelpFlag()
 			return about.Help()
 		},
 	}
+}
+
+// noHelp is the error about words of which the last ones, the rest, are no command below c and no topic.
+func noHelp(c *cobra.Command, args, rest []string) error {
+	known := commandNames(c)
+	if !c.HasParent() {
+		for _, t := range topics() {
+			known = append(known, t.name)
+		}
+	}
+	err := orRather(fmt.Errorf("no help for %q", strings.Join(args, " ")), rest[0], known)
+	return &usageError{withHint(err, "kubeletctl help lists the commands and the topics")}
 }
 
 // completeHelp lists what help knows about: the commands below those that were named, or the topics, too.

@@ -27,7 +27,7 @@ is put back and started. A release that is older than the installed one is refus
 		Example: `  kubeletctl upgrade --version v1.37.2 --dry-run
   kubeletctl upgrade --version v1.37.2
   kubeletctl upgrade --version 1.37`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), upgrade(a, c, o)) },
 	}
 	o.registerVersion(c)

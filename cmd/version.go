@@ -23,18 +23,19 @@ func versionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of kubeletctl and of the kubelets it knows",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			v := versionResult{Version: buildVersion(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-				Oldest: config.Oldest.String(), Newest: config.Newest.String()}
-			if a.output.structured() {
-				a.print(v)
-				return nil
-			}
-			fmt.Fprintf(a.out, "kubeletctl %s (%s, %s), knows kubelet %s to %s\n", v.Version, v.Go, v.Platform, v.Oldest, v.Newest)
-			return nil
-		},
+		Args:  takes(),
+		Run:   func(*cobra.Command, []string) { a.printVersion() },
 	}
+}
+
+func (a *app) printVersion() {
+	v := versionResult{Version: buildVersion(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Oldest: config.Oldest.String(), Newest: config.Newest.String()}
+	if a.output.structured() {
+		a.print(v)
+		return
+	}
+	fmt.Fprintf(a.out, "kubeletctl %s (%s, %s), knows kubelet %s to %s\n", v.Version, v.Go, v.Platform, v.Oldest, v.Newest)
 }
 
 // buildVersion is the module version that go install recorded, or "devel".
