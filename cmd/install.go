@@ -95,9 +95,12 @@ func (o *installOptions) registerFile(c *cobra.Command) {
 
 func newInstallOptions() *installOptions { return &installOptions{nodeFlags: map[string]*string{}} }
 
+// versionForms says what --version takes.
+const versionForms = "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36)"
+
 // registerVersion registers the flag that says which release is wanted.
 func (o *installOptions) registerVersion(c *cobra.Command) {
-	c.Flags().StringVar(&o.spec.Version, "version", "", "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); default stable")
+	c.Flags().StringVar(&o.spec.Version, "version", "", versionForms+"; default stable")
 	inGroup(c.Flags(), groupRelease)
 }
 
@@ -282,7 +285,14 @@ func (w *work) build(ctx context.Context) (*spec.Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	if version.Compare(w.upgradeFrom) < 0 && !w.want.allowDowngrade {
+	if w.staysInMinor() {
+		w.noteNewerMinor(ctx)
+	}
+	switch older := version.Compare(w.upgradeFrom) < 0; {
+	case older && w.want.allowDowngrade:
+	case older && w.staysInMinor(): // the source is behind, so what is installed is the newest patch
+		version = w.upgradeFrom
+	case older:
 		_, exact := w.request().Exact()
 		return nil, &downgradeError{asked: w.request().String(), to: version, from: w.upgradeFrom, exact: exact}
 	}

@@ -31,13 +31,16 @@ func mirrorCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mirror DIR --version VERSION...",
 		Short: "Make a directory of releases to serve, or to carry to a place without internet",
-		Long: `Mirror makes DIR a directory in release layout: the kubelets of the versions, verified, with checksum files and
-the markers of their channels. What is there and right is not fetched again. Serve it with any web server, copy it with
-rsync or tar, or name it: --source file:///DIR.
+		Long: `Mirror makes DIR a directory in release layout: the kubelets of the versions and channels, verified, with checksum
+files. What is there and right is not fetched again. Serve it with any web server, copy it with rsync or tar, or name it:
+--source file:///DIR.
+
+A channel that is named with --channel gets a marker, which says what --version stable, for example, means to a host that
+uses DIR. Markers that are in DIR already are kept right. Each names the newest release of its channel in DIR.
 
 With --check nothing is fetched and nobody is asked: each kubelet in DIR is held against its checksum files and against
 the digests that upstream published.`,
-		Example: `  kubeletctl mirror /srv/mirror --version v1.36.4 --version stable-1.37 --arch amd64,arm64
+		Example: `  kubeletctl mirror /srv/mirror --version v1.36.4 --channel stable-1.37 --arch amd64,arm64
   kubeletctl mirror --check /srv/mirror
   kubeletctl install --version v1.36.4 --source file:///srv/mirror --require-trust published`,
 		Args: takes("DIR"),
@@ -53,8 +56,8 @@ the digests that upstream published.`,
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&o.versions, "version", nil, "exact `VERSION` (v1.36.3), minor (1.36: its newest) or channel (stable, latest, stable-1.36); repeat it")
-	f.StringArrayVar(&o.channels, "channel", nil, "the same as --version, for a `CHANNEL`")
+	f.StringArrayVar(&o.versions, "version", nil, versionForms+"; repeat it")
+	f.StringArrayVar(&o.channels, "channel", nil, "a `CHANNEL` (stable, latest, stable-1.36) or minor (1.36): its release, and its marker, so that hosts can follow it; repeat it")
 	f.StringSliceVar(&o.archs, "arch", []string{runtime.GOARCH}, "`ARCH` of the binaries, several with commas")
 	registerSources(f, &o.sources, &o.caFile)
 	o.fetch.register(f)
@@ -71,6 +74,7 @@ type mirrorRun struct {
 	options mirrorOptions
 
 	requests []release.Request
+	channels []release.Request // those of requests that get a marker
 	versions []release.Version // that they stand for
 	client   *release.Client
 	done     []release.Mirrored // an empty list is printed as one
@@ -112,25 +116,26 @@ func (m *mirrorRun) checkFlags(c *cobra.Command) error {
 	if err := refuseEmpty(c.Flags(), "require-trust"); err != nil {
 		return err
 	}
-	o.versions = append(o.versions, o.channels...)
 	if o.check {
-		if o.prune || len(o.versions) > 0 {
+		if o.prune || len(o.versions)+len(o.channels) > 0 {
 			return errors.New("--check cannot be combined with --version, --channel or --prune")
 		}
 		return checkLeast(o.require)
 	}
 	errs := []error{o.fetch.check(), (&release.Client{Sources: o.sources}).CheckSources()}
-	if len(o.versions) == 0 {
+	if len(o.versions)+len(o.channels) == 0 {
 		errs = append(errs, errors.New("no releases given: use --version or --channel"))
 	}
-	for _, text := range o.versions {
-		if text == "" {
-			errs = append(errs, errors.New("--version is empty"))
-			continue
+	var err1, err2 error
+	m.requests, err1 = parseRequests("version", o.versions)
+	m.channels, err2 = parseRequests("channel", o.channels)
+	errs = append(errs, err1, err2)
+	for _, r := range m.channels {
+		if v, exact := r.Exact(); exact {
+			errs = append(errs, withHint(fmt.Errorf("--channel %s is a release, not a channel", v), "--version "+v.String()))
 		}
-		r, err := release.ParseRequest(text)
-		m.requests, errs = append(m.requests, r), append(errs, err)
 	}
+	m.requests = append(m.requests, m.channels...)
 	slices.Sort(o.archs)
 	if o.archs = slices.Compact(o.archs); len(o.archs) == 0 {
 		errs = append(errs, errors.New("--arch is empty"))
@@ -141,6 +146,20 @@ func (m *mirrorRun) checkFlags(c *cobra.Command) error {
 		}
 	}
 	return errors.Join(append(errs, checkLeast(o.require))...)
+}
+
+// parseRequests reads the values of a flag that names releases.
+func parseRequests(flag string, values []string) ([]release.Request, error) {
+	var requests []release.Request
+	var errs []error
+	for _, text := range values {
+		r, err := release.ParseRequest(text)
+		if text == "" {
+			err = fmt.Errorf("--%s is empty", flag)
+		}
+		requests, errs = append(requests, r), append(errs, err)
+	}
+	return requests, errors.Join(errs...)
 }
 
 // resolve asks the sources which versions are meant.
@@ -170,7 +189,7 @@ func (m *mirrorRun) resolve(ctx context.Context) error {
 // fill makes the directory have what it is to have, and no more than that with --prune.
 func (m *mirrorRun) fill(ctx context.Context) error {
 	archs := m.options.archs
-	err := m.client.Mirror(ctx, release.MirrorOptions{Dir: m.dir, Versions: m.versions, Archs: archs, Least: m.least(), Done: m.report})
+	err := m.client.Mirror(ctx, release.MirrorOptions{Dir: m.dir, Versions: m.versions, Channels: m.channels, Archs: archs, Least: m.least(), Done: m.report})
 	if err != nil && ctx.Err() != nil {
 		return withHint(fmt.Errorf("%w: %w", install.ContextError(ctx), err), "run this again to go on")
 	}

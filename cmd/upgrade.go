@@ -1,9 +1,11 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/install/store"
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 func upgradeCommand(a *app) *cobra.Command {
@@ -22,9 +25,13 @@ func upgradeCommand(a *app) *cobra.Command {
 over to what the new release accepts. Flags given here are added to the spec. What the new release has dropped is left
 out with a word why, or refused where that would change what kubelet does.
 
+Without --version it installs the newest patch of the installed minor, and mentions a newer minor. If there is no newer
+patch, flags given here are applied to the installed release.
+
 The new kubelet is rehearsed before anything is switched, and has to prove itself afterwards: otherwise the former one
 is put back and started. A release that is older than the installed one is refused, however it was named.`,
-		Example: `  kubeletctl upgrade --version v1.37.2 --dry-run
+		Example: `  kubeletctl upgrade
+  kubeletctl upgrade --version v1.37.2 --dry-run
   kubeletctl upgrade --version v1.37.2
   kubeletctl upgrade --version 1.37`,
 		Args: takes(),
@@ -32,6 +39,7 @@ is put back and started. A release that is older than the installed one is refus
 	}
 	o.registerVersion(c)
 	o.registerSpec(c)
+	c.Flags().Lookup("version").Usage = versionForms + "; default: the newest patch of the installed minor"
 	o.registerChange(c)
 	c.Flags().BoolVar(&o.allowDowngrade, "allow-downgrade", false, "install the release also when it is older than the installed one")
 	inGroup(c.Flags(), groupChange)
@@ -50,7 +58,7 @@ func upgrade(a *app, c *cobra.Command, o *installOptions) error {
 		return err
 	}
 	if o.spec.Version == "" {
-		recorded.Version = "" // the newest stable one
+		recorded.Version = fmt.Sprintf("1.%d", current.Version.Minor())
 	}
 	w.upgradeFrom = current.Version
 	if err := w.readSpec(c, &recorded); err != nil {
@@ -63,6 +71,25 @@ func upgrade(a *app, c *cobra.Command, o *installOptions) error {
 		a.note(fmt.Sprintf("upgrade does not read %s; update it, too, or the next kubeletctl install applies it", hostfs.SpecFile))
 	}
 	return w.run(c.Context())
+}
+
+// staysInMinor reports whether this is an upgrade that was not told to which release: to the newest patch, then.
+func (w *work) staysInMinor() bool { return !w.upgradeFrom.IsZero() && w.want.spec.Version == "" }
+
+// askBriefly is how long an answer may take that is only nice to have.
+const askBriefly = 5 * time.Second
+
+// noteNewerMinor mentions the newest stable release when it is of a newer minor than the installed one. A source that cannot
+// say is no error.
+func (w *work) noteNewerMinor(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, askBriefly)
+	defer cancel()
+	quick := *w.client
+	quick.Retries, quick.Note = 1, nil
+	newest, err := quick.Resolve(ctx, release.Request{}) // stable
+	if err == nil && newest.Minor() > w.upgradeFrom.Minor() {
+		w.app.note(fmt.Sprintf("%s is the newest stable release; to install it: kubeletctl upgrade --version %s", newest, newest))
+	}
 }
 
 // recordedSpec is the spec of a generation; a record without one is damaged.

@@ -54,6 +54,9 @@ func (e *NotFoundError) Error() string {
 
 // Hint says what to do.
 func (e *NotFoundError) Hint() string {
+	if e.Version.IsZero() {
+		return "the source has no marker of that channel; name a release: --version v1.36.3"
+	}
 	if len(e.Nearest) > 0 {
 		return "ask for " + join(e.Nearest, " or ")
 	}

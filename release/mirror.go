@@ -50,6 +50,8 @@ const mirrorAtOnce = 2
 type MirrorOptions struct {
 	Dir      string
 	Versions []Version
+	// Channels get a marker, also when the directory has none of them yet. None may be an exact version.
+	Channels []Request
 	Archs    []string
 	// Least is the trust that the digest of each must have; empty for any.
 	Least Trust
@@ -66,9 +68,9 @@ func (o MirrorOptions) each(f func(v Version, arch string)) {
 	}
 }
 
-// Mirror makes a directory in release layout hold these releases for these architectures, with checksum files and the
-// markers of all channels that are in it. What is there and right is not fetched again; what was interrupted goes on. An
-// error of one does not keep the others from being fetched.
+// Mirror makes a directory in release layout hold these releases for these architectures, with checksum files, and the
+// markers of the channels; those that it has already are kept right. What is there and right is not fetched again; what was
+// interrupted goes on. An error of one does not keep the others from being fetched.
 func (c *Client) Mirror(ctx context.Context, o MirrorOptions) error {
 	var mu sync.Mutex // for all that the caller hears, and errs
 	var errs []error
@@ -97,7 +99,7 @@ func (c *Client) Mirror(ctx context.Context, o MirrorOptions) error {
 	if ctx.Err() != nil {
 		return contextError(ctx)
 	}
-	return errors.Join(append(errs, writeMarkers(o.Dir))...)
+	return errors.Join(append(errs, writeMarkers(o.Dir, o.Channels))...)
 }
 
 // serialized is the same client for several goroutines: it calls Note and Progress with mu held.
@@ -333,13 +335,14 @@ func Prune(dir string, versions []Version, archs []string, done func(Mirrored)) 
 		m.State = MirrorPruned
 		done(m)
 	}
-	return writeMarkers(dir)
+	return writeMarkers(dir, nil)
 }
 
 var markerName = regexp.MustCompile(`^(stable|latest)(-1(\.\d+)?)?\.txt$`)
 
-// writeMarkers names the newest release of each channel that the directory has, and removes the markers of others.
-func writeMarkers(dir string) error {
+// writeMarkers makes the markers that a directory has, and those of the channels, name the newest release of each that is
+// there, and removes the markers of channels without one.
+func writeMarkers(dir string, channels []Request) error {
 	list, err := InMirror(dir)
 	if err != nil {
 		return err
@@ -359,20 +362,33 @@ func writeMarkers(dir string) error {
 	if err != nil {
 		return err
 	}
+	wanted := map[string]bool{}
+	for _, r := range channels {
+		wanted[r.marker()] = true
+	}
 	for _, entry := range entries {
-		if _, wanted := newest[entry.Name()]; markerName.MatchString(entry.Name()) && !wanted {
-			if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil {
-				return err
-			}
+		if markerName.MatchString(entry.Name()) {
+			wanted[entry.Name()] = true
 		}
 	}
-	for name, v := range newest {
-		if body, err := readSmall(filepath.Join(dir, name)); err == nil && strings.TrimSpace(string(body)) == v.String() {
-			continue
-		}
-		if err := renameio.WriteFile(filepath.Join(dir, name), []byte(v.String()), 0o644, renameio.WithTempDir(dir)); err != nil {
+	for name := range wanted {
+		if err := writeMarker(filepath.Join(dir, name), newest[name]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// writeMarker makes a marker name a release; for none it removes the marker.
+func writeMarker(file string, v Version) error {
+	if v.IsZero() {
+		if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if body, err := readSmall(file); err == nil && strings.TrimSpace(string(body)) == v.String() {
+		return nil
+	}
+	return renameio.WriteFile(file, []byte(v.String()), 0o644, renameio.WithTempDir(filepath.Dir(file)))
 }
