@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
@@ -27,6 +29,8 @@ type changeOptions struct {
 	ignore             []string
 	resetManagers      bool
 	skipRehearsal      bool
+	recoverBinary      string
+	noRecovery         bool
 }
 
 func (o *changeOptions) register(c *cobra.Command) {
@@ -43,14 +47,34 @@ func (o *changeOptions) registerSwitch(c *cobra.Command) {
 	f.BoolVar(&o.skipRehearsal, "skip-rehearsal", false, "switch without rehearsing the new kubelet first")
 	f.BoolVar(&o.resetManagers, "reset-manager-state", false, "remove kubelet's CPU or memory manager checkpoint if the new configuration does not fit it; drain the node first")
 	f.BoolVar(&o.force, "force", false, "overwrite files that somebody else wrote or edited; uninstall puts back what was there before the first install")
+	f.StringVar(&o.recoverBinary, "recover-binary", "", "`FILE` with a kubeletctl for --arch, which recovers from an interrupted change in the tree of --root; default: this program")
+	f.BoolVar(&o.noRecovery, "no-recovery", false, "leave out of the tree of --root what recovers from an interrupted change; the first install or upgrade on that machine adds it")
 	inGroup(f, groupChange)
 }
 
-func (o *changeOptions) check() error {
+func (o *changeOptions) check(a *app, f *pflag.FlagSet) error {
+	var errs []error
 	if o.wait < 0 {
-		return fmt.Errorf("--wait %s is negative", o.wait)
+		errs = append(errs, fmt.Errorf("--wait %s is negative", o.wait))
 	}
-	return nil
+	named := o.recoverBinary != ""
+	if named {
+		if _, err := os.Stat(o.recoverBinary); err != nil {
+			errs = append(errs, fmt.Errorf("--recover-binary: %w", err))
+		}
+	}
+	if named && o.noRecovery {
+		errs = append(errs, errors.New("--recover-binary cannot be combined with --no-recovery"))
+	}
+	if (named || o.noRecovery) && a.root == "/" {
+		errs = append(errs, errors.New("--recover-binary and --no-recovery are for the tree of another system: --root DIR"))
+	}
+	return errors.Join(append(errs, refuseEmpty(f, "recover-binary"))...)
+}
+
+// prepare says what these flags say of how a change is prepared.
+func (o *changeOptions) prepare() install.PrepareOptions {
+	return install.PrepareOptions{ResetManagers: o.resetManagers, RecoverBinary: o.recoverBinary, NoRecovery: o.noRecovery}
 }
 
 // changer is one verb at work on a host.

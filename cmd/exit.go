@@ -76,6 +76,7 @@ func exitCode(err error) int {
 		forgotten  *forgottenError
 		tried      *install.TriedError
 		rehearsal  *install.RehearsalError
+		recovery   *install.RecoveryError
 		refused    *purge.RefusedError
 		usage      *usageError
 		problems   config.Problems
@@ -95,7 +96,8 @@ func exitCode(err error) int {
 		return exitUnverified
 	case errors.Is(err, store.ErrNotInstalled):
 		return exitNotInstalled
-	case errors.As(err, &failed), errors.As(err, &conflict), errors.As(err, &flags), errors.As(err, &unvouched), errors.As(err, &rehearsal), errors.As(err, &refused), errors.As(err, &forgotten), errors.As(err, &tried):
+	case errors.As(err, &failed), errors.As(err, &conflict), errors.As(err, &flags), errors.As(err, &unvouched), errors.As(err, &rehearsal),
+		errors.As(err, &recovery), errors.As(err, &refused), errors.As(err, &forgotten), errors.As(err, &tried):
 		return exitRefused
 	case errors.As(err, &downgrade) && !downgrade.exact:
 		return exitRefused

@@ -255,7 +255,7 @@ func (w *work) converge(ctx context.Context) error {
 	for _, line := range draft.Notes() {
 		a.note(line)
 	}
-	prepare := install.PrepareOptions{ResetManagers: w.options.resetManagers}
+	prepare := w.options.prepare()
 	if w.adoption.found != nil {
 		prepare.TakeOver = w.adoption.found.Unit
 	}
@@ -368,7 +368,7 @@ func (w *work) readSpec(c *cobra.Command, base *spec.Spec) error {
 		}
 	}
 	add(w.spec.Check())
-	add(o.change.check())
+	add(o.change.check(w.app, c.Flags()))
 	add(o.fetch.check())
 	for _, id := range o.change.ignore {
 		if !slices.Contains(preflight.Ignorable(), id) {

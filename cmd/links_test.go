@@ -35,6 +35,9 @@ type outsider struct {
 	links                  int // in the tree, by place
 }
 
+// recoverBinary is the name of what recovers in a tree of another architecture, beside the releases.
+const recoverBinary = "kubeletctl-recover"
+
 // mostLinks is how many links a tree may have at once: each leads to a file, or a directory, of its own.
 const mostLinks = 8
 
@@ -202,6 +205,7 @@ func newOutsider(t *testing.T) *outsider {
 			t.Fatal(err)
 		}
 	}
+	writeFile(t, filepath.Join(o.release, recoverBinary), string(elfHeader(o.arch)))
 	o.makeOutside(t)
 	o.makeTrees(t)
 	return o
@@ -440,8 +444,10 @@ func (o *outsider) kubeletctl(t *testing.T, by, args []string) (int, string) {
 	words = append(words, "--root", o.tree)
 	switch args[0] {
 	case "install":
-		words = append(words, "--arch", o.arch, "--source", "file://"+o.release)
-	case "upgrade", "rollback", "repair", "releases":
+		words = append(words, "--arch", o.arch, "--source", "file://"+o.release, "--recover-binary", recoverBinary)
+	case "upgrade", "rollback", "repair":
+		words = append(words, "--source", "file://"+o.release, "--recover-binary", recoverBinary)
+	case "releases":
 		words = append(words, "--source", "file://"+o.release)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), longest)

@@ -83,7 +83,7 @@ type restoration struct {
 func (r *restoration) run(c *cobra.Command) error {
 	o, ctx := r.want, c.Context()
 	r.options = o.changeOptions
-	if err := errors.Join(o.check(), checkNamed(c, o.sources)); err != nil {
+	if err := errors.Join(o.check(r.app, c.Flags()), checkNamed(c, o.sources)); err != nil {
 		return &usageError{err}
 	}
 	h, done, err := r.app.host()
@@ -105,7 +105,9 @@ func (r *restoration) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	change, err := h.PrepareRestore(ctx, target, artifact, install.PrepareOptions{ResetManagers: o.resetManagers, LeaveOverrides: r.verb == "repair"})
+	prepare := o.prepare()
+	prepare.LeaveOverrides = r.verb == "repair"
+	change, err := h.PrepareRestore(ctx, target, artifact, prepare)
 	if err != nil {
 		return err
 	}

@@ -5,20 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
-	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
-	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
 // Change is a planned change: what is wanted, what it starts from, and the way.
@@ -37,6 +34,8 @@ type Change struct {
 	repair  bool // Want is the current generation
 	resets  bool // checkpoints that do not fit are removed
 	number  int  // of the change, once it has begun
+	// program is the file of this machine that recovers on the host; empty when there is none to be copied.
+	program string
 }
 
 // PrepareOptions shape a change.
@@ -48,6 +47,11 @@ type PrepareOptions struct {
 	LeaveOverrides bool
 	// ResetManagers removes checkpoints of resource managers that do not fit what is wanted; without it they are a problem.
 	ResetManagers bool
+	// RecoverBinary is a file of this machine with a kubeletctl for the host's architecture, which recovers there; this
+	// program when it is empty.
+	RecoverBinary string
+	// NoRecovery leaves out what undoes an interrupted change.
+	NoRecovery bool
 
 	restore bool // the generation was installed before
 }
@@ -117,7 +121,8 @@ func (h *Host) prepareKubelet(ctx context.Context, want, have *plan.Generation, 
 			}
 		}
 	}
-	if err := addRecovery(h.Tree, want); err != nil {
+	program, err := h.addRecovery(want, have, o)
+	if err != nil {
 		return nil, err
 	}
 	options := plan.Options{TakeOver: o.TakeOver, LeaveOverrides: o.LeaveOverrides, Restore: o.restore}
@@ -132,6 +137,7 @@ func (h *Host) prepareKubelet(ctx context.Context, want, have *plan.Generation, 
 	if err != nil {
 		return nil, err
 	}
+	c.program = program
 	if c.resets = o.ResetManagers; c.resets || c.Plan.Empty() {
 		return c, nil
 	}
@@ -311,34 +317,4 @@ func (e *ConflictError) Hint() string {
 		return "nothing was changed; run this again to see the plan for what is there now"
 	}
 	return "--dry-run shows the differences; --yes overwrites, and uninstall puts back what was there before the first install"
-}
-
-// self is the program that runs, also when its file was replaced or deleted since.
-const self = "/proc/self/exe"
-
-// addRecovery adds to a generation what undoes an interrupted change: a copy of this program and the unit that runs it.
-// They come first, so that they are in place before anything else changes.
-func addRecovery(tree hostfs.Tree, g *plan.Generation) error {
-	program := path.Join(path.Dir(g.Binary().Path), plan.RecoverProgram)
-	sum, err := ownDigest(tree)
-	if err != nil {
-		return fmt.Errorf("reading this program: %w", err)
-	}
-	unit := path.Join(hostfs.UnitDir, systemd.RecoverService)
-	g.Files = slices.DeleteFunc(g.Files, func(f plan.File) bool { return f.Kind == plan.Program || f.Path == unit })
-	g.Units = slices.DeleteFunc(g.Units, func(u plan.Unit) bool { return u.Name == systemd.RecoverService })
-	g.Files = slices.Insert(g.Files, 0,
-		plan.File{Path: program, Kind: plan.Program, Mode: 0o755, SHA256: sum},
-		plan.TextFile(unit, 0o644, systemd.RecoverUnit(store.PendingFile, program, RecoverVerb)))
-	g.Units = slices.Insert(g.Units, 0, plan.Unit{Name: systemd.RecoverService, Enabled: true})
-	return nil
-}
-
-func ownDigest(tree hostfs.Tree) (string, error) {
-	program, err := os.Open(self) // a file of this machine, not of the tree
-	if err != nil {
-		return "", err
-	}
-	defer program.Close()
-	return tree.LoadDigests(observe.DigestsFile).Sum(program)
 }

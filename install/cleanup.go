@@ -21,7 +21,7 @@ func (h *Host) finish(ctx context.Context, c *Change, o ApplyOptions, outcome pl
 	if err := h.Store().KeepForeign(c.Want, c.Have); err != nil {
 		return &CleanupError{fmt.Errorf("recording what was replaced: %w", err)}
 	}
-	rememberPrograms(h.Tree, c.Want)
+	c.rememberPrograms(h.Tree)
 	e := executor{host: h, change: c, wait: o.Wait, soft: true}
 	for _, s := range c.Plan.Steps {
 		if !s.Cleanup {
@@ -133,17 +133,17 @@ func (c *Change) prune(ctx context.Context, h *Host) error {
 }
 
 // rememberPrograms notes the digests of what was just verified, so that the next run need not read it again: kubelet, this
-// program and its copy.
-func rememberPrograms(tree hostfs.Tree, g *plan.Generation) {
+// what recovers and its copy.
+func (c *Change) rememberPrograms(tree hostfs.Tree) {
 	known := tree.LoadDigests(observe.DigestsFile)
-	for _, f := range g.Files {
+	for _, f := range c.Want.Files {
 		if f.Kind != plan.Binary && f.Kind != plan.Program || f.SHA256 == "" {
 			continue
 		}
 		if info, err := tree.Stat(f.Path); err == nil {
 			known.Remember(info, f.SHA256)
 		}
-		if info, err := os.Stat(self); err == nil && f.Kind == plan.Program {
+		if info, err := os.Stat(c.program); err == nil && f.Kind == plan.Program {
 			known.Remember(info, f.SHA256)
 		}
 	}

@@ -102,7 +102,7 @@ func (e executor) file(s plan.Step) error {
 // open returns the content that a file shall have.
 func (e executor) open(f plan.File) (io.ReadCloser, error) {
 	if f.Kind == plan.Program {
-		return os.Open(self) // a file of this machine, not of the tree
+		return os.Open(e.change.program) // a file of this machine, not of the tree
 	}
 	return e.host.Store().Open(f)
 }

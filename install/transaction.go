@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,16 +96,17 @@ func (c *Change) renewRecovery(h *Host) error {
 	if !s.Outdated() {
 		return s.Convert()
 	}
-	sum, err := ownDigest(h.Tree)
+	source := cmp.Or(c.program, self)
+	sum, err := programDigest(h.Tree, source)
 	if err != nil {
-		return fmt.Errorf("reading this program: %w", err)
+		return err
 	}
 	current, err := s.Current()
 	if err != nil {
 		return err
 	}
 	for _, g := range []*plan.Generation{current, c.Have} {
-		if g == nil {
+		if g == nil || source == self && h.foreign(g.Arch) {
 			continue
 		}
 		for i, f := range g.Files {
@@ -113,7 +115,7 @@ func (c *Change) renewRecovery(h *Host) error {
 			}
 			g.Files[i].SHA256 = sum
 			step := plan.Step{Action: plan.Write, Target: f.Path, File: g.Files[i]}
-			if err := (executor{host: h, change: c}).file(step); err != nil {
+			if err := (executor{host: h, change: &Change{program: source}}).file(step); err != nil {
 				return fmt.Errorf("renewing %s: %w", f.Path, err)
 			}
 		}
@@ -126,7 +128,8 @@ func (c *Change) renewRecovery(h *Host) error {
 
 // arm makes systemd look again and again whether this change was left in the middle.
 func (tx *transaction) arm(ctx context.Context) error {
-	if tx.armed {
+	_, recovers := tx.change.Want.Unit(systemd.RecoverService)
+	if tx.armed || !recovers && tx.change.Seen.Units[systemd.RecoverService].LoadState != "loaded" {
 		return nil
 	}
 	if err := tx.host.Units.Arm(ctx, recoverEvery); err != nil {

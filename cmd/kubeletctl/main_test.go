@@ -97,9 +97,9 @@ var opens = []string{"os.Open", "os.OpenFile", "os.Create", "os.CreateTemp", "os
 
 // ofThisMachine are files in which such calls are right, since what they name is of this machine and never of a tree.
 var ofThisMachine = map[string]string{
-	"install/change.go":          "/proc/self/exe",
-	"install/steps.go":           "/proc/self/exe",
-	"install/cleanup.go":         "/proc/self/exe",
+	"install/program.go":         "/proc/self/exe, or what --recover-binary names",
+	"install/steps.go":           "the same",
+	"install/cleanup.go":         "the same",
 	"install/status.go":          "/proc/PID of the running kubelet",
 	"install/observe/observe.go": "/proc/PID of the running kubelet",
 	"install/store/lock.go":      "/proc/locks",

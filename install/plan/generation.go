@@ -27,7 +27,7 @@ const (
 	Text Kind = "file"
 	// Binary is a kubelet; only its digest is stored, the bytes come from a release.
 	Binary Kind = "binary"
-	// Program is the copy of kubeletctl that recovers; only its digest is stored, the bytes are those that run.
+	// Program is the copy of kubeletctl that recovers; only its digest is stored, the bytes are of this machine.
 	Program Kind = "program"
 	// Link is a symlink.
 	Link Kind = "link"
@@ -380,6 +380,16 @@ func Merge(current *Generation, all []*Generation) *Generation {
 // RecoverProgram is the copy of kubeletctl that recovers, in the directory of the kubelets: whatever becomes of the one that
 // a user ran, this one is there.
 const RecoverProgram = "kubeletctl-recover"
+
+// Program is what recovers; Absent when it was left out.
+func (g *Generation) Program() File {
+	for _, f := range g.Files {
+		if f.Kind == Program {
+			return f
+		}
+	}
+	return File{}
+}
 
 // IsRecovery reports whether a path, or the name of a unit, is a part of what recovers.
 func IsRecovery(target string) bool {

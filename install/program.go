@@ -1,0 +1,100 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"runtime"
+	"slices"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/observe"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/store"
+	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// self is the program that runs, also when its file was replaced or deleted since.
+const self = "/proc/self/exe"
+
+// addRecovery adds to a generation what undoes an interrupted change: a copy of kubeletctl and the unit that runs it. They
+// come first, so that they are in place before anything else changes. It returns the file of this machine with the copy's
+// content; empty when nothing has to be copied.
+func (h *Host) addRecovery(want, have *plan.Generation, o PrepareOptions) (source string, err error) {
+	unit := path.Join(hostfs.UnitDir, systemd.RecoverService)
+	want.Files = slices.DeleteFunc(want.Files, func(f plan.File) bool { return f.Kind == plan.Program || f.Path == unit })
+	want.Units = slices.DeleteFunc(want.Units, func(u plan.Unit) bool { return u.Name == systemd.RecoverService })
+	var had plan.File
+	installed := have != nil && !have.Snapshot
+	if installed {
+		had = have.Program()
+	}
+	foreign := h.foreign(want.Arch)
+	leftOut := installed && had.Kind == plan.Absent && (o.restore || foreign)
+	program := plan.File{Path: path.Join(path.Dir(want.Binary().Path), plan.RecoverProgram), Kind: plan.Program, Mode: 0o755}
+	switch {
+	case o.RecoverBinary != "":
+		source = o.RecoverBinary
+		err = checkRecoverBinary(source, want.Arch)
+	case o.NoRecovery || leftOut:
+		return "", nil
+	case !foreign:
+		source = self
+	case had.Path == program.Path && h.recovers(had, want.Arch):
+		program.SHA256 = had.SHA256
+	default:
+		err = &RecoveryError{fmt.Sprintf("this kubeletctl is for %s and could not recover a host with %s", runtime.GOARCH, want.Arch), want.Arch}
+	}
+	if err == nil && source != "" {
+		program.SHA256, err = programDigest(h.Tree, source)
+	}
+	if err != nil {
+		return "", err
+	}
+	want.Files = slices.Insert(want.Files, 0, program,
+		plan.TextFile(unit, 0o644, systemd.RecoverUnit(store.PendingFile, program.Path, RecoverVerb)))
+	want.Units = slices.Insert(want.Units, 0, plan.Unit{Name: systemd.RecoverService, Enabled: true})
+	return source, nil
+}
+
+// foreign reports whether this program could not run where a kubelet of an architecture does.
+func (h *Host) foreign(arch string) bool {
+	return !h.Live && arch != "" && arch != runtime.GOARCH
+}
+
+// recovers reports whether a program that was installed is there as it was recorded, and is for an architecture.
+func (h *Host) recovers(program plan.File, arch string) bool {
+	name, err := h.Tree.Path(program.Path)
+	return err == nil && h.Observer().Has(program) && release.CheckHeader(name, arch) == nil
+}
+
+// checkRecoverBinary refuses a file that is no program for an architecture.
+func checkRecoverBinary(file, arch string) error {
+	err := release.CheckHeader(file, arch)
+	if wrong := (*release.VerifyError)(nil); errors.As(err, &wrong) {
+		return &RecoveryError{fmt.Sprintf("--recover-binary %s: %s", file, wrong.Problem), arch}
+	}
+	return err
+}
+
+// RecoveryError reports that there is no program with which the host could recover from an interrupted change.
+type RecoveryError struct{ Problem, Arch string }
+
+func (e *RecoveryError) Error() string { return e.Problem }
+
+// Hint says what to do about it.
+func (e *RecoveryError) Hint() string {
+	return "name a kubeletctl for " + e.Arch + " with --recover-binary FILE, or leave it out with --no-recovery"
+}
+
+// programDigest is the digest of a file of this machine, not of the tree.
+func programDigest(tree hostfs.Tree, file string) (string, error) {
+	program, err := os.Open(file)
+	if err != nil {
+		return "", fmt.Errorf("reading this program: %w", err)
+	}
+	defer program.Close()
+	return tree.LoadDigests(observe.DigestsFile).Sum(program)
+}
