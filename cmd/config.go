@@ -69,6 +69,7 @@ It exits with 1 when there are errors; warnings alone are fine.`,
 		},
 	}
 	c.Flags().StringVar(&version, "version", "", "the `VERSION` to check for: v1.37.2, or 1.37; a spec file names its own")
+	completes(c, "version", oneOf(minors()...))
 	return c
 }
 
@@ -193,6 +194,9 @@ It exits with 1 when something is impossible: a person has to decide about it fi
 	f.StringVar(&o.fromVersion, "from-version", "", "the `VERSION` that the setup ran, so that changed defaults are known")
 	f.StringVar(&o.profile, "profile", "", "defaults of the configuration file: `PROFILE` hardened or upstream")
 	f.StringVar(&o.out, "out", "", "write the spec and the files below this `DIR` instead of printing them")
+	completes(c, "to", oneOf(minors()...))
+	completes(c, "from-version", oneOf(minors()...))
+	completes(c, "profile", oneOf(config.Profiles()...))
 	return c
 }
 
@@ -358,6 +362,7 @@ nothing. The flags are those of spec.`,
 	}
 	o.registerVersion(c)
 	o.registerSpec(c)
+	completes(c, "version", oneOf(minors()...))
 	o.registerFile(c)
 	c.Flags().StringVar(&out, "out", "", "write the files below this `DIR`")
 	c.Flags().StringVar(&only, "only", "", "print just this `FILE`: kubelet-config.yaml, kubelet.service or kubelet.path")

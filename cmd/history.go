@@ -7,9 +7,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/kubeletctl/kubeletctl/install/hostfs"
-	"github.com/kubeletctl/kubeletctl/install/store"
 )
 
 // firstLine keeps a table readable; -o json has all.
@@ -29,7 +26,7 @@ func historyCommand(a *app) *cobra.Command {
 		Short: "List what was installed on this host, newest first",
 		Args:  takes(),
 		RunE: func(*cobra.Command, []string) error {
-			record := store.In(hostfs.At(a.root)) // the record alone: no systemd is needed
+			record := a.record() // the record alone: no systemd is needed
 			if limit < 0 {
 				return &usageError{fmt.Errorf("--limit %d is negative", limit)}
 			}

@@ -57,7 +57,16 @@ func installCommand(a *app) *cobra.Command {
 what is already so stays untouched, and the plan says for each step why it is needed. A change that
 does not end with a healthy kubelet is rolled back.
 
-Without -f, ` + hostfs.SpecFile + ` is the spec if it exists. Flags win over the spec.`,
+Without -f, ` + hostfs.SpecFile + ` is the spec if it exists. Flags win over the spec.
+
+What --set takes, with the quotes that a shell needs:
+
+  maxPods=50                                a field
+  authentication.webhook.cacheTTL=1m        a field in a field
+  'clusterDNS=[10.96.0.10, 10.96.0.11]'     a list: always the whole of it
+  'evictionHard={memory.available: 200Mi}'  a map: always the whole of it
+  'evictionHard.memory\.available=200Mi'    one key of a map; a dot in a key has a backslash
+  maxPods=null                              removes the field: kubelet's own default counts`,
 		Example: `  kubeletctl install --version v1.37.2
   kubeletctl install --version 1.36 --set maxPods=50 --set 'evictionHard.memory\.available=200Mi'
   kubeletctl install -f spec.yaml --dry-run
@@ -68,6 +77,7 @@ Without -f, ` + hostfs.SpecFile + ` is the spec if it exists. Flags win over the
 	o.registerFile(c)
 	o.registerVersion(c)
 	o.registerSpec(c)
+	completes(c, "version", a.completeVersion)
 	f := c.Flags()
 	f.BoolVar(&o.adopt, "adopt", false, "take over the kubelet that runs here and that kubeletctl did not install: its flags and configuration are carried over")
 	f.BoolVar(&o.replace, "replace", false, "drop the settings of earlier installs that this one does not repeat, and those of kubeletctl set")
@@ -82,6 +92,7 @@ func (o *installOptions) registerChange(c *cobra.Command) {
 	f.BoolVar(&o.spec.NoStart, "no-start", false, "enable kubelet for the next boot, but do not start or restart it now")
 	f.IntVar(&o.spec.KeepGenerations, "keep-generations", 0, fmt.Sprintf("`NUMBER` of generations to keep for rollback; default %d", spec.DefaultKeep))
 	f.StringSliceVar(&o.change.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to ignore: "+strings.Join(preflight.Ignorable(), ", "))
+	completes(c, "ignore-preflight", someOf(preflight.Ignorable()...))
 	f.BoolVar(&o.retry, "retry", false, "try again what was rolled back on this host before")
 	o.change.register(c)
 	o.change.registerSwitch(c)
@@ -121,10 +132,13 @@ func (o *installOptions) registerSpec(c *cobra.Command) {
 	f.BoolVar(&o.spec.Standalone, "standalone", false, "run without an API server")
 	inGroup(f, groupNode)
 	f.StringArrayVar(&o.kubeletFlags, "kubelet-flag", nil, "any other kubelet flag: `NAME=VALUE`; repeat it")
-	f.StringArrayVar(&o.sets, "set", nil, "a KubeletConfiguration field: `FIELD=VALUE`, dotted; a dot inside a key is escaped: \\.")
+	f.StringArrayVar(&o.sets, "set", nil, "a KubeletConfiguration field: `FIELD=VALUE`; FIELD=null removes it; kubeletctl install --help shows lists, maps and dotted keys")
 	f.StringVar(&o.configFile, "config-file", "", "KubeletConfiguration `FILE` to start from")
 	f.StringVar((*string)(&o.spec.Profile), "profile", "", "defaults of the configuration file: `PROFILE` hardened, or upstream for kubelet's own")
 	inGroup(f, groupConfig)
+	completes(c, "require-trust", oneOf(release.Given, release.Published, release.Checksum))
+	completes(c, "arch", oneOf(release.Architectures()...))
+	completes(c, "profile", oneOf(config.Profiles()...))
 }
 
 // work is one verb that brings a host to what a spec asks for.

@@ -62,6 +62,10 @@ the digests that upstream published.`,
 	registerSources(f, &o.sources, &o.caFile)
 	o.fetch.register(f)
 	f.StringVar(&o.require, "require-trust", "", "minimum `TRUST` in the digest of a binary: published or checksum")
+	completes(c, "version", a.completeVersion)
+	completes(c, "channel", oneOf(channels()...))
+	completes(c, "arch", someOf(release.Architectures()...))
+	completes(c, "require-trust", oneOf(release.Published, release.Checksum))
 	f.BoolVar(&o.prune, "prune", false, "remove the releases and architectures that are not asked for")
 	f.BoolVar(&o.check, "check", false, "verify what is in DIR, and fetch nothing")
 	return c

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubeletctl/kubeletctl/install"
-	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 )
@@ -66,7 +65,7 @@ func (r *releasesRun) run(c *cobra.Command) error {
 	if err := checkNamed(c, r.sources); err != nil {
 		return &usageError{err}
 	}
-	record := store.In(hostfs.At(r.app.root))
+	record := r.app.record()
 	if err := r.open(c, record); err != nil {
 		return err
 	}
@@ -152,16 +151,14 @@ func (r *releasesRun) addMirrors() {
 	}
 }
 
-// addInstalled lists what can be gone back to. A generation that was reverted cannot.
+// addInstalled lists what can be gone back to.
 func (r *releasesRun) addInstalled(record store.Store) {
-	history, _, err := record.History(historyLimit)
+	history, err := committed(record)
 	if err != nil {
 		r.failed = append(r.failed, err)
 	}
 	for _, g := range history {
-		if g.Reason == "" && !g.Event {
-			r.result.Installed = append(r.result.Installed, installedRow{g.Version, g.Number, g.Current})
-		}
+		r.result.Installed = append(r.result.Installed, installedRow{g.Version, g.Number, g.Current})
 	}
 }
 

@@ -34,6 +34,7 @@ were. It is a new generation itself, so a second rollback undoes the first. kube
 		},
 	}
 	c.Flags().IntVar(&to, "to", 0, "`GENERATION` to go back to; default: the one before the current")
+	completes(c, "to", a.completeGeneration)
 	o.register(c)
 	return c
 }

@@ -127,6 +127,7 @@ that version, starts the service, and reports its actual state afterwards.
 	c.SetOut(a.out)
 	c.SetErr(a.err)
 	a.register(c.PersistentFlags())
+	completes(c, "output", oneOf("table", "json", "yaml"))
 	c.Flags().BoolVar(&version, "version", false, "print the version, as kubeletctl version does")
 	inGroup(c.Flags(), groupGeneral)
 	c.SetUsageFunc(func(c *cobra.Command) error { return usage(a, c) })

@@ -1,0 +1,118 @@
+package cmd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/install/store"
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+// completes makes a shell complete the values of a flag that was registered before.
+func completes(c *cobra.Command, flag string, values cobra.CompletionFunc) {
+	if err := c.RegisterFlagCompletionFunc(flag, values); err != nil {
+		panic(err) // the flags are a part of the program
+	}
+}
+
+// oneOf completes one of a few values.
+func oneOf[T ~string](values ...T) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		var list []cobra.Completion
+		for _, v := range values {
+			list = append(list, cobra.Completion(v))
+		}
+		return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	}
+}
+
+// someOf completes the last of several values with commas between them.
+func someOf(values ...string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		before := word[:strings.LastIndexByte(word, ',')+1]
+		given := strings.Split(before, ",")
+		var list []cobra.Completion
+		for _, v := range values {
+			if !slices.Contains(given, v) {
+				list = append(list, before+v)
+			}
+		}
+		return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	}
+}
+
+// minors are the minor releases that are known, the newest first.
+func minors() []string {
+	var list []string
+	for m := config.Newest; m >= config.Oldest; m-- {
+		list = append(list, m.String())
+	}
+	return list
+}
+
+// channels are the names of channels: those of all releases, and of the newest minors.
+func channels() []string {
+	list := []string{"stable", "latest"}
+	for _, minor := range minors()[:minorsShown] {
+		list = append(list, "stable-"+minor)
+	}
+	return list
+}
+
+// completeVersion completes channels, the releases that were installed on the host, and those of a directory that is a source.
+// It asks no server.
+func (a *app) completeVersion(c *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	list := channels()
+	known := map[release.Version]bool{}
+	add := func(v release.Version, what string) {
+		if !known[v] {
+			list = append(list, cobra.CompletionWithDesc(v.String(), what))
+		}
+		known[v] = true
+	}
+	record := a.record()
+	history, _ := committed(record) // without it nothing is known of what was installed
+	for _, e := range history {
+		add(e.Version, fmt.Sprintf("generation %d", e.Number))
+	}
+	sources, err := c.Flags().GetStringArray("source")
+	if current, missing := record.Installed(); err == nil && missing == nil && len(sources) == 0 {
+		recorded, _ := spec.Recorded(current) // without it nothing is known of its sources
+		sources = recorded.Sources
+	}
+	for _, source := range sources {
+		found, _ := release.InSource(source) // what cannot be read has nothing to offer
+		for _, m := range slices.Backward(found) {
+			add(m.Version, "in "+release.Redact(source))
+		}
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+// completeGeneration completes the generations that a rollback can go to.
+func (a *app) completeGeneration(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var list []cobra.Completion
+	history, _ := committed(a.record())
+	for _, e := range history {
+		if !e.Current {
+			what := fmt.Sprintf("%s, %s, %s", e.Version, e.Command, e.Created.Local().Format("2006-01-02"))
+			list = append(list, cobra.CompletionWithDesc(fmt.Sprint(e.Number), what))
+		}
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+// record is the record of what was installed; also for a completion, before which nothing is checked.
+func (a *app) record() store.Store { return store.In(hostfs.At(absolute(a.root))) }
+
+// committed are the newest generations that can be gone back to, and the current one. One that was reverted cannot.
+func committed(record store.Store) ([]store.Entry, error) {
+	history, _, err := record.History(historyLimit)
+	return slices.DeleteFunc(history, func(e store.Entry) bool { return e.Reason != "" || e.Event }), err
+}
