@@ -291,7 +291,7 @@ func endedEarly(ctx context.Context, err error) error {
 	if errors.As(err, &back) || errors.As(err, &hinted) || errors.As(err, &incomplete) || errors.As(err, &cleanup) {
 		return err
 	}
-	return withHint(err, "nothing was changed; run this again to resume the download")
+	return withHint(err, "nothing was changed; run this again to go on")
 }
 
 // conclusion is the last line of a run.
@@ -314,7 +314,7 @@ func conclusion(outcome plan.Outcome, c *install.Change) string {
 			for _, f := range c.Want.Files {
 				back = append(back, f.Path)
 			}
-			return "kubelet is uninstalled; restored from before the first install: " + strings.Join(back, ", ")
+			return "kubelet is uninstalled; restored, as it was before: " + strings.Join(back, ", ")
 		}
 		return "kubelet is uninstalled"
 	}
@@ -348,7 +348,7 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 		case conflict.Stays:
 			fmt.Fprintf(w, "agreed to: %s: %s\n", conflict.Path, conflict.Reason)
 		default:
-			fmt.Fprintf(w, "overwritten: %s: %s; the old content is kept below %s\n", conflict.Path, conflict.Reason, hostfs.StateDir)
+			fmt.Fprintf(w, "overwrites %s: %s; the old content is kept below %s\n", conflict.Path, conflict.Reason, hostfs.StateDir)
 		}
 	}
 }

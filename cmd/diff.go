@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 )
 
@@ -13,6 +14,8 @@ type diffResult struct {
 	Generation int          `json:"generation"`
 	Drift      []plan.Drift `json:"drift"`
 	Diff       string       `json:"diff,omitempty"`
+	// Unchecked are what this user could not look at.
+	Unchecked []string `json:"unchecked,omitempty"`
 }
 
 func diffCommand(a *app) *cobra.Command {
@@ -20,7 +23,8 @@ func diffCommand(a *app) *cobra.Command {
 		Use:   "diff",
 		Short: "Show how this host differs from what was installed",
 		Long: `Diff lists every way in which this host is not as it was installed and prints a unified diff from what was
-installed to what is there. It exits with 0 when nothing differs, 5 when something does, 4 when nothing is installed.`,
+installed to what is there. It exits with 0 when nothing differs, 5 when something does, 1 when not all could be checked, and 4
+when nothing is installed.`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			h, done, err := a.host()
@@ -28,33 +32,44 @@ installed to what is there. It exits with 0 when nothing differs, 5 when somethi
 				return err
 			}
 			defer done()
-			current, drift, text, err := h.Diff(c.Context())
+			d, err := h.Diff(c.Context())
 			if err != nil {
 				return err
 			}
-			if current == nil {
-				if a.output.structured() {
-					a.print(diffResult{Drift: []plan.Drift{}})
-				} else {
-					fmt.Fprintln(a.out, "kubeletctl has not installed a kubelet")
-				}
-				return &exitError{exitNotInstalled}
-			}
-			switch {
-			case a.output.structured():
-				a.print(diffResult{Generation: current.Number, Drift: drift, Diff: string(shown(text))})
-			case len(drift) == 0:
-				fmt.Fprintf(a.out, "no difference from generation %d\n", current.Number)
-			default:
-				for _, d := range drift {
-					fmt.Fprintf(a.out, "%s: %s\n", d.Target, d.Reason)
-				}
-				fmt.Fprintf(a.out, "%s", shown(text))
-			}
-			if len(drift) > 0 {
-				return &exitError{exitDrift}
-			}
-			return nil
+			return printDiff(a, d)
 		},
 	}
+}
+
+func printDiff(a *app, d *install.Difference) error {
+	switch {
+	case a.output.structured() && d == nil:
+		a.print(diffResult{Drift: []plan.Drift{}})
+	case a.output.structured():
+		a.print(diffResult{Generation: d.Generation, Drift: d.Drift, Diff: string(shown(d.Text)), Unchecked: d.Unchecked})
+	case d == nil:
+		fmt.Fprintln(a.out, "kubeletctl has not installed a kubelet")
+	default:
+		for _, what := range d.Unchecked {
+			a.note("could not check " + what)
+		}
+		for _, drift := range d.Drift {
+			fmt.Fprintf(a.out, "%s: %s\n", drift.Target, drift.Reason)
+		}
+		fmt.Fprintf(a.out, "%s", shown(d.Text))
+		if len(d.Drift) == 0 && len(d.Unchecked) == 0 {
+			fmt.Fprintf(a.out, "no difference from generation %d\n", d.Generation)
+		} else if len(d.Drift) == 0 {
+			fmt.Fprintf(a.out, "no difference from generation %d in what could be checked; run this as root to check all\n", d.Generation)
+		}
+	}
+	switch {
+	case d == nil:
+		return &exitError{exitNotInstalled}
+	case len(d.Drift) > 0:
+		return &exitError{exitDrift}
+	case len(d.Unchecked) > 0:
+		return &exitError{exitFailed}
+	}
+	return nil
 }

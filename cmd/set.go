@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -53,7 +54,7 @@ func set(a *app, c *cobra.Command, o *installOptions) error {
 		return err
 	}
 	defer done()
-	_, recorded, err := w.recorded()
+	_, recorded, err := w.recorded(c.Context())
 	if err != nil {
 		return err
 	}
@@ -64,12 +65,15 @@ func set(a *app, c *cobra.Command, o *installOptions) error {
 }
 
 // recorded makes the recorded spec the one to begin with, and returns it and its generation.
-func (w *work) recorded() (*plan.Generation, spec.Spec, error) {
+func (w *work) recorded(ctx context.Context) (*plan.Generation, spec.Spec, error) {
 	w.want.recorded = true
 	if !w.want.change.dryRun {
 		if err := preflight.Writable(w.host.Tree, nil); err != nil {
 			return nil, spec.Spec{}, err
 		}
+	}
+	if err := w.recoverFirst(ctx); err != nil {
+		return nil, spec.Spec{}, err
 	}
 	current, err := w.host.Store().Installed()
 	if err != nil {
@@ -77,6 +81,19 @@ func (w *work) recorded() (*plan.Generation, spec.Spec, error) {
 	}
 	recorded, err := recordedSpec(current)
 	return current, recorded, err
+}
+
+// recoverFirst brings an interrupted change to an end before what is recorded is read: that may be another then.
+func (w *work) recoverFirst(ctx context.Context) error {
+	if _, pending, err := w.host.Store().Pending(); err != nil || !pending || w.want.change.dryRun {
+		return err
+	}
+	if err := w.takeLock(ctx); err != nil {
+		return err
+	}
+	w.lock.Release()
+	w.lock = nil
+	return nil
 }
 
 // unset takes settings away.

@@ -70,13 +70,27 @@ func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 	if err := x.consentPurge(ctx, data); err != nil {
 		return err
 	}
-	if err := x.consent(ctx, change); err != nil {
+	if err := x.consent(ctx, change); err != nil || o.dryRun {
 		return err
 	}
-	if o.dryRun {
-		return nil
+	if data == nil && len(change.Plan.Conflicts) == 0 { // else it was asked for already
+		if err := x.confirmUninstall(ctx, change.Have); err != nil {
+			return err
+		}
 	}
 	return x.uninstall(ctx, change, data)
+}
+
+// confirmUninstall asks once, where there is somebody to ask: scripts go on, and so does an uninstall that was interrupted.
+func (x *changer) confirmUninstall(ctx context.Context, have *plan.Generation) error {
+	if x.options.yes || have.Snapshot || !x.app.asks() {
+		return nil
+	}
+	yes, err := x.app.ask(ctx, fmt.Sprintf("Uninstall kubelet %s?", have.Version))
+	if err == nil && !yes {
+		err = preflight.Failed("uninstall", "not confirmed; nothing was changed", "")
+	}
+	return err
 }
 
 // uninstall carries out what was planned and agreed to: first the purge, if there is one.

@@ -54,7 +54,7 @@ func upgrade(a *app, c *cobra.Command, o *installOptions) error {
 		return err
 	}
 	defer done()
-	current, recorded, err := w.recorded()
+	current, recorded, err := w.recorded(c.Context())
 	if err != nil {
 		return err
 	}

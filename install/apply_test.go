@@ -15,6 +15,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -418,6 +419,14 @@ func TestStatusWhileAnotherRunHoldsTheLock(t *testing.T) {
 	b.install(b.spec("v1.37.2", nil))
 	lock := b.lock()
 	s, err := b.Status(context.Background())
+	if err != nil || s.State != StateHealthy || s.Problems[0].ID != "busy" || !strings.Contains(s.Problems[0].Message, fmt.Sprint(os.Getpid())) {
+		t.Errorf("before the change has begun: %+v, %v", s, err)
+	}
+	b.write(store.PendingFile, 0o644, []byte("2\n"))
+	s, err = b.Status(context.Background())
+	if err := os.Remove(b.file(store.PendingFile)); err != nil {
+		t.Fatal(err)
+	}
 	lock.Release()
 	if err != nil || s.State != StateChanging || s.Problems[0].ID != "changing" || !strings.Contains(s.Problems[0].Message, fmt.Sprint(os.Getpid())) {
 		t.Errorf("%+v, %v", s, err)

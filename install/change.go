@@ -205,22 +205,25 @@ func (e *TriedError) Hint() string {
 type NoGenerationError struct {
 	// Number is the one that was asked for; 0 for any before the current one.
 	Number int
+	// Event is what has that number instead; nil when nothing has.
+	Event *store.Entry
 }
 
 func (e *NoGenerationError) Error() string {
 	if e.Number == 0 {
 		return "there is no generation before the current one that differs from it"
 	}
-	return fmt.Sprintf("there is no generation %d to go back to", e.Number)
+	switch {
+	case e.Event == nil:
+		return fmt.Sprintf("there is no generation %d to go back to", e.Number)
+	case e.Event.Event:
+		return fmt.Sprintf("%d is a %s and not a generation: there is nothing to go back to", e.Number, e.Event.Command)
+	}
+	return fmt.Sprintf("generation %d was rolled back itself, so there is nothing to go back to: %s", e.Number, e.Event.Reason)
 }
 
 // Hint says what to do about it.
-func (e *NoGenerationError) Hint() string {
-	if e.Number == 0 {
-		return "kubeletctl uninstall goes back to what was there before the first install"
-	}
-	return "kubeletctl releases lists the generations that are there"
-}
+func (e *NoGenerationError) Hint() string { return "kubeletctl history lists the generations" }
 
 // RollbackTarget is the generation of that number; for 0 the newest before the current one that differs from it: what a
 // repair put back is no change to go back from.
@@ -238,7 +241,11 @@ func RollbackTarget(s store.Store, to int) (*plan.Generation, error) {
 			return g, nil
 		}
 	}
-	return nil, &NoGenerationError{to}
+	history, _, err := s.History(0)
+	if i := slices.IndexFunc(history, func(e store.Entry) bool { return e.Number == to }); err == nil && i >= 0 {
+		return nil, &NoGenerationError{to, &history[i]}
+	}
+	return nil, &NoGenerationError{Number: to}
 }
 
 // PrepareUninstall plans the way back to what the host was before the first install. It returns nil when nothing is

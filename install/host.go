@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/observe"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/rehearsal"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/systemd"
@@ -82,6 +83,9 @@ type Lock struct {
 
 // Lock takes the lock on the record; see store.Store.Lock.
 func (h *Host) Lock() (*Lock, error) {
+	if err := preflight.CheckStateDir(h.Tree); err != nil {
+		return nil, err
+	}
 	parents, err := h.Tree.MissingDirs(path.Dir(hostfs.StateDir))
 	if err != nil {
 		return nil, err

@@ -113,59 +113,106 @@ func (p *Purge) Close() {
 }
 
 // Run stops kubelet for good, removes its pods, unmounts what is mounted below its root directory and empties that. Run
-// again after an interruption it goes on. The record stays until the uninstall that follows.
+// again after an interruption it goes on. Where something cannot be unmounted, nothing is deleted, and kubelet is started
+// again. The record stays until the uninstall that follows.
 func (p *Purge) Run(ctx context.Context) error {
-	h := p.host
-	if h.Live {
-		for _, unit := range []string{systemd.KubeletPath, systemd.KubeletService} {
-			state, err := h.Units.State(ctx, unit)
-			if err != nil {
-				return err
-			}
-			if state.LoadState == "not-found" {
-				continue
-			}
-			if state.Enabled() { // a boot before the end must not start it on an empty directory
-				if err := h.Units.Disable(ctx, unit); err != nil {
-					return fmt.Errorf("disabling %s: %w", unit, err)
-				}
-			}
-			if err := h.Units.Stop(ctx, unit); err != nil {
-				return err
-			}
-		}
-		if err := h.Units.Reload(ctx); err != nil {
-			return err
+	var stopped []systemd.UnitState
+	if p.host.Live {
+		var err error
+		if stopped, err = p.stopKubelet(ctx); err != nil {
+			return p.resume(ctx, stopped, err)
 		}
 	}
-	for _, id := range p.Pods {
-		if err := p.runtime.Remove(ctx, id); err != nil {
-			return err
-		}
+	dir, err := p.unmount(ctx)
+	if err != nil {
+		return p.resume(ctx, stopped, err)
 	}
-	if p.Dir == nil {
+	if dir == nil {
 		return nil
 	}
-	// The pods have taken some of their mounts with them.
-	dir, err := purge.Look(h.Tree.Root(), p.Dir.Path)
-	if err != nil || dir == nil {
-		return err
-	}
-	if err := dir.Unmount(ctx); err != nil {
-		return err
-	}
-	if h.Live && !purge.PodsRun() { // those of a runtime that does not answer go on
-		if state, err := h.Units.State(ctx, purge.PodSlice); err == nil && state.Up() {
-			if err := h.Units.Stop(ctx, purge.PodSlice); err != nil { // systemd would make the groups again
-				h.note("stopping %s: %v", purge.PodSlice, err)
-			}
-		}
-		purge.RemoveCgroups()
+	if p.host.Live && !purge.PodsRun() { // those of a runtime that does not answer go on
+		p.removePodSlice(ctx)
 	}
 	if err := dir.Empty(ctx); err != nil {
 		return fmt.Errorf("emptying %s: %w", p.Dir.Path, err)
 	}
 	return nil
+}
+
+// stopKubelet stops and disables kubelet: a boot before the end must not start it on an empty directory. It returns the
+// states of the units before.
+func (p *Purge) stopKubelet(ctx context.Context) (stopped []systemd.UnitState, err error) {
+	units := p.host.Units
+	for _, unit := range []string{systemd.KubeletPath, systemd.KubeletService} {
+		state, err := units.State(ctx, unit)
+		if err != nil {
+			return stopped, err
+		}
+		if state.LoadState == "not-found" {
+			continue
+		}
+		stopped = append(stopped, state)
+		if state.Enabled() {
+			if err := units.Disable(ctx, unit); err != nil {
+				return stopped, fmt.Errorf("disabling %s: %w", unit, err)
+			}
+		}
+		if err := units.Stop(ctx, unit); err != nil {
+			return stopped, err
+		}
+	}
+	return stopped, units.Reload(ctx)
+}
+
+// resume makes units what they were before a purge that deleted nothing, and says so. One that was interrupted is gone on
+// with by the next.
+func (p *Purge) resume(ctx context.Context, stopped []systemd.UnitState, cause error) error {
+	if ctx.Err() != nil || len(stopped) == 0 {
+		return cause
+	}
+	units := p.host.Units
+	for _, state := range stopped {
+		var err error
+		if state.Enabled() {
+			err = units.Enable(ctx, state.Name)
+		}
+		if err == nil && state.Up() {
+			err = units.Queue(ctx, state.Name)
+		}
+		if err != nil {
+			return fmt.Errorf("%w; kubelet is stopped now, and was not started again: %w", cause, err)
+		}
+	}
+	return fmt.Errorf("%w; kubelet is as it was before", cause)
+}
+
+// unmount removes kubelet's pods and unmounts what is below its root directory, which it returns; nil when there is none.
+func (p *Purge) unmount(ctx context.Context) (*purge.Dir, error) {
+	for _, id := range p.Pods {
+		if err := p.runtime.Remove(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	if p.Dir == nil {
+		return nil, nil
+	}
+	// The pods have taken some of their mounts with them.
+	dir, err := purge.Look(p.host.Tree.Root(), p.Dir.Path)
+	if err != nil || dir == nil {
+		return nil, err
+	}
+	return dir, dir.Unmount(ctx)
+}
+
+// removePodSlice removes the groups of the pods that ran.
+func (p *Purge) removePodSlice(ctx context.Context) {
+	units := p.host.Units
+	if state, err := units.State(ctx, purge.PodSlice); err == nil && state.Up() {
+		if err := units.Stop(ctx, purge.PodSlice); err != nil { // systemd would make the groups again
+			p.host.note("stopping %s: %v", purge.PodSlice, err)
+		}
+	}
+	purge.RemoveCgroups()
 }
 
 // endpoint is the CRI endpoint that a generation's kubelet speaks to.

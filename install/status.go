@@ -140,6 +140,8 @@ func changeUnderWay(record store.Store, s *Status) State {
 	switch {
 	case err != nil:
 		s.problem(idDamaged, preflight.Failure, err.Error(), (&store.DamagedError{}).Hint())
+	case busy && !pending: // it fetches, or asks, and has changed nothing yet
+		s.problem("busy", preflight.Info, fmt.Sprintf("another kubeletctl (pid %d) is preparing a change of this host", pid), "run kubeletctl status again when it is done")
 	case busy:
 		s.problem("changing", preflight.Info, fmt.Sprintf("another kubeletctl (pid %d) is changing this host", pid), "run kubeletctl status again when it is done")
 		return StateChanging
@@ -332,19 +334,29 @@ func running(ctx context.Context, record store.Store, p *plan.Process, current *
 	return r
 }
 
-// Diff compares the host with the current generation. It returns the drift and a unified diff from what was installed to
-// what is there; nil and nothing when nothing is installed.
-func (h *Host) Diff(ctx context.Context) (current *plan.Generation, found []plan.Drift, text []byte, err error) {
-	current, err = h.Store().Current()
+// Difference is how a host differs from the current generation.
+type Difference struct {
+	Generation int
+	Drift      []plan.Drift
+	// Text is a unified diff from what was installed to what is there. It may hold secrets.
+	Text []byte
+	// Unchecked are what could not be looked at, each with the reason.
+	Unchecked []string
+}
+
+// Diff compares the host with the current generation; nil when nothing is installed.
+func (h *Host) Diff(ctx context.Context) (*Difference, error) {
+	current, err := h.Store().Current()
 	if err != nil || current == nil || current.Snapshot {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	seen, err := h.Observer().Observe(ctx, current)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
+	d := &Difference{Generation: current.Number, Drift: seen.DriftFrom(current), Text: seen.FilesDiff(current)}
 	for _, name := range slices.Sorted(maps.Keys(seen.Unreadable)) {
-		h.note("could not check %s: %v", name, hostfs.Pathless(seen.Unreadable[name]))
+		d.Unchecked = append(d.Unchecked, fmt.Sprintf("%s: %v", name, hostfs.Pathless(seen.Unreadable[name])))
 	}
-	return current, seen.DriftFrom(current), seen.FilesDiff(current), nil
+	return d, nil
 }

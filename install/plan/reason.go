@@ -60,8 +60,11 @@ func describe(f File) string {
 // changeReason says in one line how a file changes: the first lines that differ. Secrets are masked, since reasons are
 // printed and end up in logs.
 func changeReason(old, new File) string {
-	if new.Kind == Link {
+	switch {
+	case new.Kind == Link && old.Kind == Link:
 		return fmt.Sprintf("from %s to %s", old.Target, new.Target)
+	case new.Kind == Link || old.Kind == Link:
+		return describe(old) + " is in its place"
 	}
 	var removed, added []string
 	for line := range strings.Lines(string(config.HideSecrets(unified("a", "b", old, new)))) {

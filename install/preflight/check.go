@@ -15,6 +15,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -38,7 +39,10 @@ func Check(d *spec.Draft, have *plan.Generation, seen *plan.Observation, booting
 		add(Swap, Failure, "turn swap off (swapoff -a, and /etc/fstab), or accept it: --set failSwapOn=false",
 			"swap is on, and kubelet refuses to run with it")
 	}
-	if socket, ok := strings.CutPrefix(d.RuntimeEndpoint(), "unix://"); ok {
+	if endpoint := d.RuntimeEndpoint(); strings.Contains(endpoint, "://") && !strings.HasPrefix(endpoint, "unix://") {
+		add(Runtime, Failure, "name a socket: --container-runtime-endpoint unix:///run/containerd/containerd.sock",
+			"kubelet reaches a container runtime only through a unix socket, and not through %s", release.Redact(endpoint))
+	} else if socket := strings.TrimPrefix(endpoint, "unix://"); socket != "" { // kubelet takes a path as well
 		if _, err := os.Stat(socket); errors.Is(err, fs.ErrNotExist) {
 			severity := Failure
 			if booting || !seen.Credentials {

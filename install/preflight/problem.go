@@ -43,6 +43,7 @@ const (
 	KubeletDir   = "kubelet-dir"
 	BinDir       = "bin-dir"
 	ManagerState = "manager-state"
+	StateDir     = "state-dir"
 )
 
 // Ignorable are the IDs of the problems that a user may choose to go on with.

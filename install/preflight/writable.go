@@ -86,16 +86,30 @@ func Directories(tree hostfs.Tree, g *plan.Generation) []Problem {
 	return problems
 }
 
-// CheckBinDir refuses a directory of kubelets to which somebody else than root may write, in itself, in one above, or in one
-// that a link on the way there lies in or leads through: root would run what lies there. Only root is asked to obey.
+// CheckBinDir refuses a directory of kubelets to which somebody else than root may write: root would run what lies there.
 func CheckBinDir(tree hostfs.Tree, dir string) error {
+	return checkRootOnly(tree, dir, BinDir, "and so could replace the kubelet that root runs", "; or choose a directory that only root may write to")
+}
+
+// CheckStateDir refuses a record to which somebody else than root may write: root's recovery does what is in it.
+func CheckStateDir(tree hostfs.Tree) error {
+	return checkRootOnly(tree, hostfs.StateDir, StateDir, "and so could tell root's recovery what to do", "")
+}
+
+// checkRootOnly refuses a directory to which somebody else than root may write, in itself, in one above, or in one that a link
+// on the way there lies in or leads through. Only root is asked to obey.
+func checkRootOnly(tree hostfs.Tree, dir, id, consequence, otherwise string) error {
 	if os.Geteuid() != 0 || !tree.Whole() {
 		return nil
 	}
 	const maxLinks = 40 // as many as the kernel follows
 	way := dir
 	for range maxLinks {
-		next, err := checkWay(tree, way)
+		next, writable, err := checkWay(tree, way)
+		if err == nil && writable != "" {
+			return Failed(id, fmt.Sprintf("users other than root may write to %s, %s", writable, consequence),
+				"chown root "+writable+" && chmod go-w "+writable+otherwise)
+		}
 		if err != nil || next == "" {
 			return err
 		}
@@ -104,32 +118,31 @@ func CheckBinDir(tree hostfs.Tree, dir string) error {
 	return &fs.PathError{Op: "resolve", Path: dir, Err: syscall.ELOOP}
 }
 
-// checkWay looks at the directories from the root down to dir. At a link it ends, and returns the way that leads on from there;
-// otherwise, or where a directory is missing that kubeletctl is to make, it returns nothing.
-func checkWay(tree hostfs.Tree, dir string) (next string, err error) {
+// checkWay looks at the directories from the root down to dir, and returns one that others may write to. At a link it ends,
+// and returns the way that leads on from there; where a directory is missing that kubeletctl is to make, it returns nothing.
+func checkWay(tree hostfs.Tree, dir string) (next, writable string, err error) {
 	elements := strings.Split(strings.Trim(path.Clean(dir), "/"), "/")
 	for i := range len(elements) + 1 {
 		at := "/" + path.Join(elements[:i]...)
 		info, err := tree.Lstat(at)
 		if errors.Is(err, fs.ErrNotExist) {
-			return "", nil
+			return "", "", nil
 		}
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		if info.Mode().Type() == fs.ModeSymlink {
 			target, err := tree.Readlink(at)
 			if err == nil && !path.IsAbs(target) {
 				target = path.Join(path.Dir(at), target)
 			}
-			return path.Join(append([]string{target}, elements[i:]...)...), err
+			return path.Join(append([]string{target}, elements[i:]...)...), "", err
 		}
 		if othersWrite(info, i == len(elements)) {
-			return "", Failed(BinDir, fmt.Sprintf("users other than root may write to %s, and so could replace the kubelet that root runs", at),
-				"choose a directory that only root may write to, as "+hostfs.DefaultBinDir)
+			return "", at, nil
 		}
 	}
-	return "", nil
+	return "", "", nil
 }
 
 // othersWrite reports whether somebody else than root may replace what is in a directory. In a sticky one nobody can, but

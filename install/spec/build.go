@@ -92,9 +92,13 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 // BinaryName is what the kubelet of a release is called.
 func BinaryName(v release.Version) string { return "kubelet-" + v.String() }
 
-// recorded is the spec as it is kept: with the exact version, and without secrets in its URLs.
+// recorded is the spec as it is kept: with the exact version, without the digest of another one, and without secrets in its
+// URLs.
 func (s Spec) recorded(v release.Version) *Spec {
 	s.APIVersion, s.Kind, s.Version = APIVersion, Kind, v.String()
+	if !s.Pin.For.IsZero() && s.Pin.For != v {
+		s.SHA256, s.SHA512 = "", ""
+	}
 	s.Sources = slices.Clone(s.Sources)
 	for i, source := range s.Sources {
 		s.Sources[i] = release.Redact(source)

@@ -207,6 +207,20 @@ func TestNobodyListensDuringTheChange(t *testing.T) {
 	contains(t, h.must("kubeletctl", "history"), `(?m)^3 .* healthy \(current\)$`)
 }
 
+// An upgrade brings a first install that was killed to its end before it looks at what is installed.
+func TestUpgradeRecoversFirst(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	before := h.ours()
+	h.must("sh", "-c", "echo 'v1.37.1 hang' >/run/standin")
+	h.try("timeout", append([]string{"-s", "KILL", "3", "kubeletctl"}, h.install("v1.37.1")...)...)
+	r := h.exits(4, "kubeletctl", "upgrade", "--version", "v1.37.2")
+	contains(t, r.Stderr, "an earlier run was interrupted while it changed this host; undone")
+	if after := h.ours(); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
 // The machine loses power between switch and commit. The next run goes back first, says so, and the former kubelet runs.
 func TestPowerCutDuringTheChange(t *testing.T) {
 	t.Parallel()
@@ -374,6 +388,9 @@ func TestPreflight(t *testing.T) {
 	h.eventually("another program has the port", func() bool { // 0x2808 is 10248
 		return strings.Contains(h.must("cat", "/proc/net/tcp"), "0100007F:2808 ")
 	})
+	for endpoint, words := range map[string]string{"/run/none.sock": "no container runtime listens on /run/none.sock", "tcp://127.0.0.1:5": "only through a unix socket"} {
+		contains(t, h.exits(7, "kubeletctl", h.install("v1.37.2", "--container-runtime-endpoint", endpoint)...).Stderr, "(?m)^kubeletctl: error: runtime: .*"+words)
+	}
 	args := []string{"install", "--version", "v1.37.2", "--source", h.source, "--standalone"}
 	r := h.exits(7, "kubeletctl", args...)
 	contains(t, r.Stderr, "(?m)^kubeletctl: error: runtime: no container runtime listens on /var/run/containerd/containerd.sock")

@@ -92,6 +92,10 @@ func TestBinDirOfAnotherUser(t *testing.T) {
 			}
 		})
 	}
+	// The same goes for the record, by which the recovery goes.
+	h.must("sh", "-ec", "mkdir -m 777 /var/lib/kubeletctl")
+	contains(t, h.exits(7, "kubeletctl", h.install("v1.37.2")...).Stderr, "(?m)^kubeletctl: error: state-dir: users other than root may write to /var/lib/kubeletctl, and")
+	h.must("rmdir", "/var/lib/kubeletctl")
 	// What is sticky is everybody's, but nobody can take away what root has put there.
 	h.must("sh", "-ec", "mkdir -p /srv/tmp/bin; chmod 1777 /srv/tmp; ln -s /srv/tmp /srv/good")
 	h.must("kubeletctl", h.install("v1.37.2", "--bin-dir", "/srv/good/bin")...)

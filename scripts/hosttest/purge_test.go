@@ -99,6 +99,10 @@ func TestPurgeSweep(t *testing.T) {
 				if !strings.HasPrefix(top.name, "root a symlink") {
 					h.must("cat", "/var/lib/kubelet/pki/key")
 				}
+				if strings.Contains(r.Stderr, "nothing was deleted") {
+					contains(t, r.Stderr, "kubelet is as it was before")
+					h.eventually("kubelet runs again", func() bool { return h.show("ActiveState") == "active" && h.show("UnitFileState") == "enabled" })
+				}
 			}
 			if r.ExitCode != 0 && top.fails == "" && top.free == "" {
 				t.Fatalf("exit code %d:\n%s", r.ExitCode, r.Stderr)
