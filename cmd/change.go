@@ -307,6 +307,9 @@ func conclusion(outcome plan.Outcome, c *install.Change) string {
 	case plan.Queued:
 		return kubelet + " is installed; systemd starts it later in this boot"
 	case plan.Installed:
+		if c.Seen.Live && c.Draft != nil && c.Draft.Spec.NoStart {
+			return kubelet + " is installed and was not started; kubeletctl repair starts it, and so does a boot"
+		}
 		return kubelet + " is installed"
 	case plan.Removed:
 		if len(c.Want.Files) > 0 {

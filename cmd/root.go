@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/rehearsal"
 	"github.com/kubeletctl/kubeletctl/systemd"
@@ -211,6 +212,9 @@ func (a *app) host() (*install.Host, func(), error) {
 		return nil, nil, err
 	}
 	h.Units, h.Live, h.Rehearse, h.Log = conn, true, rehearsal.Run, systemd.Log
+	if os.Geteuid() == 0 { // nobody else may
+		h.AskRuntime = cri.Answers
+	}
 	return h, conn.Close, nil
 }
 

@@ -74,9 +74,13 @@ func printStatus(a *app, s *install.Status) {
 	case install.StateUnhealthy, install.StateStopped:
 		mood = red
 	}
-	if !s.Installed {
+	switch {
+	case !s.Installed:
 		fmt.Fprintln(w, "kubelet is "+paint(w, mood, stateText(s.State)))
-	} else {
+	case s.Service.PID > 0 && s.Running.Version != "" && s.Running.Version != s.Version:
+		fmt.Fprintf(w, "kubelet %s runs, and %s is installed: %s\n\n", s.Running.Version, s.Version, paint(w, mood, stateText(s.State)))
+		table(w, statusRows(s))
+	default:
 		fmt.Fprintf(w, "kubelet %s is %s\n\n", s.Version, paint(w, mood, stateText(s.State)))
 		table(w, statusRows(s))
 	}
@@ -128,6 +132,10 @@ func statusRows(s *install.Status) [][]string {
 		health += " (" + s.Health.URL + ")"
 	}
 	rows = append(rows, row("health", "%s", health))
+	if s.Runtime != nil {
+		answers := map[bool]string{true: "answers", false: "does not answer"}[s.Runtime.Answers]
+		rows = append(rows, row("runtime", "%s (%s)", answers, s.Runtime.Endpoint))
+	}
 	if s.Node != nil {
 		rows = append(rows, row("node", "%s", nodeLine(s.Node)))
 	}

@@ -54,6 +54,7 @@ type PrepareOptions struct {
 	NoRecovery bool
 
 	restore bool // the generation was installed before
+	noStart bool // kubelet is left as it is
 }
 
 // Prepare plans the way to a generation that was built. It changes nothing.
@@ -62,6 +63,7 @@ func (h *Host) Prepare(ctx context.Context, d *spec.Draft, o PrepareOptions) (*C
 	if err != nil {
 		return nil, err
 	}
+	o.noStart = d.Spec.NoStart
 	c, err := h.prepareKubelet(ctx, d.Generation, have, o)
 	if err != nil {
 		return nil, err
@@ -125,7 +127,7 @@ func (h *Host) prepareKubelet(ctx context.Context, want, have *plan.Generation, 
 	if err != nil {
 		return nil, err
 	}
-	options := plan.Options{TakeOver: o.TakeOver, LeaveOverrides: o.LeaveOverrides, Restore: o.restore}
+	options := plan.Options{TakeOver: o.TakeOver, LeaveOverrides: o.LeaveOverrides, Restore: o.restore, NoStart: o.noStart}
 	stale, err := preflight.StaleCheckpoints(h.Observer(), want, have)
 	if err != nil {
 		return nil, err

@@ -47,6 +47,8 @@ type Host struct {
 	Unvouched bool
 	// Rehearse tries a kubelet where it can do no harm; nil for none. See package rehearsal.
 	Rehearse func(context.Context, rehearsal.Trial) error
+	// AskRuntime reports, as an error, that no container runtime answers at an endpoint; nil asks nobody. See package cri.
+	AskRuntime func(ctx context.Context, endpoint string) error
 	// Note gets one line for people, now and then; nil is fine.
 	Note func(string)
 	// Log gets one line for each change that begins, and one for how it ended; nil is fine.

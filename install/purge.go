@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/purge"
@@ -21,7 +22,7 @@ type Purge struct {
 	Pods []string
 
 	host    *Host
-	runtime *purge.Runtime
+	runtime *cri.Runtime
 }
 
 // Lines say what is deleted, for people.
@@ -78,7 +79,7 @@ func (h *Host) PreparePurge(ctx context.Context) (*Purge, error) {
 	if err != nil || endpoint == "" {
 		return p, err
 	}
-	if p.runtime, err = purge.Dial(endpoint); err != nil {
+	if p.runtime, err = cri.Dial(endpoint); err != nil {
 		return nil, err
 	}
 	if p.Pods, err = p.runtime.Pods(ctx); err != nil {

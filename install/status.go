@@ -33,9 +33,16 @@ type Status struct {
 	Service    ServiceStatus       `json:"service"`
 	Running    RunningStatus       `json:"running"`
 	Health     health.Health       `json:"health"`
-	Node       *NodeStatus         `json:"node,omitempty"` // none for a kubelet without a cluster
+	Runtime    *RuntimeStatus      `json:"runtime,omitempty"` // none when it was not asked
+	Node       *NodeStatus         `json:"node,omitempty"`    // none for a kubelet without a cluster
 	Drift      []plan.Drift        `json:"drift"`
 	Problems   []preflight.Problem `json:"problems"`
+}
+
+// RuntimeStatus is the container runtime of a kubelet that runs.
+type RuntimeStatus struct {
+	Endpoint string `json:"endpoint"`
+	Answers  bool   `json:"answers"`
 }
 
 // ServiceStatus is what systemd says of kubelet.service, in systemd's words.
@@ -193,10 +200,15 @@ func (h *Host) installedStatus(ctx context.Context, s *Status, current *plan.Gen
 	if change == "" && s.State == StateHealthy && (len(seen.OtherProcess(current)) > 0 || len(seen.ForeignOverrides(current)) > 0) {
 		s.State = StateUnhealthy // somebody else's kubelet may be healthy, too
 	}
+	a.askRuntime(ctx)
 	a.remarks(change)
 	var problems []preflight.Problem
 	s.Node, problems = nodeStatus(ctx, h.Tree, current, s.State == StateWaiting)
 	s.Problems = append(s.Problems, problems...)
+	failed := func(p preflight.Problem) bool { return p.Severity == preflight.Failure }
+	if s.State == StateHealthy && slices.ContainsFunc(s.Problems, failed) {
+		s.State = StateUnhealthy
+	}
 	return nil
 }
 
@@ -243,6 +255,20 @@ func (a assessment) assess(ctx context.Context) {
 		s.problem("starting", preflight.Warning, "kubelet is starting", "run kubeletctl status again in a few seconds")
 	default:
 		a.stopped()
+	}
+}
+
+// askRuntime looks whether the container runtime answers a kubelet that runs: kubelet itself calls itself well without one.
+func (a assessment) askRuntime(ctx context.Context) {
+	endpoint, err := endpoint(a.current)
+	if a.host.AskRuntime == nil || err != nil || endpoint == "" || a.unit.ActiveState != "active" {
+		return
+	}
+	a.status.Runtime = &RuntimeStatus{Endpoint: endpoint, Answers: true}
+	if err := a.host.AskRuntime(ctx, endpoint); err != nil {
+		a.status.Runtime.Answers = false
+		a.status.problem(preflight.Runtime, preflight.Failure, fmt.Sprintf("the container runtime on %s does not answer: %v", endpoint, err),
+			"systemctl status containerd.service, or that of the runtime in use")
 	}
 }
 

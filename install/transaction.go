@@ -231,7 +231,7 @@ func (tx *transaction) outcome(ctx context.Context) plan.Outcome {
 	switch {
 	case c.Want.Snapshot:
 		return plan.Removed
-	case !c.Seen.Live || !c.Want.Runs():
+	case !c.Seen.Live || !c.Want.Runs() || c.options.NoStart:
 		return plan.Installed
 	case !c.Seen.Credentials && !tx.host.up(ctx):
 		return plan.WaitingForCredentials

@@ -19,7 +19,7 @@ const module = "github.com/kubeletctl/kubeletctl/"
 // floors is the house, from the ground up. A package imports only what is on lower floors.
 var floors = [][]string{
 	{"release", "config", "systemd", "install/hostfs"},
-	{"install/plan", "install/health"},
+	{"install/plan", "install/health", "install/cri"},
 	{"install/spec", "install/store"},
 	{"install/observe", "install/rehearsal", "install/purge", "install/node"},
 	{"install/adopt", "install/preflight"},

@@ -87,6 +87,8 @@ type Options struct {
 	Checkpoints []Checkpoint
 	// LeaveOverrides leaves drop-ins of somebody else's that set kubelet's command line as they are.
 	LeaveOverrides bool
+	// NoStart leaves kubelet as it is, running or stopped, until the next boot or a repair.
+	NoStart bool
 	// Restore says that what is wanted was installed before, so that its binary was ours, whatever is there now.
 	Restore bool
 }

@@ -51,7 +51,7 @@ func (p *planner) runUnit(u Unit) {
 		p.add(Enable, u.Name, "its [Install] section changes", File{})
 	}
 	switch {
-	case u.Run != Running || !p.seen.Live:
+	case u.Run != Running || !p.seen.Live || p.options.NoStart:
 	case u.Name == systemd.KubeletService:
 		p.runKubelet(state)
 	case !state.Up():

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/release"
@@ -39,18 +41,11 @@ func Check(d *spec.Draft, have *plan.Generation, seen *plan.Observation, booting
 		add(Swap, Failure, "turn swap off (swapoff -a, and /etc/fstab), or accept it: --set failSwapOn=false",
 			"swap is on, and kubelet refuses to run with it")
 	}
-	if endpoint := d.RuntimeEndpoint(); strings.Contains(endpoint, "://") && !strings.HasPrefix(endpoint, "unix://") {
-		add(Runtime, Failure, "name a socket: --container-runtime-endpoint unix:///run/containerd/containerd.sock",
-			"kubelet reaches a container runtime only through a unix socket, and not through %s", release.Redact(endpoint))
-	} else if socket := strings.TrimPrefix(endpoint, "unix://"); socket != "" { // kubelet takes a path as well
-		if _, err := os.Stat(socket); errors.Is(err, fs.ErrNotExist) {
-			severity := Failure
-			if booting || !seen.Credentials {
-				severity = Warning // the runtime may still come, and kubelet does not start before it has to
-			}
-			add(Runtime, severity, "start the container runtime (systemctl enable --now containerd), or name its socket: --container-runtime-endpoint",
-				"no container runtime listens on %s", socket)
+	if problem := checkRuntime(d.RuntimeEndpoint()); problem != nil {
+		if booting || !seen.Credentials { // it may still come, and kubelet does not start before it has to
+			problem.Severity = Warning
 		}
+		problems = append(problems, *problem)
 	}
 	if address, ok := strings.CutPrefix(strings.TrimSuffix(d.HealthURL, "/healthz"), "http://"); ok && (!seen.Units[systemd.KubeletService].Up() || have != nil && have.HealthURL != d.HealthURL) {
 		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
@@ -67,6 +62,36 @@ func Check(d *spec.Draft, have *plan.Generation, seen *plan.Observation, booting
 		hardening(fields, d.Spec.Standalone, add)
 	}
 	return problems
+}
+
+// checkRuntime asks whether a container runtime is at an endpoint; nil when there is, or when there is no endpoint.
+func checkRuntime(endpoint string) *Problem {
+	scheme, socket, hasScheme := strings.Cut(endpoint, "://")
+	if !hasScheme {
+		socket = endpoint // kubelet takes a path as well
+	}
+	if socket == "" {
+		return nil
+	}
+	problem := Problem{ID: Runtime, Severity: Failure,
+		Hint: "start the container runtime (systemctl enable --now containerd), or name its socket: --container-runtime-endpoint"}
+	if hasScheme && scheme != "unix" {
+		problem.Message = "kubelet reaches a container runtime only through a unix socket, and not through " + release.Redact(endpoint)
+		return &problem
+	}
+	if _, err := os.Stat(socket); errors.Is(err, fs.ErrNotExist) {
+		problem.Message = "no container runtime listens on " + socket
+		return &problem
+	}
+	if os.Geteuid() != 0 {
+		return nil // only root may ask it
+	}
+	if err := cri.Answers(context.Background(), endpoint); err != nil {
+		problem.Message = fmt.Sprintf("the container runtime on %s does not answer: %v", socket, err)
+		problem.Hint = "restart the container runtime (systemctl restart containerd), or name another socket: --container-runtime-endpoint"
+		return &problem
+	}
+	return nil
 }
 
 // hardening speaks of what the hardened defaults leave off because something else has to come first.

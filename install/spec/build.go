@@ -73,19 +73,15 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 		}
 	}
 	g.Credentials = unit.Credentials
-	run := plan.Running
-	if s.NoStart {
-		run = plan.AsIs
-	}
 	g.Files = append(g.Files, binary,
 		plan.TextFile(hostfs.ConfigFile, 0o600, r.Config),
 		plan.File{Path: link, Kind: plan.Link, Target: BinaryName(a.Version)},
 		plan.TextFile(path.Join(hostfs.UnitDir, systemd.KubeletService), 0o644, unit.Service()))
 	if len(unit.Credentials) > 0 {
 		g.Files = append(g.Files, plan.TextFile(path.Join(hostfs.UnitDir, systemd.KubeletPath), 0o644, unit.Path()))
-		g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletPath, Enabled: true, Run: run})
+		g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletPath, Enabled: true, Run: plan.Running})
 	}
-	g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletService, Enabled: true, Run: run})
+	g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletService, Enabled: true, Run: plan.Running})
 	return &Draft{Generation: g, Spec: s, Rendered: r, Artifact: a.Artifact}, nil
 }
 

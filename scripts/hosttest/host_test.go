@@ -207,6 +207,45 @@ func TestNobodyListensDuringTheChange(t *testing.T) {
 	contains(t, h.must("kubeletctl", "history"), `(?m)^3 .* healthy \(current\)$`)
 }
 
+// What was installed and not started is told by everything, and started by a repair or by the same command without --no-start.
+func TestNoStart(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.1")...)
+	contains(t, h.must("kubeletctl", h.install("v1.37.2", "--no-start")...), `^kubelet v1\.37\.2 \(generation 2\) is installed and was not started`)
+	h.running("v1.37.1")
+	contains(t, h.exits(3, "kubeletctl", "status").Stdout, `^kubelet v1\.37\.1 runs, and v1\.37\.2 is installed: unhealthy\n`)
+	contains(t, h.exits(5, "kubeletctl", "diff").Stdout, "(?m)^kubelet.service: the process runs another binary")
+	contains(t, h.must("kubeletctl", h.install("v1.37.2", "--no-start")...), "nothing to do")
+	contains(t, h.must("kubeletctl", "repair"), `kubelet v1\.37\.2 \(generation \d\) is healthy`)
+	h.running("v1.37.2")
+	h.status(0)
+	h.must("kubeletctl", h.install("v1.37.1", "--no-start")...)
+	h.running("v1.37.2")
+	h.must("kubeletctl", h.install("v1.37.1")...)
+	h.running("v1.37.1")
+	h.status(0)
+}
+
+// A container runtime that is frozen is refused, and one that stops is told, although kubelet calls itself well.
+func TestRuntimeDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("pkill", "-STOP", "-x", "containerd")
+	contains(t, h.exits(7, "kubeletctl", h.install("v1.37.2")...).Stderr,
+		"(?m)^kubeletctl: error: runtime: the container runtime on .*/containerd.sock does not answer: no answer within 3s$")
+	h.must("pkill", "-CONT", "-x", "containerd")
+	h.must("kubeletctl", h.install("v1.37.2")...)
+	contains(t, h.must("kubeletctl", "status"), `(?m)^  runtime +answers \(unix:///.*containerd.sock\)$`)
+	h.must("systemctl", "stop", "containerd.service")
+	if s := h.status(3); s.State != "unhealthy" {
+		t.Errorf("status: %+v", s)
+	}
+	contains(t, h.exits(3, "kubeletctl", "status").Stdout, "(?m)^error runtime: the container runtime on .* does not answer: ")
+	h.must("systemctl", "start", "containerd.service")
+	h.eventually("it answers again", func() bool { return h.try("kubeletctl", "status").ExitCode == 0 })
+}
+
 // An upgrade brings a first install that was killed to its end before it looks at what is installed.
 func TestUpgradeRecoversFirst(t *testing.T) {
 	t.Parallel()
@@ -428,7 +467,7 @@ func TestRepairOfALostBinary(t *testing.T) {
 	h.eventually("kubelet was started again", func() bool { return h.show("NRestarts") == "1" && h.show("ActiveState") == "active" })
 	pid := h.show("MainPID")
 	h.must("rm", "/usr/local/bin/kubelet-v1.37.2", "/usr/local/bin/kubeletctl-recover")
-	r := h.exits(0, "kubeletctl", "status")
+	r := h.exits(3, "kubeletctl", "status")
 	contains(t, r.Stdout, `error binary-missing: /usr/local/bin/kubelet-v1\.37\.2 is missing: kubelet cannot be started`)
 	contains(t, r.Stdout, "warning restarts: systemd had to start kubelet again: once")
 	h.must("kubeletctl", "repair")
