@@ -147,6 +147,10 @@ func TestCredentials(t *testing.T) {
 			t.Errorf("kubelet is %s after systemctl stop", state)
 		}
 		h.must("rm", "/var/lib/kubelet/kubeconfig")
+		time.Sleep(time.Second) // the removal is a change, too: systemd looks, starts nothing, and only then watches again
+		h.eventually("kubelet.path waits again", func() bool {
+			return strings.TrimSpace(h.must("systemctl", "show", "-P", "SubState", "kubelet.path")) == "waiting"
+		})
 	}
 	// The file that is there at boot needs no event.
 	h.must("sh", "-c", "echo x >/var/lib/kubelet/kubeconfig; sync")
