@@ -37,7 +37,7 @@ const (
 	relapse = 5 * time.Second
 	// leastPatience is how long a kubelet gets to become healthy however fast it was when it was rehearsed. With the way back
 	// it stays below 30 s, so that the control plane, which waits for 40 s (50 s from 1.32), does not call the node NotReady.
-	leastPatience = 22 * time.Second
+	leastPatience = 20 * time.Second
 	// evidenceFactor is how much longer a kubelet may take than it or a former one took on this host.
 	evidenceFactor = 3
 	// gatePause is the time between two looks.

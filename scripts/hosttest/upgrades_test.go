@@ -83,8 +83,8 @@ var badUpgrades = []upgrade{
 	{name: "crash after 3 s", standin: true, before: "echo 'v1.37.1 crash-after 3s' >/run/standin", by: "gate", words: "told to crash after 3s"},
 	{name: "unhealthy", standin: true, before: "echo 'v1.37.1 sick' >/run/standin", by: "gate", words: "told to be sick"},
 	{name: "unhealthy after 3 s", standin: true, before: "echo 'v1.37.1 sick-after 3s' >/run/standin", by: "gate", words: "told to be sick"},
-	{name: "hang without READY", standin: true, before: "echo 'v1.37.1 hang' >/run/standin", by: "gate", words: "not healthy within 22s", quick: true},
-	{name: "ignores SIGTERM", standin: true, before: "echo 'v1.37.1 stubborn' >/run/standin", by: "gate", words: "not healthy within 22s"},
+	{name: "hang without READY", standin: true, before: "echo 'v1.37.1 hang' >/run/standin", by: "gate", words: "not healthy within 20s", quick: true},
+	{name: "ignores SIGTERM", standin: true, before: "echo 'v1.37.1 stubborn' >/run/standin", by: "gate", words: "not healthy within 20s"},
 }
 
 var goodUpgrades = []upgrade{
