@@ -391,7 +391,10 @@ func TestUnitMeansWhatItSays(t *testing.T) {
 	if !found {
 		t.Errorf("kubelet got %q", args)
 	}
-	h.must("kubeletctl", "install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false", "--replace", "--ignore-preflight", "stops-kubelet") // with kubelet.path
+	joined := []string{"install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false", "--replace"} // with kubelet.path
+	contains(t, h.exits(7, "kubeletctl", joined...).Stderr, "(?m)^kubeletctl: error: stops-kubelet: kubelet runs, and would be stopped until one of these exists: /var/lib/kubelet/kubeconfig$")
+	h.running("v1.37.2")
+	h.must("kubeletctl", append(joined, "--ignore-preflight", "stops-kubelet")...)
 	r = h.exits(0, "systemd-analyze", "verify", "/etc/systemd/system/kubelet.path", "/etc/systemd/system/kubelet.service")
 	if text := r.Stdout + r.Stderr; text != "" {
 		t.Errorf("systemd-analyze verify prints:\n%s", text)
