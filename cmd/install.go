@@ -181,7 +181,7 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 }
 
 func newWork(a *app, o *installOptions, verb string) *work {
-	return &work{changer: changer{app: a, verb: verb}, want: o}
+	return &work{changer: changer{app: a, verb: verb, options: o.change}, want: o}
 }
 
 // open opens the host. Close it with the function that comes with it.
@@ -353,7 +353,6 @@ func (e *downgradeError) Hint() string {
 // base is the spec to begin with when there is no file; nil for an empty one.
 func (w *work) readSpec(c *cobra.Command, base *spec.Spec) error {
 	o := w.want
-	w.options = o.change
 	var errs []error
 	add := func(err error) {
 		if err != nil {

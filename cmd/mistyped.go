@@ -13,7 +13,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
-// group makes a command one that only holds others: alone, or with a word that is none of them, it is a mistake.
+// group makes a command one that only holds others. Alone, or with another word than their names, it is a mistake.
 func group(c *cobra.Command) {
 	c.Args = onlyCommands
 	c.RunE = func(c *cobra.Command, _ []string) error {

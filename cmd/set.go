@@ -67,13 +67,13 @@ func set(a *app, c *cobra.Command, o *installOptions) error {
 // recorded makes the recorded spec the one to begin with, and returns it and its generation.
 func (w *work) recorded(ctx context.Context) (*plan.Generation, spec.Spec, error) {
 	w.want.recorded = true
-	if !w.want.change.dryRun {
+	if !w.options.dryRun {
 		if err := preflight.Writable(w.host.Tree, nil); err != nil {
 			return nil, spec.Spec{}, err
 		}
-	}
-	if err := w.recoverFirst(ctx); err != nil {
-		return nil, spec.Spec{}, err
+		if err := w.recoverFirst(ctx); err != nil {
+			return nil, spec.Spec{}, err
+		}
 	}
 	current, err := w.host.Store().Installed()
 	if err != nil {
@@ -85,7 +85,7 @@ func (w *work) recorded(ctx context.Context) (*plan.Generation, spec.Spec, error
 
 // recoverFirst brings an interrupted change to an end before what is recorded is read: that may be another then.
 func (w *work) recoverFirst(ctx context.Context) error {
-	if _, pending, err := w.host.Store().Pending(); err != nil || !pending || w.want.change.dryRun {
+	if _, pending, err := w.host.Store().Pending(); err != nil || !pending {
 		return err
 	}
 	if err := w.takeLock(ctx); err != nil {

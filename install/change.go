@@ -34,7 +34,7 @@ type Change struct {
 	repair  bool // Want is the current generation
 	resets  bool // checkpoints that do not fit are removed
 	number  int  // of the change, once it has begun
-	// program is the file of this machine that recovers on the host; empty when there is none to be copied.
+	// program is the file of this machine whose copy recovers on the host; empty when nothing has to be copied.
 	program string
 }
 

@@ -187,7 +187,8 @@ func (p *Purge) resume(ctx context.Context, stopped []systemd.UnitState, cause e
 	return fmt.Errorf("%w; kubelet is as it was before", cause)
 }
 
-// unmount removes kubelet's pods and unmounts what is below its root directory, which it returns; nil when there is none.
+// unmount removes kubelet's pods and unmounts what is below its root directory. It returns that directory, or nil when it does
+// not exist.
 func (p *Purge) unmount(ctx context.Context) (*purge.Dir, error) {
 	for _, id := range p.Pods {
 		if err := p.runtime.Remove(ctx, id); err != nil {

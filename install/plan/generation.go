@@ -202,10 +202,16 @@ func (g *Generation) File(path string) File {
 }
 
 // Binary returns the versioned kubelet of the generation.
-func (g *Generation) Binary() File {
+func (g *Generation) Binary() File { return g.ofKind(Binary) }
+
+// Program returns what recovers; Absent when it was left out.
+func (g *Generation) Program() File { return g.ofKind(Program) }
+
+// ofKind returns the only file of a kind; Absent when there is none.
+func (g *Generation) ofKind(kind Kind) File {
 	if g != nil {
 		for _, f := range g.Files {
-			if f.Kind == Binary {
+			if f.Kind == kind {
 				return f
 			}
 		}
@@ -380,16 +386,6 @@ func Merge(current *Generation, all []*Generation) *Generation {
 // RecoverProgram is the copy of kubeletctl that recovers, in the directory of the kubelets: whatever becomes of the one that
 // a user ran, this one is there.
 const RecoverProgram = "kubeletctl-recover"
-
-// Program is what recovers; Absent when it was left out.
-func (g *Generation) Program() File {
-	for _, f := range g.Files {
-		if f.Kind == Program {
-			return f
-		}
-	}
-	return File{}
-}
 
 // IsRecovery reports whether a path, or the name of a unit, is a part of what recovers.
 func IsRecovery(target string) bool {

@@ -243,7 +243,8 @@ func (d *Dir) Empty(ctx context.Context) error {
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: d.Path, Err: err}
 	}
-	// What tells that the directory is a kubelet's goes last, so that a purge that was cut off is not refused afterwards.
+	// The entries by which the directory is known as a kubelet's go last, so that a purge that was cut off is not refused when
+	// it is run again.
 	entries, err := os.ReadDir(d.Path)
 	for _, e := range entries {
 		if err == nil && !isKubelets(e) {

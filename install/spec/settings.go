@@ -21,8 +21,8 @@ const (
 	ByAdoption Origin = "adopted" // the kubelet that was taken over
 )
 
-// Settings are what a spec asks for, by path: the fields of its file, dotted as --set takes them, down to what is no map. What
-// belongs to one release or to one run is none: the version, its digest, noStart.
+// Settings are what a spec asks for, by path: the fields of its file, dotted as --set takes them, down to what is no map. The
+// version, its digest and noStart are not settings: they belong to one release or to one run.
 func (s Spec) Settings() (map[string]any, error) {
 	fields, err := s.fields()
 	settings := map[string]any{}
