@@ -277,7 +277,7 @@ func (w *work) converge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	problems := preflight.Check(draft, change.Have, change.Seen, h.Units.Booting(ctx))
+	problems := preflight.Check(ctx, draft, change.Have, change.Seen, preflight.Facts{Booting: h.Units.Booting(ctx), AskRuntime: h.AskRuntime})
 	if change.Have != nil && !w.options.dryRun { // what could be hardened was said at the first install
 		problems = slices.DeleteFunc(problems, func(p preflight.Problem) bool { return p.Severity == preflight.Info })
 	}
@@ -374,12 +374,13 @@ func (w *work) readSpec(c *cobra.Command, base *spec.Spec) error {
 	}
 	add(o.mergeFlags(c, &w.spec))
 	add(w.unset())
-	add(w.spec.Attribute(before, by))
+	var named []string // also to take them back: --standalone=false
 	for flag, setting := range map[string]string{"standalone": "standalone", "bin-dir": "paths.binDir", "profile": "profile", "arch": "arch"} {
-		if c.Flags().Changed(flag) { // also to take it back: --standalone=false
-			w.spec.Origins[setting] = by
+		if c.Flags().Changed(flag) {
+			named = append(named, setting)
 		}
 	}
+	add(w.spec.Attribute(before, by, named...))
 	add(w.spec.Check())
 	add(o.change.check(w.app, c.Flags()))
 	add(o.fetch.check())

@@ -86,9 +86,14 @@ func (x *changer) confirmUninstall(ctx context.Context, have *plan.Generation) e
 	if x.options.yes || have.Snapshot || !x.app.asks() {
 		return nil
 	}
-	yes, err := x.app.ask(ctx, fmt.Sprintf("Uninstall kubelet %s?", have.Version))
+	return x.app.mustAgree(ctx, "uninstall", fmt.Sprintf("Uninstall kubelet %s?", have.Version))
+}
+
+// mustAgree asks, and refuses to go on without a yes.
+func (a *app) mustAgree(ctx context.Context, id, question string) error {
+	yes, err := a.ask(ctx, question)
 	if err == nil && !yes {
-		err = preflight.Failed("uninstall", "not confirmed; nothing was changed", "")
+		err = preflight.Failed(id, "not confirmed; nothing was changed", "")
 	}
 	return err
 }
@@ -151,11 +156,7 @@ func (x *changer) consentPurge(ctx context.Context, data *install.Purge) error {
 			fmt.Fprintf(a.err, "purge: %s\n", line)
 		}
 	}
-	yes, err := a.ask(ctx, "Delete all of that?")
-	if err == nil && !yes {
-		err = preflight.Failed("purge", "not confirmed; nothing was changed", "")
-	}
-	return err
+	return a.mustAgree(ctx, "purge", "Delete all of that?")
 }
 
 // purge deletes kubelet's data.

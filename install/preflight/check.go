@@ -14,16 +14,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubeletctl/kubeletctl/config"
-	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
+// Facts are what is known of a host that runs, beside what was observed.
+type Facts struct {
+	// Booting says that units of this host may still have to start.
+	Booting bool
+	// AskRuntime reports, as an error, that no container runtime answers at an endpoint; nil asks nobody.
+	AskRuntime func(ctx context.Context, endpoint string) error
+}
+
 // Check looks for what would keep this host from running the kubelet of a draft, all at once. have is what was installed
-// last; booting says that units of this host may still have to start. Of a tree that does not run nothing is known.
-func Check(d *spec.Draft, have *plan.Generation, seen *plan.Observation, booting bool) []Problem {
+// last. Of a tree that does not run nothing is known.
+func Check(ctx context.Context, d *spec.Draft, have *plan.Generation, seen *plan.Observation, facts Facts) []Problem {
 	var problems []Problem
 	add := func(id string, s Severity, hint, format string, args ...any) {
 		problems = append(problems, Problem{ID: id, Severity: s, Message: fmt.Sprintf(format, args...), Hint: hint})
@@ -41,8 +48,8 @@ func Check(d *spec.Draft, have *plan.Generation, seen *plan.Observation, booting
 		add(Swap, Failure, "turn swap off (swapoff -a, and /etc/fstab), or accept it: --set failSwapOn=false",
 			"swap is on, and kubelet refuses to run with it")
 	}
-	if problem := checkRuntime(d.RuntimeEndpoint()); problem != nil {
-		if booting || !seen.Credentials { // it may still come, and kubelet does not start before it has to
+	if problem := checkRuntime(ctx, d.RuntimeEndpoint(), facts.AskRuntime); problem != nil {
+		if facts.Booting || !seen.Credentials { // it may still come, and kubelet does not start before it has to
 			problem.Severity = Warning
 		}
 		problems = append(problems, *problem)
@@ -65,7 +72,7 @@ func Check(d *spec.Draft, have *plan.Generation, seen *plan.Observation, booting
 }
 
 // checkRuntime asks whether a container runtime is at an endpoint; nil when there is, or when there is no endpoint.
-func checkRuntime(endpoint string) *Problem {
+func checkRuntime(ctx context.Context, endpoint string, ask func(context.Context, string) error) *Problem {
 	scheme, socket, hasScheme := strings.Cut(endpoint, "://")
 	if !hasScheme {
 		socket = endpoint // kubelet takes a path as well
@@ -83,10 +90,10 @@ func checkRuntime(endpoint string) *Problem {
 		problem.Message = "no container runtime listens on " + socket
 		return &problem
 	}
-	if os.Geteuid() != 0 {
-		return nil // only root may ask it
+	if ask == nil {
+		return nil
 	}
-	if err := cri.Answers(context.Background(), endpoint); err != nil {
+	if err := ask(ctx, endpoint); err != nil {
 		problem.Message = fmt.Sprintf("the container runtime on %s does not answer: %v", socket, err)
 		problem.Hint = "restart the container runtime (systemctl restart containerd), or name another socket: --container-runtime-endpoint"
 		return &problem

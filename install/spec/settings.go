@@ -65,8 +65,9 @@ func (s Spec) withFields(fields map[string]any) (Spec, error) {
 	return next, config.DecodeJSON(data, &next)
 }
 
-// Attribute notes who asked for the settings in which the spec is another than it was before.
-func (s *Spec) Attribute(before Spec, by Origin) error {
+// Attribute notes who asked for the settings in which the spec is another than it was before, and for those that are named,
+// also where they are taken back.
+func (s *Spec) Attribute(before Spec, by Origin, named ...string) error {
 	was, err := before.Settings()
 	if err != nil {
 		return err
@@ -93,6 +94,9 @@ func (s *Spec) Attribute(before Spec, by Origin) error {
 		case by == BySet && before.Asked[path] != nil:
 			asked[path] = before.Asked[path]
 		}
+		origins[path] = by
+	}
+	for _, path := range named {
 		origins[path] = by
 	}
 	s.Origins, s.Asked = origins, asked
