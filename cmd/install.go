@@ -31,6 +31,7 @@ type installOptions struct {
 	fetch                fetchOptions
 	adopt                bool
 	recorded             bool // begin with the recorded spec, whatever a spec file says
+	refresh              bool // take the defaults that depend on this host anew
 	replace              bool // drop what earlier installs asked for and this one does not repeat, and what was set
 	unset                []string
 	retry                bool // also what was rolled back before
@@ -149,6 +150,8 @@ type work struct {
 	spec      spec.Spec
 	positions config.Positions
 	adoption  adoption
+	// new reports that kubeletctl has not installed a kubelet here.
+	new bool
 	// upgradeFrom is the release that must not be newer than what is installed; zero when that does not matter.
 	upgradeFrom release.Version
 }
@@ -310,6 +313,9 @@ func (w *work) build(ctx context.Context) (*spec.Draft, error) {
 		_, exact := w.request().Exact()
 		return nil, &downgradeError{asked: w.request().String(), to: version, from: w.upgradeFrom, exact: exact}
 	}
+	if err := w.choose(ctx, version); err != nil {
+		return nil, err
+	}
 	resolution, err := r.Resolve(ctx, w.spec, version)
 	if err != nil {
 		return nil, err
@@ -321,6 +327,24 @@ func (w *work) build(ctx context.Context) (*spec.Draft, error) {
 		}
 	}
 	return spec.Build(w.spec, w.positions, resolution)
+}
+
+// choose takes the defaults that depend on this host: for a new installation, and when that is asked for.
+func (w *work) choose(ctx context.Context, version release.Version) (err error) {
+	if !w.new && !w.want.refresh {
+		return nil
+	}
+	var choices []spec.Choice
+	if w.adoption.found == nil { // what is taken over stays as it is
+		if w.spec, err = w.spec.WithoutChoices(); err != nil {
+			return err
+		}
+		if choices, err = w.host.Choices(ctx, w.spec, config.Minor(version.Minor())); err != nil {
+			return err
+		}
+	}
+	w.spec, err = w.spec.WithChoices(choices)
+	return err
 }
 
 func (w *work) request() release.Request {

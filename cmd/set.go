@@ -36,6 +36,7 @@ by the name that kubeletctl config show has for it.`,
 	}
 	f := c.Flags()
 	f.StringArrayVar(&o.unset, "unset", nil, "a `SETTING` to take away; repeat it")
+	f.BoolVar(&o.refresh, "refresh-defaults", false, "take the defaults that depend on this host, as for a new installation")
 	inGroup(f, groupConfig)
 	o.registerSpec(c)
 	o.registerChange(c)
@@ -116,7 +117,7 @@ func (w *work) unset() error {
 // reconcile holds the spec of an install against what is recorded on the host, and tells what becomes of the difference.
 func (w *work) reconcile() error {
 	current, err := w.host.Store().Current()
-	if err != nil || current == nil || current.Snapshot {
+	if w.new = err == nil && (current == nil || current.Snapshot); err != nil || w.new {
 		return err
 	}
 	recorded, err := spec.Recorded(current)

@@ -14,7 +14,7 @@ func showCommand(a *app) *cobra.Command {
 		Use:   "show",
 		Short: "Print the recorded spec of this host, as a file for install -f",
 		Long: `Show prints what install, set and adoption have recorded for this host. With -o json or yaml it also tells who asked for
-each setting: install (its flags), file (a spec file), set, or adopted.`,
+each setting: install (its flags), file (a spec file), set, adopted, or host (a default that was chosen for this host).`,
 		Args: takes(),
 		RunE: func(*cobra.Command, []string) error { return show(a, withSecrets) },
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/health"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -264,11 +265,10 @@ func (a assessment) askRuntime(ctx context.Context) {
 	if a.host.AskRuntime == nil || err != nil || endpoint == "" || a.unit.ActiveState != "active" {
 		return
 	}
-	a.status.Runtime = &RuntimeStatus{Endpoint: endpoint, Answers: true}
-	if err := a.host.AskRuntime(ctx, endpoint); err != nil {
-		a.status.Runtime.Answers = false
-		a.status.problem(preflight.Runtime, preflight.Failure, fmt.Sprintf("the container runtime on %s does not answer: %v", endpoint, err),
-			"systemctl status containerd.service, or that of the runtime in use")
+	problem := preflight.CheckRuntime(ctx, endpoint, config.Minor(a.current.Version.Minor()), a.host.AskRuntime)
+	a.status.Runtime = &RuntimeStatus{Endpoint: endpoint, Answers: problem == nil}
+	if problem != nil {
+		a.status.Problems = append(a.status.Problems, *problem)
 	}
 }
 

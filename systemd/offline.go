@@ -133,8 +133,12 @@ var errOffline = errors.New("a tree that is not running has no services to start
 // State tells what can be told of a unit that is not running: whether its file is there and enabled.
 func (o Offline) State(_ context.Context, name string) (UnitState, error) {
 	links, err := o.links(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	hidden := errors.Is(err, fs.ErrPermission) // a unit may be for root alone
+	if hidden || errors.Is(err, fs.ErrNotExist) {
 		s := UnitState{Name: name, LoadState: "not-found", ActiveState: "inactive", SubState: "dead"}
+		if hidden {
+			s.LoadState, s.UnitFileState, s.FragmentPath = "loaded", "disabled", path.Join(unitDir, name)
+		}
 		left, err := o.leftLinks(name)
 		if len(left) > 0 {
 			s.UnitFileState = "enabled"

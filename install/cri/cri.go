@@ -15,6 +15,14 @@ import (
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
+// Known are the sockets of the common container runtimes, and their units, as the Kubernetes documentation has them
+// (kubernetes.io/docs/setup/production-environment/container-runtimes).
+var Known = []struct{ Name, Unit, Endpoint string }{
+	{"containerd", "containerd.service", "unix:///var/run/containerd/containerd.sock"},
+	{"CRI-O", "crio.service", "unix:///var/run/crio/crio.sock"},
+	{"cri-dockerd", "cri-docker.service", "unix:///var/run/cri-dockerd.sock"},
+}
+
 // podLabel is on every sandbox that a kubelet makes (k8s.io/kubelet/pkg/types/labels.go).
 const podLabel = "io.kubernetes.pod.uid"
 
@@ -75,8 +83,11 @@ func (r *Runtime) Remove(ctx context.Context, id string) error {
 	return nil
 }
 
-// Answers reports, as an error, that no container runtime answers at an endpoint. One that speaks another version of the
-// interface is one.
+// ErrNoV1 reports a program that answers and does not speak version 1 of the interface: an old container runtime, or
+// containerd with its cri plugin turned off, as Docker's packages set it up.
+var ErrNoV1 = errors.New("it does not speak CRI v1")
+
+// Answers reports, as an error, that no container runtime answers at an endpoint.
 func Answers(ctx context.Context, endpoint string) error {
 	r, err := Dial(endpoint)
 	if err != nil {
@@ -87,8 +98,10 @@ func Answers(ctx context.Context, endpoint string) error {
 	defer cancel()
 	_, err = r.client.Version(ctx, &runtime.VersionRequest{})
 	switch status.Code(err) {
-	case codes.OK, codes.Unimplemented:
+	case codes.OK:
 		return nil
+	case codes.Unimplemented:
+		return ErrNoV1
 	case codes.DeadlineExceeded:
 		return fmt.Errorf("no answer within %s", answerTimeout)
 	}

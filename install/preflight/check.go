@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/release"
@@ -48,7 +49,7 @@ func Check(ctx context.Context, d *spec.Draft, have *plan.Generation, seen *plan
 		add(Swap, Failure, "turn swap off (swapoff -a, and /etc/fstab), or accept it: --set failSwapOn=false",
 			"swap is on, and kubelet refuses to run with it")
 	}
-	if problem := checkRuntime(ctx, d.RuntimeEndpoint(), facts.AskRuntime); problem != nil {
+	if problem := CheckRuntime(ctx, d.RuntimeEndpoint(), minor, facts.AskRuntime); problem != nil {
 		if facts.Booting || !seen.Credentials { // it may still come, and kubelet does not start before it has to
 			problem.Severity = Warning
 		}
@@ -65,14 +66,19 @@ func Check(ctx context.Context, d *spec.Draft, have *plan.Generation, seen *plan
 		add(StopsKubelet, Failure, "keep it with --standalone, or put the kubeconfig there first", "kubelet runs, and would be stopped until one of these exists: %s",
 			strings.Join(d.Credentials, ", "))
 	}
+	if _, elsewhere := plan.Argument(d.Args, "config-dir"); !d.Spec.Standalone && fields["clusterDNS"] == nil && !elsewhere {
+		add(ClusterDNS, Info, "--set 'clusterDNS=[10.96.0.10]' --set clusterDomain=cluster.local, as the cluster has them",
+			"pods use the node's DNS servers and do not find the services of the cluster")
+	}
 	if d.Spec.Profile != config.Upstream {
 		hardening(fields, d.Spec.Standalone, add)
 	}
 	return problems
 }
 
-// checkRuntime asks whether a container runtime is at an endpoint; nil when there is, or when there is no endpoint.
-func checkRuntime(ctx context.Context, endpoint string, ask func(context.Context, string) error) *Problem {
+// CheckRuntime asks whether a container runtime for a kubelet of a minor release is at an endpoint; nil when there is, or when
+// there is no endpoint.
+func CheckRuntime(ctx context.Context, endpoint string, minor config.Minor, ask func(context.Context, string) error) *Problem {
 	scheme, socket, hasScheme := strings.Cut(endpoint, "://")
 	if !hasScheme {
 		socket = endpoint // kubelet takes a path as well
@@ -80,25 +86,60 @@ func checkRuntime(ctx context.Context, endpoint string, ask func(context.Context
 	if socket == "" {
 		return nil
 	}
+	unit := runtimeUnit(socket)
 	problem := Problem{ID: Runtime, Severity: Failure,
-		Hint: "start the container runtime (systemctl enable --now containerd), or name its socket: --container-runtime-endpoint"}
+		Hint: "start the container runtime (systemctl enable --now " + unit + "), or name its socket: --container-runtime-endpoint"}
 	if hasScheme && scheme != "unix" {
 		problem.Message = "kubelet reaches a container runtime only through a unix socket, and not through " + release.Redact(endpoint)
 		return &problem
 	}
 	if _, err := os.Stat(socket); errors.Is(err, fs.ErrNotExist) {
 		problem.Message = "no container runtime listens on " + socket
+		if others := Runtimes(ctx, ask); len(others) > 0 {
+			problem.Hint = "another container runtime answers: --container-runtime-endpoint " + others[0]
+		}
 		return &problem
 	}
 	if ask == nil {
 		return nil
 	}
-	if err := ask(ctx, endpoint); err != nil {
+	switch err := ask(ctx, endpoint); {
+	case err == nil:
+		return nil
+	case errors.Is(err, cri.ErrNoV1) && minor < firstCRIv1Only:
+		return nil
+	case errors.Is(err, cri.ErrNoV1):
+		problem.Message = fmt.Sprintf("what listens on %s answers, but does not speak CRI v1, which kubelet needs from %s on", socket, firstCRIv1Only)
+		problem.Hint = "turn on containerd's cri plugin (disabled_plugins in /etc/containerd/config.toml), or update the container runtime"
+	default:
 		problem.Message = fmt.Sprintf("the container runtime on %s does not answer: %v", socket, err)
-		problem.Hint = "restart the container runtime (systemctl restart containerd), or name another socket: --container-runtime-endpoint"
-		return &problem
+		problem.Hint = "restart the container runtime (systemctl restart " + unit + "), or name another socket: --container-runtime-endpoint"
 	}
-	return nil
+	return &problem
+}
+
+// firstCRIv1Only is the first release that speaks no older version of the interface (CHANGELOG-1.26, kubernetes#110618).
+const firstCRIv1Only config.Minor = 26
+
+// Runtimes are the endpoints of the known container runtimes that answer; ask may be nil.
+func Runtimes(ctx context.Context, ask func(context.Context, string) error) []string {
+	var endpoints []string
+	for _, known := range cri.Known {
+		if ask != nil && ask(ctx, known.Endpoint) == nil {
+			endpoints = append(endpoints, known.Endpoint)
+		}
+	}
+	return endpoints
+}
+
+// runtimeUnit is the unit of the container runtime that has a socket; containerd's for one that is not known.
+func runtimeUnit(socket string) string {
+	for _, known := range cri.Known {
+		if strings.HasSuffix(known.Endpoint, strings.TrimPrefix(socket, "/var")) {
+			return known.Unit
+		}
+	}
+	return cri.Known[0].Unit
 }
 
 // hardening speaks of what the hardened defaults leave off because something else has to come first.

@@ -30,6 +30,7 @@ const (
 const (
 	CgroupV1       = "cgroup-v1"
 	ClientCA       = "client-ca"
+	ClusterDNS     = "cluster-dns"
 	HealthPort     = "health-port"
 	KernelDefaults = "kernel-defaults"
 	Runtime        = "runtime"
@@ -48,7 +49,7 @@ const (
 
 // Ignorable are the IDs of the problems that a user may choose to go on with.
 func Ignorable() []string {
-	return []string{CgroupV1, ClientCA, HealthPort, KernelDefaults, Runtime, ServingCert, StopsKubelet, Swap}
+	return []string{CgroupV1, ClientCA, ClusterDNS, HealthPort, KernelDefaults, Runtime, ServingCert, StopsKubelet, Swap}
 }
 
 // FailedError holds the problems for which a change is refused before anything is touched.

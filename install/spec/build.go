@@ -49,7 +49,7 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 		Version: a.Version, Arch: a.Arch, Trust: a.Trust, Digest: a.Digest, DigestFrom: a.From,
 		Args: r.Args, RootDir: rootDir(r.Args), Keep: s.KeepGenerations, HealthURL: healthURL(r.Fields),
 	}
-	if g.Spec, err = json.Marshal(record{*s.recorded(a.Version), s.Origins, s.Asked}); err != nil {
+	if g.Spec, err = json.Marshal(record{*s.recorded(a.Version), s.Origins, s.Asked, s.HostDefaults}); err != nil {
 		return nil, err
 	}
 	binary := plan.File{Path: path.Join(s.BinDir(), BinaryName(a.Version)), Kind: plan.Binary, Mode: 0o755}
@@ -76,7 +76,7 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 	g.Files = append(g.Files, binary,
 		plan.TextFile(hostfs.ConfigFile, 0o600, r.Config),
 		plan.File{Path: link, Kind: plan.Link, Target: BinaryName(a.Version)},
-		plan.TextFile(path.Join(hostfs.UnitDir, systemd.KubeletService), 0o644, unit.Service()))
+		plan.TextFile(path.Join(hostfs.UnitDir, systemd.KubeletService), s.unitMode(), unit.Service()))
 	if len(unit.Credentials) > 0 {
 		g.Files = append(g.Files, plan.TextFile(path.Join(hostfs.UnitDir, systemd.KubeletPath), 0o644, unit.Path()))
 		g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletPath, Enabled: true, Run: plan.Running})
@@ -87,6 +87,14 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 
 // BinaryName is what the kubelet of a release is called.
 func BinaryName(v release.Version) string { return "kubelet-" + v.String() }
+
+// unitMode is the mode of the unit: the CIS benchmark wants 0600 (4.1.1).
+func (s Spec) unitMode() fs.FileMode {
+	if s.Profile == config.Upstream || s.HostDefaults == 0 {
+		return 0o644
+	}
+	return 0o600
+}
 
 // recorded is the spec as it is kept: with the exact version, without the digest of another one, and without secrets in its
 // URLs.
@@ -179,7 +187,7 @@ func Recorded(g *plan.Generation) (Spec, error) {
 		return Spec{}, fmt.Errorf("reading the recorded spec: %w", err)
 	}
 	s := r.Spec
-	s.Origins, s.Asked = r.Origins, r.Asked
+	s.Origins, s.Asked, s.HostDefaults = r.Origins, r.Asked, r.HostDefaults
 	s.Pin = Pin{From: FromRecord, For: g.Version}
 	return s, nil
 }
@@ -189,13 +197,20 @@ type record struct {
 	Spec
 	Origins map[string]Origin `json:"origins,omitempty"`
 	Asked   map[string]any    `json:"asked,omitempty"`
+
+	HostDefaults int `json:"hostDefaults,omitempty"`
 }
 
 // ErrNoSpec reports that the record of a generation has no spec.
 var ErrNoSpec = errors.New("the record has no spec")
 
-// ChangedDefaults lists what is different with another minor release although nobody asked for it.
+// ChangedDefaults lists what is different although nobody asked for it: what was chosen for this host, and what another minor
+// release brings.
 func (d *Draft) ChangedDefaults(have *plan.Generation) []config.Item {
+	return append(slices.Clone(d.Spec.Chosen), d.minorDefaults(have)...)
+}
+
+func (d *Draft) minorDefaults(have *plan.Generation) []config.Item {
 	if have == nil || have.Version.Minor() == d.Version.Minor() {
 		return nil
 	}

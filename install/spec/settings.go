@@ -19,7 +19,11 @@ const (
 	ByFile     Origin = "file"    // a spec file, or a file that a flag of install names
 	BySet      Origin = "set"     // kubeletctl set, or a flag of upgrade
 	ByAdoption Origin = "adopted" // the kubelet that was taken over
+	ByHost     Origin = "host"    // a default that depends on the host; see Choice
 )
+
+// isInstall reports whether it is an install that asked; one of before there were origins counts as one.
+func (o Origin) isInstall() bool { return o == ByFlags || o == ByFile || o == "" }
 
 // Settings are what a spec asks for, by path: the fields of its file, dotted as --set takes them, down to what is no map. The
 // version, its digest and noStart are not settings: they belong to one release or to one run.
@@ -61,7 +65,7 @@ func (s Spec) withFields(fields map[string]any) (Spec, error) {
 		return Spec{}, err
 	}
 	next := Spec{APIVersion: s.APIVersion, Kind: s.Kind, Version: s.Version, SHA256: s.SHA256, SHA512: s.SHA512, NoStart: s.NoStart,
-		Pin: s.Pin, Origins: maps.Clone(s.Origins), Asked: maps.Clone(s.Asked), HasFile: s.HasFile, FromTree: s.FromTree}
+		Pin: s.Pin, Origins: maps.Clone(s.Origins), Asked: maps.Clone(s.Asked), HostDefaults: s.HostDefaults, HasFile: s.HasFile, FromTree: s.FromTree}
 	return next, config.DecodeJSON(data, &next)
 }
 
@@ -89,7 +93,7 @@ func (s *Spec) Attribute(before Spec, by Origin, named ...string) error {
 				asked[path] = last
 			}
 			continue
-		case by == BySet && known && origin != BySet && origin != ByAdoption:
+		case by == BySet && known && origin.isInstall():
 			asked[path] = old
 		case by == BySet && before.Asked[path] != nil:
 			asked[path] = before.Asked[path]
@@ -180,6 +184,7 @@ func (s Spec) Reconcile(recorded Spec, replace bool) (*Reconciliation, error) {
 	}
 	r := &Reconciliation{}
 	next := s.Clone()
+	next.HostDefaults = recorded.HostDefaults
 	if next.Origins == nil {
 		next.Origins = map[string]Origin{}
 	}
@@ -190,7 +195,7 @@ func (s Spec) Reconcile(recorded Spec, replace bool) (*Reconciliation, error) {
 		if _, named := s.Origins[path]; named && !exact {
 			continue // it is taken back
 		}
-		switch others := setting.Origin == BySet && !replace || setting.Origin == ByAdoption; {
+		switch others := !setting.Origin.isInstall() && (setting.Origin != BySet || !replace); {
 		case others && !covered(said, path):
 			r.Kept = append(r.Kept, setting)
 		case others && exact && reflect.DeepEqual(asks, old[path]):

@@ -62,6 +62,10 @@ type Spec struct {
 	Origins map[string]Origin `json:"-"`
 	// Asked is what install has asked for where somebody else has the last word, by path.
 	Asked map[string]any `json:"-"`
+	// HostDefaults is the edition of the defaults that an installed host keeps; see WithChoices.
+	HostDefaults int `json:"-"`
+	// Chosen are the defaults that this run chose for its host.
+	Chosen []config.Item `json:"-"`
 	// HasFile reports that the spec begins with a spec file.
 	HasFile bool `json:"-"`
 	// FromTree reports that the host itself says where its binaries come from, in its record or its spec file.
