@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/rehearsal"
 	"github.com/kubeletctl/kubeletctl/release"
@@ -68,7 +71,8 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	var refused *rehearsal.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		return 0, &RehearsalError{Version: c.Want.Version, Err: refused, Cause: string(config.HideSecrets([]byte(locateCause(refused, c.Want.Args, string(file.Content)))))}
+		cause := locateCause(refused, c.Want.Args, append(h.dropIns(c.Want), file))
+		return 0, &RehearsalError{Version: c.Want.Version, Err: refused, Cause: string(config.HideSecrets([]byte(cause)))}
 	case errors.Is(err, rehearsal.ErrUnsupported) && ctx.Err() == nil:
 		h.note("%v; the health gate alone decides", err)
 		return 0, nil
@@ -76,9 +80,25 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	return time.Since(began), err
 }
 
-// locateCause looks for what kubelet's words speak of: a flag that was given, or a line of the configuration, by the name of its field or by
-// its value. Of several the most specific, which is the longest, is named.
-func locateCause(refused *rehearsal.RefusedError, args []string, config string) string {
+// dropIns are the files of --config-dir, the one that counts most first.
+func (h *Host) dropIns(g *plan.Generation) []plan.File {
+	dir, given := g.Arg("config-dir")
+	inputs, err := h.Observer().Inputs(g)
+	if !given || err != nil {
+		return nil // they only help to explain
+	}
+	var files []plan.File
+	for _, in := range slices.Backward(inputs) {
+		if content, err := h.Tree.ReadFile(in.Path); err == nil && strings.HasPrefix(in.Path, path.Clean(dir)+"/") {
+			files = append(files, plan.TextFile(in.Path, 0, content))
+		}
+	}
+	return files
+}
+
+// locateCause looks for what kubelet's words speak of: a flag that was given, or a line of the configuration files, by the
+// name of its field or by its value. Of several the most specific, which is the longest, is named, of equals the first.
+func locateCause(refused *rehearsal.RefusedError, args []string, files []plan.File) string {
 	words := strings.ToLower(refused.Words)
 	if words == "" {
 		return ""
@@ -95,14 +115,22 @@ func locateCause(refused *rehearsal.RefusedError, args []string, config string) 
 		consider(name, arg)
 		consider(value, arg)
 	}
+	for _, f := range files {
+		considerLines(f, consider)
+	}
+	return where
+}
+
+// considerLines gives the keys and the values of a configuration file to consider, each with its place.
+func considerLines(f plan.File, consider func(text, place string)) {
 	number := 0
-	for line := range strings.Lines(config) {
+	for line := range strings.Lines(string(f.Content)) {
 		number++
 		text := strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(line), "- "))
 		if strings.HasPrefix(text, "#") || strings.HasPrefix(text, "apiVersion:") || strings.HasPrefix(text, "kind:") {
 			continue
 		}
-		place := fmt.Sprintf("%s:%d: %s", hostfs.ConfigFile, number, text)
+		place := fmt.Sprintf("%s:%d: %s", f.Path, number, text)
 		key, value, found := strings.Cut(text, ":")
 		if !found {
 			value = key
@@ -111,7 +139,6 @@ func locateCause(refused *rehearsal.RefusedError, args []string, config string) 
 		}
 		consider(strings.TrimSpace(value), place)
 	}
-	return where
 }
 
 // containsWord reports whether text holds word with nothing of a word right before or behind it.

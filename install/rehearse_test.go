@@ -1,9 +1,12 @@
 package install
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/rehearsal"
 )
 
@@ -38,7 +41,7 @@ v: true
 		{"a true statement, version 2", ""},
 	}
 	for _, tt := range tests {
-		got := locateCause(&rehearsal.RefusedError{Words: tt.words}, args, config)
+		got := locateCause(&rehearsal.RefusedError{Words: tt.words}, args, []plan.File{plan.TextFile(hostfs.ConfigFile, 0, []byte(config))})
 		want := tt.want
 		if want != "" && want[0] == ':' {
 			want = hostfs.ConfigFile + want
@@ -46,5 +49,26 @@ v: true
 		if got != want {
 			t.Errorf("%q: %q, want %q", tt.words, got, want)
 		}
+	}
+}
+
+// A drop-in that sets the same field counts more than the file, and so is the one that is named.
+func TestLocateCauseInADropIn(t *testing.T) {
+	t.Parallel()
+	h := &Host{Tree: hostfs.At(t.TempDir())}
+	dir := filepath.Join(h.Tree.Root(), "etc/kubelet.d")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"10-a.conf": "maxPods: 1", "20-b.conf": "kind: KubeletConfiguration\nmaxPods: -5", "30-c.txt": "maxPods: 7"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := &plan.Generation{Args: []string{"--config-dir=/etc/kubelet.d/"}}
+	files := append(h.dropIns(g), plan.TextFile(hostfs.ConfigFile, 0, []byte("maxPods: 110")))
+	got := locateCause(&rehearsal.RefusedError{Words: "invalid configuration: maxPods -5 must not be a negative number"}, nil, files)
+	if want := "/etc/kubelet.d/20-b.conf:2: maxPods: -5"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -56,10 +56,13 @@ func (o Observer) Observe(ctx context.Context, want *plan.Generation, others ...
 			return nil, err
 		}
 	}
-	if state := seen.Units[systemd.KubeletService]; o.Live && state.MainPID > 0 {
+	if state := seen.Units[systemd.KubeletService]; o.Live && want != nil && state.MainPID > 0 {
 		var err error
 		if seen.Process, err = o.Process(state, known); err != nil {
 			seen.Unreadable[fmt.Sprintf("process %d", state.MainPID)] = err
+		}
+		if seen.Inputs, err = o.Inputs(want); err != nil {
+			seen.Unreadable["what kubelet reads when it starts"] = err
 		}
 	}
 	dropIns, err := o.DropIns()

@@ -113,12 +113,26 @@ func (o *Observation) processDrift(want, have *Generation) []string {
 		return nil
 	}
 	reasons := o.OtherProcess(want)
+	var late []string // read by the process before it was changed
+	for _, in := range o.Inputs {
+		if in.Modified.After(o.Process.Started) {
+			late = append(late, in.Path)
+		}
+	}
+	if !o.startedBy(have) { // otherwise it has read what was written for it
+		late = append(late, o.lateFiles(want)...)
+	}
+	if len(late) > 0 {
+		reasons = append(reasons, "restart due: changed since the process was started: "+strings.Join(late, ", "))
+	}
 	if len(o.ForeignOverrides(want)) > 0 {
 		reasons = nil // another start would bring the same process
 	}
-	if o.startedBy(have) {
-		return reasons // it has read what was written for it
-	}
+	return reasons
+}
+
+// lateFiles are the files of a generation that were written as they are after the process had read them.
+func (o *Observation) lateFiles(want *Generation) []string {
 	var late []string
 	for _, f := range want.Files {
 		found := o.Files[f.Path]
@@ -126,10 +140,7 @@ func (o *Observation) processDrift(want, have *Generation) []string {
 			late = append(late, path.Base(f.Path))
 		}
 	}
-	if len(late) > 0 {
-		reasons = append(reasons, "the process is older than the last change of "+strings.Join(late, ", "))
-	}
-	return reasons
+	return late
 }
 
 // OtherProcess says in which ways the process that runs is another one than a generation starts: its executable by digest,

@@ -160,6 +160,8 @@ type Generation struct {
 	RootDir string `json:"rootDir,omitempty"`
 	// HealthURL answers when kubelet is well; empty when its configuration turned that off.
 	HealthURL string `json:"healthURL,omitempty"`
+	// StartFiles are files that its configuration names and that kubelet reads only when it starts.
+	StartFiles []string `json:"startFiles,omitempty"`
 	// Credentials are files of which one must exist before kubelet can run.
 	Credentials []string `json:"credentials,omitempty"`
 	// Keep is how many generations are kept to go back to.

@@ -21,6 +21,8 @@ type Observation struct {
 	Process *Process
 	// Overrides are the drop-ins in force, of somebody else's, that set ExecStart=.
 	Overrides []DropIn
+	// Inputs are the files beside its own that kubelet has read when it was started; none when no kubelet runs.
+	Inputs []Input
 	// Partial reports that an earlier run has fetched the wanted binary, or a part of it, and not given it its name.
 	Partial bool
 	// Unreadable says what could not be read, and why.
@@ -31,6 +33,12 @@ type Observation struct {
 type DropIn struct {
 	// Path is where it lies; of drop-ins with one name the one that systemd reads.
 	Path string
+}
+
+// Input is a file, or a directory of files, that kubelet reads only when it starts.
+type Input struct {
+	Path     string
+	Modified time.Time
 }
 
 // Name is what a drop-in is masked by.

@@ -72,7 +72,7 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 			unit.Credentials = append(unit.Credentials, file)
 		}
 	}
-	g.Credentials = unit.Credentials
+	g.Credentials, g.StartFiles = unit.Credentials, startFiles(a.Version, r.Fields)
 	g.Files = append(g.Files, binary,
 		plan.TextFile(hostfs.ConfigFile, 0o600, r.Config),
 		plan.File{Path: link, Kind: plan.Link, Target: BinaryName(a.Version)},
@@ -129,6 +129,22 @@ func answersWatchdog(v release.Version, r *config.Rendered) bool {
 		return on == true
 	}
 	return gates["AllBeta"] != false
+}
+
+// startFiles are the files that a configuration names and that kubelet reads only when it starts. The client CA is none: it is
+// reloaded. Nor is the serving certificate from 1.31 on, where the gate ReloadKubeletServerCertificateFile is on
+// (k8s.io/kubernetes/pkg/features).
+func startFiles(v release.Version, fields map[string]any) []string {
+	if v.Minor() >= 31 {
+		return nil
+	}
+	var files []string
+	for _, field := range []string{"tlsCertFile", "tlsPrivateKeyFile"} {
+		if file, ok := fields[field].(string); ok && path.IsAbs(file) {
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 // rootDir is where a kubelet with these arguments keeps its data.

@@ -25,7 +25,7 @@ var drifts = []struct {
 	{name: "configuration edited", do: `echo '# mine' >>$config`, finds: `kubelet-config.yaml: edited: added # mine`, quick: true},
 	{name: "configuration edited and kubelet restarted", do: `echo 'maxPods: 7' >>$config; systemctl restart kubelet`, finds: `kubelet-config.yaml: edited: added maxPods: 7`, restarts: true, quick: true},
 	{name: "configuration edited, kubelet restarted, edit taken back", do: `cp $config /tmp/c; echo 'maxPods: 7' >>$config; systemctl restart kubelet; sleep 1.1; cp /tmp/c $config`,
-		finds: `kubelet.service: the process is older than the last change of kubelet-config.yaml`, restarts: true, quick: true},
+		finds: `kubelet.service: restart due: changed since the process was started: kubelet-config.yaml`, restarts: true, quick: true},
 	{name: "configuration removed", do: `rm $config`, finds: `kubelet-config.yaml: missing`},
 	{name: "configuration readable by all", do: `chmod 644 $config`, finds: `kubelet-config.yaml: its mode is 0644, want 0600`},
 	{name: "configuration of another owner", do: `chown 65534:65534 $config`, finds: `kubelet-config.yaml: its owner is 65534:65534, want 0:0`},
@@ -49,6 +49,8 @@ var drifts = []struct {
 		systemctl restart kubelet; ln -sfn kubelet-v1.37.2 /usr/local/bin/kubelet`, finds: `kubelet.service: the process runs another binary`, restarts: true},
 	{name: "link replaced by a file", do: `rm /usr/local/bin/kubelet; cp $bin /usr/local/bin/kubelet`, finds: `bin/kubelet: is a file instead of a symlink`},
 	{name: "link removed", do: `rm /usr/local/bin/kubelet`, finds: `bin/kubelet: missing`},
+	{name: "environment of a drop-in", do: `mkdir -p $unit.d; echo GOGC=90 >/etc/default/kubelet; printf '[Service]\nEnvironmentFile=-/etc/default/kubelet\n' >$unit.d/environment.conf; systemctl daemon-reload
+		systemctl restart kubelet; sleep 1.1; echo GOGC=80 >/etc/default/kubelet`, finds: `kubelet.service: restart due: changed since the process was started: /etc/default/kubelet$`, restarts: true, quick: true},
 	{name: "drop-in that replaces the command line", do: `mkdir -p $unit.d; printf '[Service]\nExecStart=\nExecStart=/usr/local/bin/kubelet --config=/var/lib/kubelet/kubelet-config.yaml --v=4\n' >$unit.d/mine.conf; systemctl daemon-reload`,
 		finds: `kubelet.service.d/mine.conf: a drop-in that sets kubelet's command line`, stays: true, quick: true},
 	{name: "recovery program replaced", do: `cp /bin/true /usr/local/bin/kubeletctl-recover`, finds: `kubeletctl-recover: edited`},

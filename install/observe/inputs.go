@@ -1,0 +1,81 @@
+package observe
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/kubeletctl/kubeletctl/install/plan"
+)
+
+// Inputs are the files beside its configuration that a kubelet of a generation reads when it starts, and only then: the
+// drop-ins of --config-dir, the configuration of credential providers, what its configuration names, and, for systemd,
+// drop-ins of the unit and their environment files. A directory stands for what was added to it or removed from it. What is
+// not there is left out.
+func (o Observer) Inputs(g *plan.Generation) ([]plan.Input, error) {
+	c := inputs{Observer: o}
+	for _, file := range g.StartFiles {
+		c.add(file)
+	}
+	if dir, given := g.Arg("config-dir"); given {
+		c.walk(dir, ".conf")
+	}
+	if file, given := g.Arg("cloud-config"); given {
+		c.add(file)
+	}
+	if file, given := g.Arg("image-credential-provider-config"); given {
+		c.walk(file, ".json", ".yaml", ".yml") // a directory from 1.34 on
+	}
+	dropIns, err := o.DropIns()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range dropIns {
+		if g.File(d.Path).Kind == plan.Absent {
+			c.add(d.Path)
+		}
+		for _, a := range d.Unit.Values("Service", "EnvironmentFile") {
+			if file := strings.TrimPrefix(a.Value, "-"); path.IsAbs(file) {
+				c.add(file) // with a wildcard or a specifier there is no such file
+			}
+		}
+	}
+	return c.found, c.err
+}
+
+// inputs collects files.
+type inputs struct {
+	Observer
+	found []plan.Input
+	err   error
+}
+
+// add notes a file or a directory, if it is there.
+func (c *inputs) add(name string) {
+	info, err := c.Tree.Stat(name)
+	if err == nil {
+		c.found = append(c.found, plan.Input{Path: name, Modified: info.ModTime()})
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		c.err = errors.Join(c.err, err)
+	}
+}
+
+// walk notes a file, or a directory and all in it that has one of the endings, in the order in which kubelet reads them.
+func (c *inputs) walk(name string, endings ...string) {
+	c.add(name)
+	entries, err := c.Tree.ReadDir(name)
+	if err != nil {
+		return // it is a file, or add has told
+	}
+	for _, e := range entries {
+		file := path.Join(name, e.Name())
+		switch {
+		case e.IsDir():
+			c.walk(file, endings...)
+		case slices.Contains(endings, path.Ext(file)):
+			c.add(file)
+		}
+	}
+}
