@@ -35,21 +35,32 @@ type changeOptions struct {
 
 func (o *changeOptions) register(c *cobra.Command) {
 	f := c.Flags()
-	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and the differences of every file, and change nothing")
+	o.registerRun(f)
 	f.BoolVar(&o.yes, "yes", false, "answer yes to what would be asked on a terminal")
 	inGroup(f, groupChange)
+}
+
+// registerRun registers whether and when a verb runs.
+func (o *changeOptions) registerRun(f *pflag.FlagSet) {
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and the differences of every file, and change nothing")
 }
 
 // registerSwitch registers the flags of verbs that switch to another generation.
 func (o *changeOptions) registerSwitch(c *cobra.Command) {
 	f := c.Flags()
-	f.DurationVar(&o.wait, "wait", time.Minute, "maximum time for kubelet to become healthy before the change is rolled back; usually less, from what was measured on this host (0: do not wait, and do not roll back)")
-	f.BoolVar(&o.skipRehearsal, "skip-rehearsal", false, "switch without rehearsing the new kubelet first")
+	o.registerGate(f, "maximum time for kubelet to become healthy before the change is rolled back; usually less, from what was measured on this host (0: do not wait, and do not roll back)",
+		"switch without rehearsing the new kubelet first")
 	f.BoolVar(&o.resetManagers, "reset-manager-state", false, "remove kubelet's CPU or memory manager checkpoint if the new configuration does not fit it; drain the node first")
 	f.BoolVar(&o.force, "force", false, "overwrite files that somebody else wrote or edited; uninstall puts back what was there before the first install")
 	f.StringVar(&o.recoverBinary, "recover-binary", "", "`FILE` with a kubeletctl for --arch, which recovers from an interrupted change in the tree of --root; default: this program")
 	f.BoolVar(&o.noRecovery, "no-recovery", false, "leave out of the tree of --root what recovers from an interrupted change; the first install or upgrade on that machine adds it")
 	inGroup(f, groupChange)
+}
+
+// registerGate registers what a kubelet has to pass, in the words of the verb.
+func (o *changeOptions) registerGate(f *pflag.FlagSet, wait, skipRehearsal string) {
+	f.DurationVar(&o.wait, "wait", time.Minute, wait)
+	f.BoolVar(&o.skipRehearsal, "skip-rehearsal", false, skipRehearsal)
 }
 
 func (o *changeOptions) check(a *app, f *pflag.FlagSet) error {
@@ -287,8 +298,9 @@ func endedEarly(ctx context.Context, err error) error {
 		hinted     *hintedError
 		incomplete *install.NotRolledBackError
 		cleanup    *install.CleanupError
+		restarted  *install.RestartError
 	)
-	if errors.As(err, &back) || errors.As(err, &hinted) || errors.As(err, &incomplete) || errors.As(err, &cleanup) {
+	if errors.As(err, &restarted) || errors.As(err, &back) || errors.As(err, &hinted) || errors.As(err, &incomplete) || errors.As(err, &cleanup) {
 		return err
 	}
 	return withHint(err, "nothing was changed; run this again to go on")
@@ -304,6 +316,8 @@ func conclusion(outcome plan.Outcome, c *install.Change) string {
 		return kubelet + " is healthy"
 	case plan.WaitingForCredentials:
 		return kubelet + " is installed and waiting for credentials: it starts as soon as one of these exists: " + strings.Join(c.Want.Credentials, ", ")
+	case plan.Restarted:
+		return kubelet + " was restarted"
 	case plan.Queued:
 		return kubelet + " is installed; systemd starts it later in this boot"
 	case plan.Installed:

@@ -140,6 +140,7 @@ that version, starts the service, and reports its actual state afterwards.
 		upgradeCommand(a),
 		setCommand(a),
 		rollbackCommand(a),
+		restartCommand(a),
 		statusCommand(a),
 		diffCommand(a),
 		repairCommand(a),

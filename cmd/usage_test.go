@@ -44,6 +44,7 @@ func TestFlagsStandInGroups(t *testing.T) {
 		{"upgrade", "Release and trust|Node|Configuration|How to change"},
 		{"rollback", "Release and trust|How to change"},
 		{"repair", "Release and trust|How to change"},
+		{"restart", "Flags"},
 		{"config render", "Flags|Release and trust|Node|Configuration"},
 		{"uninstall", "Flags"},
 		{"mirror", "Flags"},

@@ -134,7 +134,7 @@ func (h *Host) transact(ctx context.Context, c *Change, o ApplyOptions, t trial)
 	}
 	outcome, err := tx.run(ctx)
 	if err != nil {
-		return "", tx.undo(ctx, interrupted(ctx, err))
+		return "", tx.fail(ctx, interrupted(ctx, err))
 	}
 	return outcome, h.finish(ctx, c, o, outcome)
 }
@@ -185,6 +185,11 @@ func (h *Host) planAgain(ctx context.Context, c *Change) error {
 	now, err := h.prepare(ctx, c.Want, c.Have, c.options)
 	if err != nil {
 		return err
+	}
+	if c.options.Restart {
+		if err := h.refuseRestart(c.Want, now.Seen); err != nil {
+			return err
+		}
 	}
 	if len(now.Plan.Blocked) > 0 {
 		return &ConflictError{Conflicts: now.Plan.Blocked, Blocked: true, Late: true}

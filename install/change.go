@@ -31,7 +31,7 @@ type Change struct {
 	Draft *spec.Draft
 
 	options plan.Options
-	repair  bool // Want is the current generation
+	repair  bool // Want is the current generation: a repair, or a restart
 	resets  bool // checkpoints that do not fit are removed
 	number  int  // of the change, once it has begun
 	// program is the file of this machine whose copy recovers on the host; empty when nothing has to be copied.

@@ -16,9 +16,9 @@
 //
 // # Why every verb is the same verb
 //
-// Verbs differ only in the generation that they want. Install builds it from a spec; rollback and repair load it; uninstall
-// wants generation 0, which is what the host was before the first install. Undoing a change is a plan, too: towards the
-// snapshot that was recorded right before it. Three invariants make that sound:
+// Verbs differ only in the generation that they want. Install builds it from a spec; rollback, repair and restart load it;
+// uninstall wants generation 0, which is what the host was before the first install. Undoing a change is a plan, too:
+// towards the snapshot that was recorded right before it. Three invariants make that sound:
 //
 //   - every step may be repeated;
 //   - nothing of the old generation is deleted before the new one is committed;

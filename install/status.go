@@ -88,7 +88,11 @@ const (
 	idInterrupted = "interrupted-change"
 	idUnreadable  = "unreadable"
 	idDamaged     = "damaged-record"
+	idDrift       = "drift"
+	idWaiting     = "waiting-for-credentials"
 )
+
+const credentialsHint = "put the node's kubeconfig there, owned by root, mode 0600"
 
 func (s *Status) problem(id string, severity preflight.Severity, message, hint string) {
 	s.Problems = append(s.Problems, preflight.Problem{ID: id, Severity: severity, Message: message, Hint: hint})
@@ -240,8 +244,8 @@ func (a assessment) assess(ctx context.Context) {
 		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, "journalctl -u kubelet.service")
 	case !a.seen.Credentials && !state.Up():
 		s.State = StateWaiting
-		s.problem("waiting-for-credentials", preflight.Info, "kubelet starts as soon as one of these exists: "+strings.Join(a.current.Credentials, ", "),
-			"put the node's kubeconfig there, owned by root, mode 0600")
+		s.problem(idWaiting, preflight.Info, "kubelet starts as soon as one of these exists: "+strings.Join(a.current.Credentials, ", "),
+			credentialsHint)
 	case state.Restarting() || state.ActiveState == "failed" || state.Restarts > 0:
 		s.State = StateUnhealthy
 		message := health.ExitReason(state, 0)
@@ -299,9 +303,9 @@ func (a assessment) remarks(change State) {
 	switch {
 	case change == StateInterrupted: // which is what there is to put right
 	case repairable:
-		s.problem("drift", preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl repair puts it back")
+		s.problem(idDrift, preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl repair puts it back")
 	case len(s.Drift) > 0:
-		s.problem("drift", preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; only an administrator can fix what kubeletctl does not own")
+		s.problem(idDrift, preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; only an administrator can fix what kubeletctl does not own")
 	}
 	masked := a.current.Masks()
 	var dropIns []string

@@ -219,7 +219,7 @@ func (tx *transaction) patience() time.Duration {
 	if have := tx.change.Have; have != nil {
 		slowest = max(slowest, have.Took)
 	}
-	if slowest == 0 || tx.options.Wait == 0 {
+	if slowest == 0 || tx.options.Wait == 0 || tx.change.options.Restart { // there is no hurry where there is no way back
 		return tx.options.Wait
 	}
 	return min(tx.options.Wait, max(leastPatience, evidenceFactor*slowest))
@@ -235,6 +235,8 @@ func (tx *transaction) outcome(ctx context.Context) plan.Outcome {
 		return plan.Installed
 	case !c.Seen.Credentials && !tx.host.up(ctx):
 		return plan.WaitingForCredentials
+	case tx.options.Wait == 0 && c.options.Restart:
+		return plan.Restarted
 	case tx.options.Wait == 0:
 		return plan.Installed
 	case !tx.host.up(ctx):
@@ -257,7 +259,7 @@ func (tx *transaction) commit(ctx context.Context, outcome plan.Outcome) error {
 		want.Invocation = state.InvocationID
 	}
 	if tx.change.repair {
-		return tx.commitRepair()
+		return tx.commitEvent()
 	}
 	if err := s.Commit(want); err != nil {
 		return fmt.Errorf("committing generation %d: %w", want.Number, err)
@@ -265,16 +267,38 @@ func (tx *transaction) commit(ctx context.Context, outcome plan.Outcome) error {
 	return nil
 }
 
-// commitRepair records a repair: an event, and what it left of the current generation, which goes on to be that one.
-func (tx *transaction) commitRepair() error {
+// commitEvent records a repair or a restart: an event, and what it left of the current generation, which goes on to be that
+// one. A restart after which kubelet was not seen healthy says nothing of the generation.
+func (tx *transaction) commitEvent() error {
 	want, have := tx.change.Want, tx.change.Have
 	event := *want
 	event.Files, event.Units, event.Dirs = nil, nil, nil
 	want.Number, want.Created, want.Command, want.User = have.Number, have.Created, have.Command, have.User
+	if tx.change.options.Restart && event.Outcome != plan.Healthy {
+		want.Outcome, want.Reason, want.Took = have.Outcome, have.Reason, have.Took
+	}
 	if err := tx.host.Store().CommitEvent(&event, want); err != nil {
-		return fmt.Errorf("recording the repair: %w", err)
+		return fmt.Errorf("recording the %s: %w", event.Command, err)
 	}
 	return nil
+}
+
+// fail ends a change that failed: it leads back, but for a restart, before which there was the same kubelet.
+func (tx *transaction) fail(ctx context.Context, cause error) error {
+	if !tx.change.options.Restart {
+		return tx.undo(ctx, cause)
+	}
+	tx.change.Want.Reason = cause.Error()
+	outcome := plan.Unhealthy
+	if errors.Is(cause, ErrInterrupted) {
+		outcome = plan.Restarted
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := tx.commit(ctx, outcome)
+	if err == nil {
+		err = tx.host.finish(ctx, tx.change, tx.options, outcome)
+	}
+	return errors.Join(&RestartError{cause}, err)
 }
 
 // undo goes back, and says so.

@@ -37,6 +37,23 @@ func (o *Observation) DriftFrom(g *Generation) []Drift {
 			list = append(list, Drift{Target: systemd.KubeletService, Reason: reason})
 		}
 	}
+	return append(list, o.overrideDrift(g)...)
+}
+
+// StartDrift lists what would make a start of kubelet another one than that of a generation: a file with another content, a
+// program that cannot be executed, a drop-in that sets the command line.
+func (o *Observation) StartDrift(g *Generation) (list []Drift) {
+	for _, f := range g.Files {
+		found := o.Files[f.Path]
+		if reason := fileDrift(f, found); reason != "" && !(f.Kind == Text && f.SameContent(found)) {
+			list = append(list, Drift{Target: f.Path, Reason: reason})
+		}
+	}
+	return append(list, o.overrideDrift(g)...)
+}
+
+// overrideDrift lists the drop-ins that set kubelet's command line.
+func (o *Observation) overrideDrift(g *Generation) (list []Drift) {
 	for _, name := range o.ForeignOverrides(g) {
 		list = append(list, Drift{Target: name, Reason: "a drop-in that sets kubelet's command line; it is not kubeletctl's", Kept: true})
 	}

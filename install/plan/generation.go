@@ -130,6 +130,10 @@ const (
 	Reverted Outcome = "reverted"
 	// Removed: what was installed is gone.
 	Removed Outcome = "removed"
+	// Restarted: kubelet was restarted, and nobody waited for it.
+	Restarted Outcome = "restarted"
+	// Unhealthy: kubelet was restarted, and did not become healthy.
+	Unhealthy Outcome = "unhealthy"
 )
 
 // Generation is a whole installation: every file and the state of every unit. What its JSON form has may be read by every

@@ -91,6 +91,8 @@ type Options struct {
 	NoStart bool
 	// Restore says that what is wanted was installed before, so that its binary was ours, whatever is there now.
 	Restore bool
+	// Restart starts kubelet anew, and does nothing else; see Observation.StartDrift for what is in its way.
+	Restart bool
 }
 
 // Checkpoint is what a resource manager of kubelet has written down, and why it cannot stay.
@@ -166,6 +168,10 @@ type planner struct {
 // then what undoes an interrupted change, then the files, then systemd. Deletions are last, marked as Cleanup.
 func NewPlan(want, have *Generation, seen *Observation, o Options) *Plan {
 	p := &planner{Plan: &Plan{Steps: []Step{}}, want: want, have: have, seen: seen, options: o}
+	if o.Restart {
+		p.restart()
+		return p.Plan
+	}
 	p.makeDirs(true)
 	for _, f := range want.Files {
 		if f.Kind == Binary && !p.blocked(f) {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -83,6 +84,18 @@ func (p *planner) runKubelet(state systemd.UnitState) {
 	case state.Restarting() && !p.Empty():
 		p.add(Restart, systemd.KubeletService, "it exited; a missing file is being restored", File{})
 	}
+}
+
+// restart plans to start kubelet anew, whether that is due or not. Up to 254, systemd does not notice by itself that a unit
+// got its first drop-in.
+func (p *planner) restart() {
+	p.add(Reload, "systemd", "a drop-in may be new", File{})
+	if !p.seen.Units[systemd.KubeletService].Up() {
+		p.add(Start, systemd.KubeletService, "it is not running", File{})
+		return
+	}
+	reason := strings.Join(p.seen.processDrift(p.want, p.have), "; ")
+	p.add(Restart, systemd.KubeletService, cmp.Or(reason, "it was asked for"), File{})
 }
 
 // enabledElsewhere reports whether the unit file that is there is to be replaced by one with another [Install] section: the

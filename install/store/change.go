@@ -147,7 +147,7 @@ func (s Store) Update(g *plan.Generation) error {
 	return w.Commit()
 }
 
-// CommitEvent records a repair, and what it left of the generation that was repaired. From here on an interruption no longer
+// CommitEvent records a repair or a restart, and what it left of the generation. From here on an interruption no longer
 // undoes it; the change is pending until Settle.
 func (s Store) CommitEvent(event, repaired *plan.Generation) error {
 	w := s.write()

@@ -25,7 +25,7 @@ type Entry struct {
 	// Outcome is how the change to it ended: healthy, reverted ...; Reason says why it was reverted.
 	Outcome plan.Outcome `json:"outcome,omitempty"`
 	Reason  string       `json:"reason,omitempty"`
-	// Event is set for a repair, which is not a generation to go back to.
+	// Event is set for a repair or a restart, which is not a generation to go back to.
 	Event bool `json:"event,omitempty"`
 }
 

@@ -11,7 +11,7 @@
 //	    previous.json             the host as it was right before
 //	    target.json               what was about to be installed; only until the commit
 //	    reverted.json             what was tried, when that is all that is left of it
-//	    event.json                a repair, which is not a generation; previous.json is what it has overwritten
+//	    event.json                a repair or a restart, which is not a generation; previous.json is what it has overwritten
 //	    files/SHA256              the bytes of every text of both
 //	  download                    the binary that is being fetched, until a generation has it
 //	  verified.json               see hostfs.Digests
@@ -248,13 +248,13 @@ func (s Store) Verify(g *plan.Generation) error {
 }
 
 // Events are the numbers of what is in the history and is not a generation, oldest first: changes that were undone, and
-// repairs.
+// repairs and restarts.
 func (s Store) Events() ([]int, error) {
 	numbers, err := s.numbers()
 	return slices.DeleteFunc(numbers, func(n int) bool { return !s.has(n, revertedFile) && !s.has(n, eventFile) }), err
 }
 
-// HasEvent reports whether a number is that of a repair that was committed.
+// HasEvent reports whether a number is that of a repair, or of a restart, that was committed.
 func (s Store) HasEvent(n int) bool { return s.has(n, eventFile) }
 
 // List returns the complete generations from 1 on, oldest first.

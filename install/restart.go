@@ -1,0 +1,67 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
+)
+
+// PrepareRestart plans to start the installed kubelet anew, and nothing else. What would start something else than what was
+// installed, or nothing, is refused with a *preflight.FailedError. It changes nothing.
+func (h *Host) PrepareRestart(ctx context.Context) (*Change, error) {
+	have, err := h.Store().Installed()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Store().Verify(have); err != nil { // it is rehearsed with what was recorded
+		return nil, err
+	}
+	c, err := h.prepare(ctx, have.Clone(), have, plan.Options{Restart: true})
+	if err != nil {
+		return nil, err
+	}
+	c.repair = true
+	return c, h.refuseRestart(have, c.Seen)
+}
+
+// refuseRestart fails with all that is in the way of a restart.
+func (h *Host) refuseRestart(want *plan.Generation, seen *plan.Observation) error {
+	refused := &preflight.FailedError{}
+	fail := func(id, message, hint string) {
+		refused.Problems = append(refused.Problems, preflight.Problem{ID: id, Severity: preflight.Failure, Message: message, Hint: hint})
+	}
+	for _, d := range seen.StartDrift(want) {
+		hint := "kubeletctl diff shows how; kubeletctl repair puts it back, and restarts kubelet if it has to"
+		if d.Kept {
+			hint = (&ForeignDropInError{}).Hint()
+		}
+		fail(idDrift, "kubelet would not start as it was installed: "+d.Target+": "+d.Reason, hint)
+	}
+	switch {
+	case !seen.Credentials:
+		fail(idWaiting, "kubelet would not start: it needs one of these: "+strings.Join(want.Credentials, ", "), credentialsHint)
+	case !h.Live:
+		fail(string(StateOffline), "no kubelet runs in the tree of --root", "run kubeletctl restart on the host itself")
+	}
+	if len(refused.Problems) > 0 {
+		return refused
+	}
+	return nil
+}
+
+// RestartError reports that kubelet did not become healthy after a restart. There is nothing to go back to.
+type RestartError struct{ Cause error }
+
+func (e *RestartError) Error() string { return "restarting kubelet: " + e.Cause.Error() }
+func (e *RestartError) Unwrap() error { return e.Cause }
+
+// Hint says what to do about it.
+func (e *RestartError) Hint() string {
+	if errors.Is(e.Cause, ErrInterrupted) {
+		return "kubeletctl status shows whether kubelet is healthy by now"
+	}
+	return "journalctl -u kubelet.service shows all that kubelet said; kubeletctl rollback puts an earlier generation back"
+}
