@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -14,21 +15,29 @@ import (
 )
 
 func statusCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var wait time.Duration
+	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show what runs, whether it is healthy and whether it is what was installed",
 		Long: `Status says what is installed, what really runs, what systemd and kubelet's health endpoint say, and how the
 host differs from what was installed. It needs no privilege, and says what it could not read.
 
-It exits with 0 when kubelet is healthy, 3 when it is installed and not healthy, 4 when none is installed.`,
+It exits with 0 when kubelet is healthy, 3 when it is installed and not healthy, 4 when none is installed. With --wait it
+waits until kubelet is healthy, and shows the status of then, or of when the time was over.`,
+		Example: `  kubeletctl status
+  kubeletctl status --wait 2m && kubectl uncordon "$(hostname)"
+  kubeletctl status -o json`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if wait < 0 {
+				return &usageError{fmt.Errorf("--wait %s is negative", wait)}
+			}
 			h, done, err := a.host()
 			if err != nil {
 				return err
 			}
 			defer done()
-			s, err := h.Status(c.Context())
+			s, err := statusWithin(c.Context(), h, wait)
 			if err != nil {
 				return err
 			}
@@ -37,17 +46,44 @@ It exits with 0 when kubelet is healthy, 3 when it is installed and not healthy,
 			} else {
 				printStatus(a, s)
 			}
-			switch {
-			case s.State == install.StateUnknown, s.State == install.StateUnreadable: // what is installed cannot be told
-				return &exitError{exitFailed}
-			case !s.Installed:
-				return &exitError{exitNotInstalled}
-			case s.State != install.StateHealthy && s.State != install.StateOffline:
-				return &exitError{exitUnhealthy}
-			}
-			return nil
+			return statusError(s)
 		},
 	}
+	c.Flags().DurationVar(&wait, "wait", 0, "wait up to this time until kubelet is healthy (0: show what is so now)")
+	return c
+}
+
+// statusPause is the time between two looks at a kubelet that is waited for.
+const statusPause = 500 * time.Millisecond
+
+// statusWithin is the status as soon as it is a good one, or that of the end of the wait.
+func statusWithin(ctx context.Context, h *install.Host, wait time.Duration) (*install.Status, error) {
+	end := time.Now().Add(wait)
+	for {
+		s, err := h.Status(ctx)
+		left := time.Until(end)
+		if ctx.Err() == nil && (err != nil || statusError(s) == nil || left <= 0) {
+			return s, err
+		}
+		select {
+		case <-time.After(min(left, statusPause)):
+		case <-ctx.Done():
+			return nil, install.ContextError(ctx)
+		}
+	}
+}
+
+// statusError ends the program with the code for a status; nil for a good one.
+func statusError(s *install.Status) error {
+	switch {
+	case s.State == install.StateUnknown, s.State == install.StateUnreadable: // what is installed cannot be told
+		return &exitError{exitFailed}
+	case !s.Installed:
+		return &exitError{exitNotInstalled}
+	case s.State != install.StateHealthy && s.State != install.StateOffline:
+		return &exitError{exitUnhealthy}
+	}
+	return nil
 }
 
 // stateText is a state in words.

@@ -48,7 +48,8 @@ func TestFlagsStandInGroups(t *testing.T) {
 		{"config render", "Flags|Release and trust|Node|Configuration"},
 		{"uninstall", "Flags"},
 		{"mirror", "Flags"},
-		{"status", ""},
+		{"status", "Flags"},
+		{"diff", ""},
 	} {
 		t.Run(tt.verb, func(t *testing.T) {
 			c := command(t, strings.Fields(tt.verb)...)
