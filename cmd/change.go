@@ -25,6 +25,7 @@ import (
 // changeOptions are the flags of every verb that changes the host.
 type changeOptions struct {
 	dryRun, force, yes bool
+	lockWait           lockWait
 	wait               time.Duration
 	ignore             []string
 	resetManagers      bool
@@ -43,6 +44,7 @@ func (o *changeOptions) register(c *cobra.Command) {
 // registerRun registers whether and when a verb runs.
 func (o *changeOptions) registerRun(f *pflag.FlagSet) {
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and the differences of every file, and change nothing")
+	o.lockWait.register(f)
 }
 
 // registerSwitch registers the flags of verbs that switch to another generation.
@@ -64,7 +66,7 @@ func (o *changeOptions) registerGate(f *pflag.FlagSet, wait, skipRehearsal strin
 }
 
 func (o *changeOptions) check(a *app, f *pflag.FlagSet) error {
-	var errs []error
+	errs := []error{o.lockWait.check()}
 	if o.wait < 0 {
 		errs = append(errs, fmt.Errorf("--wait %s is negative", o.wait))
 	}
@@ -109,16 +111,24 @@ func (x *changer) takeLock(ctx context.Context) error {
 	if err := preflight.Writable(x.host.Tree, nil); err != nil {
 		return err
 	}
-	lock, err := x.host.Lock()
+	err := x.options.lockWait.take(ctx, x.app, func() (err error) {
+		x.lock, err = x.host.Lock()
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	if err := x.recover(ctx); err != nil {
-		lock.Release()
+		x.unlock()
 		return err
 	}
-	x.lock = lock
 	return nil
+}
+
+// unlock gives the lock up, if it is held.
+func (x *changer) unlock() {
+	x.lock.Release()
+	x.lock = nil
 }
 
 func (x *changer) recover(ctx context.Context) error {

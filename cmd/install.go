@@ -165,6 +165,9 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 			return err
 		}
 		defer done()
+		if err := w.lockEarly(c.Context()); err != nil {
+			return err
+		}
 		if w.adoption, err = findToAdopt(a, c.Context(), w.host, o); err != nil {
 			return err
 		}
@@ -187,10 +190,14 @@ func newWork(a *app, o *installOptions, verb string) *work {
 	return &work{changer: changer{app: a, verb: verb, options: o.change}, want: o}
 }
 
-// open opens the host. Close it with the function that comes with it.
+// open opens the host. Close it with the function that comes with it, which gives the lock up, too.
 func (w *work) open() (done func(), err error) {
-	w.host, done, err = w.app.host()
-	return done, err
+	h, closeHost, err := w.app.host()
+	w.host = h
+	return func() {
+		w.unlock()
+		closeHost()
+	}, err
 }
 
 // run takes the lock and makes the host what the spec asks for.
@@ -198,15 +205,29 @@ func (w *work) run(ctx context.Context) error {
 	if err := w.lockLater(ctx); err != nil {
 		return err
 	}
-	defer w.lock.Release()
 	return w.converge(ctx)
 }
 
-// lockLater takes the lock, after the time of --splay for a change that asks a source. The host is not locked meanwhile:
-// nothing is being changed, and somebody may have to change it. If somebody did, what was planned for is no more.
+// lockEarly takes the lock before that is read from the host which decides what is wanted. Where --splay is to pass first, it
+// only brings an interrupted change to an end: see lockLater.
+func (w *work) lockEarly(ctx context.Context) error {
+	err := w.takeLock(ctx)
+	if w.want.fetch.splay > 0 {
+		w.unlock()
+	}
+	return err
+}
+
+// lockLater takes the lock, if it is not held yet, after the time of --splay for a change that asks a source. The host is not
+// locked meanwhile: nothing is being changed, and somebody may have to change it. If somebody did, what was planned for is no
+// more.
 func (w *work) lockLater(ctx context.Context) error {
-	if w.options.dryRun {
+	splay := w.want.fetch.splay
+	if w.options.dryRun || w.lock != nil {
 		return nil
+	}
+	if splay == 0 || !(install.Resolver{Host: w.host}).NeedsSource(w.spec) {
+		return w.takeLock(ctx)
 	}
 	if err := preflight.Writable(w.host.Tree, nil); err != nil {
 		return err
@@ -215,10 +236,8 @@ func (w *work) lockLater(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if splay := w.want.fetch.splay; splay > 0 && (install.Resolver{Host: w.host}).NeedsSource(w.spec) {
-		if err := w.app.spread(ctx, splay); err != nil {
-			return err
-		}
+	if err := w.app.spread(ctx, splay); err != nil {
+		return err
 	}
 	if err := w.takeLock(ctx); err != nil {
 		return err
@@ -226,9 +245,6 @@ func (w *work) lockLater(ctx context.Context) error {
 	now, err := w.host.Store().Current()
 	if err == nil && !sameGeneration(before, now) {
 		err = &overtakenError{}
-	}
-	if err != nil {
-		w.lock.Release()
 	}
 	return err
 }

@@ -23,6 +23,7 @@ type mirrorOptions struct {
 	versions, channels, archs, sources []string
 	caFile, require                    string
 	prune, check                       bool
+	lockWait                           lockWait
 	fetch                              fetchOptions
 }
 
@@ -68,6 +69,7 @@ the digests that upstream published.`,
 	completes(c, "require-trust", oneOf(release.Published, release.Checksum))
 	f.BoolVar(&o.prune, "prune", false, "remove the releases and architectures that are not asked for")
 	f.BoolVar(&o.check, "check", false, "verify what is in DIR, and fetch nothing")
+	o.lockWait.register(f)
 	return c
 }
 
@@ -97,10 +99,13 @@ func (m *mirrorRun) run(c *cobra.Command) error {
 	if _, err := os.Lstat(m.dir); errors.Is(err, fs.ErrNotExist) {
 		defer os.Remove(m.dir) // it stays when anything is in it
 	}
-	if err := os.MkdirAll(m.dir, 0o755); err != nil {
+	var unlock func()
+	err := m.options.lockWait.take(c.Context(), m.app, func() (err error) {
+		if err = os.MkdirAll(m.dir, 0o755); err == nil {
+			unlock, err = lockMirror(m.dir)
+		}
 		return err
-	}
-	unlock, err := lockMirror(m.dir)
+	})
 	if err != nil {
 		return err
 	}
@@ -126,7 +131,7 @@ func (m *mirrorRun) checkFlags(c *cobra.Command) error {
 		}
 		return checkLeast(o.require)
 	}
-	errs := []error{o.fetch.check(), (&release.Client{Sources: o.sources}).CheckSources()}
+	errs := []error{o.fetch.check(), o.lockWait.check(), (&release.Client{Sources: o.sources}).CheckSources()}
 	if len(o.versions)+len(o.channels) == 0 {
 		errs = append(errs, errors.New("no releases given: use --version or --channel"))
 	}

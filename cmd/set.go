@@ -11,7 +11,6 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
-	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 )
 
@@ -68,13 +67,8 @@ func set(a *app, c *cobra.Command, o *installOptions) error {
 // recorded makes the recorded spec the one to begin with, and returns it and its generation.
 func (w *work) recorded(ctx context.Context) (*plan.Generation, spec.Spec, error) {
 	w.want.recorded = true
-	if !w.options.dryRun {
-		if err := preflight.Writable(w.host.Tree, nil); err != nil {
-			return nil, spec.Spec{}, err
-		}
-		if err := w.recoverFirst(ctx); err != nil {
-			return nil, spec.Spec{}, err
-		}
+	if err := w.lockEarly(ctx); err != nil {
+		return nil, spec.Spec{}, err
 	}
 	current, err := w.host.Store().Installed()
 	if err != nil {
@@ -82,19 +76,6 @@ func (w *work) recorded(ctx context.Context) (*plan.Generation, spec.Spec, error
 	}
 	recorded, err := recordedSpec(current)
 	return current, recorded, err
-}
-
-// recoverFirst brings an interrupted change to an end before what is recorded is read: that may be another then.
-func (w *work) recoverFirst(ctx context.Context) error {
-	if _, pending, err := w.host.Store().Pending(); err != nil || !pending {
-		return err
-	}
-	if err := w.takeLock(ctx); err != nil {
-		return err
-	}
-	w.lock.Release()
-	w.lock = nil
-	return nil
 }
 
 // unset takes settings away.

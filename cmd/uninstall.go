@@ -36,6 +36,9 @@ nothing is deleted. Images and /var/log/pods stay.`,
 
 func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 	ctx := c.Context()
+	if err := o.check(a, c.Flags()); err != nil {
+		return &usageError{err}
+	}
 	h, done, err := a.host()
 	if err != nil {
 		return err
