@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -97,12 +98,29 @@ func (a *app) completeVersion(c *cobra.Command, _ []string, _ string) ([]cobra.C
 
 // completeGeneration completes the generations that a rollback can go to.
 func (a *app) completeGeneration(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeEntries(func(e store.Entry) bool { return e.IsGeneration() && !e.Current })
+}
+
+// completeHistory completes the number of an entry of the history.
+func (a *app) completeHistory(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeEntries(func(store.Entry) bool { return len(args) == 0 })
+}
+
+// completeCompared completes two generations that are compared.
+func (a *app) completeCompared(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeEntries(func(e store.Entry) bool {
+		return e.IsGeneration() && len(args) < 2 && !slices.Contains(args, strconv.Itoa(e.Number))
+	})
+}
+
+// completeEntries completes the numbers of those of the newest entries of the history that fit.
+func (a *app) completeEntries(fits func(store.Entry) bool) ([]cobra.Completion, cobra.ShellCompDirective) {
 	var list []cobra.Completion
-	history, _ := committed(a.record())
+	history, _, _ := a.record().History(historyLimit)
 	for _, e := range history {
-		if !e.Current {
+		if fits(e) {
 			what := fmt.Sprintf("%s, %s, %s", e.Version, e.Command, e.Created.Local().Format("2006-01-02"))
-			list = append(list, cobra.CompletionWithDesc(fmt.Sprint(e.Number), what))
+			list = append(list, cobra.CompletionWithDesc(strconv.Itoa(e.Number), what))
 		}
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
@@ -114,5 +132,5 @@ func (a *app) record() store.Store { return store.In(hostfs.At(absolute(a.root))
 // committed are the newest generations that can be gone back to, and the current one. One that was reverted cannot.
 func committed(record store.Store) ([]store.Entry, error) {
 	history, _, err := record.History(historyLimit)
-	return slices.DeleteFunc(history, func(e store.Entry) bool { return e.Reason != "" || e.Event }), err
+	return slices.DeleteFunc(history, func(e store.Entry) bool { return !e.IsGeneration() }), err
 }

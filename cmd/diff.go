@@ -20,13 +20,22 @@ type diffResult struct {
 
 func diffCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "diff",
-		Short: "Show how this host differs from what was installed",
+		Use:   "diff [GENERATION GENERATION]",
+		Short: "Show how this host differs from what was installed, or a generation from another one",
 		Long: `Diff lists every way in which this host is not as it was installed and prints a unified diff from what was
 installed to what is there. It exits with 0 when nothing differs, 5 when something does, 1 when not all could be checked, and 4
-when nothing is installed.`,
-		Args: takes(),
-		RunE: func(c *cobra.Command, _ []string) error {
+when nothing is installed.
+
+With the numbers of two generations it shows how the second one differs from the first: files, units, and with the unit
+kubelet's arguments. That is no drift, so it exits with 0 whether they differ or not. Secrets are masked.`,
+		Example: `  kubeletctl diff
+  kubeletctl diff 2 3`,
+		Args:              takesUpTo("GENERATION", "a second GENERATION"),
+		ValidArgsFunction: a.completeCompared,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return compare(a, args[0], args[1])
+			}
 			h, done, err := a.host()
 			if err != nil {
 				return err
@@ -70,6 +79,46 @@ func printDiff(a *app, d *install.Difference) error {
 		return &exitError{exitDrift}
 	case len(d.Unchecked) > 0:
 		return &exitError{exitFailed}
+	}
+	return nil
+}
+
+// comparisonResult is the document of diff for two generations.
+type comparisonResult struct {
+	From        int               `json:"from"`
+	To          int               `json:"to"`
+	Differences []plan.Difference `json:"differences"`
+	Diff        string            `json:"diff,omitempty"`
+}
+
+// compare shows how a generation differs from another one.
+func compare(a *app, from, to string) error {
+	var pair [2]*plan.Generation
+	for i, arg := range []string{from, to} {
+		n, err := generationNumber(arg)
+		if err != nil {
+			return err
+		}
+		record := a.record()
+		if pair[i], err = record.FindGeneration(n); err != nil {
+			return err
+		}
+		if err := record.Verify(pair[i]); err != nil {
+			return err
+		}
+	}
+	list, text := plan.Compare(pair[0], pair[1])
+	doc := comparisonResult{From: pair[0].Number, To: pair[1].Number, Differences: list, Diff: string(shown(text))}
+	if a.output.structured() {
+		a.print(doc)
+		return nil
+	}
+	for _, d := range list {
+		fmt.Fprintf(a.out, "%s: %s\n", d.Target, d.Reason)
+	}
+	fmt.Fprint(a.out, doc.Diff)
+	if len(list) == 0 {
+		fmt.Fprintf(a.out, "no difference between the generations %d and %d\n", doc.From, doc.To)
 	}
 	return nil
 }

@@ -77,6 +77,16 @@ func takes(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// takesUpTo is like takes, for arguments that may be left out: all of them.
+func takesUpTo(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return takes(names...)(c, args)
+	}
+}
+
 // unexpected is the error about an argument that a command does not take. It may be the value of a flag that was left out.
 func unexpected(c *cobra.Command, arg string) error {
 	_, notVersion := release.ParseRequest(arg)

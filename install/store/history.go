@@ -3,9 +3,12 @@ package store
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -64,6 +67,76 @@ func (s Store) History(most int) (list []Entry, older bool, err error) {
 		list = append(list, e)
 	}
 	return list, false, nil
+}
+
+// IsGeneration reports whether there is something to go back to, and to compare with.
+func (e Entry) IsGeneration() bool { return !e.Event && e.Outcome != plan.Reverted }
+
+// UnknownError reports that there is nothing with a number, or no generation.
+type UnknownError struct {
+	Number int
+	// Instead is what has that number, for people; empty when nothing has.
+	Instead string
+	// Known are the numbers that there are, the newest first.
+	Known []int
+}
+
+func (e *UnknownError) Error() string {
+	text := fmt.Sprintf("there is no generation %d", e.Number)
+	if e.Instead != "" {
+		text = fmt.Sprintf("%d is not a generation (%s)", e.Number, e.Instead)
+	}
+	var known []string
+	for _, n := range e.Known {
+		known = append(known, strconv.Itoa(n))
+	}
+	return text + "; there are " + strings.Join(known, ", ")
+}
+
+// Hint says what to do about it.
+func (e *UnknownError) Hint() string { return "kubeletctl history lists them" }
+
+// Find returns what the history tells of a number, with its generation; of what is none, that has no files. A number that is
+// not there is an *UnknownError.
+func (s Store) Find(n int) (Entry, *plan.Generation, error) {
+	return s.find(n, func(Entry) bool { return true })
+}
+
+// FindGeneration returns the generation of a number. A number that is not there, or is that of an event or of a change that
+// was undone, is an *UnknownError.
+func (s Store) FindGeneration(n int) (*plan.Generation, error) {
+	_, g, err := s.find(n, Entry.IsGeneration)
+	return g, err
+}
+
+func (s Store) find(n int, wanted func(Entry) bool) (Entry, *plan.Generation, error) {
+	list, _, err := s.History(0)
+	if err != nil {
+		return Entry{}, nil, err
+	}
+	if len(list) == 0 {
+		return Entry{}, nil, ErrNotInstalled
+	}
+	unknown := &UnknownError{Number: n}
+	for _, e := range list {
+		switch {
+		case e.Number == n && wanted(e):
+			read := s.Load
+			if !e.IsGeneration() {
+				read = func(n int) (*plan.Generation, error) { return summary(s, n) }
+			}
+			g, err := read(n)
+			return e, g, err
+		case e.Number == n:
+			unknown.Instead = e.Command
+			if !e.Event {
+				unknown.Instead += ", " + string(e.Outcome)
+			}
+		case wanted(e):
+			unknown.Known = append(unknown.Known, e.Number)
+		}
+	}
+	return Entry{}, nil, unknown
 }
 
 // Failed returns what is left of the newest change to a generation that was undone because it failed, unless that was
