@@ -21,6 +21,7 @@ require (
 
 require (
 	github.com/godbus/dbus/v5 v5.1.0
+	github.com/google/jsonschema-go v0.4.3 // tests: the schema of a spec file
 	github.com/moby/sys/mountinfo v0.7.2
 	github.com/spf13/pflag v1.0.9
 	google.golang.org/grpc v1.85.0

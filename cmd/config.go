@@ -28,7 +28,7 @@ func configCommand(a *app) *cobra.Command {
 		Use:   "config",
 		Short: "Validate, migrate and render kubelet configuration for any release; show what is recorded",
 	}
-	c.AddCommand(validateCommand(a), migrateCommand(a), renderCommand(a), showCommand(a))
+	c.AddCommand(validateCommand(a), migrateCommand(a), renderCommand(a), showCommand(a), schemaCommand(a))
 	return c
 }
 

@@ -24,36 +24,29 @@ const (
 	Kind       = "KubeletInstallation"
 )
 
-// Spec is what a user wants of a host. Its zero value is a joined node with the newest stable kubelet.
+// Spec is what a user wants of a host. Its zero value is a joined node with the newest stable kubelet. The tags doc describe
+// the fields, also in the JSON schema: see Schema.
 type Spec struct {
-	APIVersion string `json:"apiVersion,omitempty"`
-	Kind       string `json:"kind,omitempty"`
-	// Version is an exact version, a minor or a channel, as release.ParseRequest reads them.
-	Version string `json:"version,omitempty"`
-	// Sources are directories in release layout (http, https or file URLs), in order of preference.
-	Sources []string `json:"sources,omitempty"`
-	// SHA256 or SHA512 pins the digest of the binary.
-	SHA256 string `json:"sha256,omitempty"`
-	SHA512 string `json:"sha512,omitempty"`
-	// RequireTrust is the least trust in the digest of a binary with which it is installed; any when empty.
-	RequireTrust release.Trust `json:"requireTrust,omitempty"`
-	// CAFile is a file on this host with the certificates that https sources are verified by, instead of the system's.
-	CAFile string `json:"caFile,omitempty"`
-	// Arch is a Go architecture name; the machine's own when empty.
-	Arch string `json:"arch,omitempty"`
-	// Flags are kubelet flags by name, without dashes; values are scalars.
-	Flags map[string]any `json:"flags,omitempty"`
-	// KubeletConfiguration are fields of that API object.
-	KubeletConfiguration map[string]any `json:"kubeletConfiguration,omitempty"`
-	// Profile chooses the defaults of the fields that are not given: hardened or upstream.
-	Profile config.Profile `json:"profile,omitempty"`
-	Paths   Paths          `json:"paths,omitzero"`
-	// Standalone runs kubelet without an API server.
-	Standalone bool `json:"standalone,omitempty"`
-	// NoStart leaves kubelet stopped, or running as it is; it still starts at the next boot.
-	NoStart bool `json:"noStart,omitempty"`
-	// KeepGenerations is how many of the newest generations are kept to go back to; DefaultKeep when 0.
-	KeepGenerations int `json:"keepGenerations,omitempty"`
+	APIVersion string `json:"apiVersion,omitempty" doc:"The version of this format."`
+	Kind       string `json:"kind,omitempty" doc:"What this file is."`
+
+	Version string   `json:"version,omitempty" doc:"An exact version (v1.37.2), a minor (\"1.37\", with quotes: its newest) or a channel (stable, latest, stable-1.37). Default: stable."`
+	Sources []string `json:"sources,omitempty" doc:"Directories in release layout (http, https or file URLs), in order of preference. Default: where upstream publishes."`
+
+	SHA256       string        `json:"sha256,omitempty" doc:"The SHA-256 that the binary must have, in hexadecimal; or give sha512."`
+	SHA512       string        `json:"sha512,omitempty" doc:"The SHA-512 that the binary must have, in hexadecimal; or give sha256."`
+	RequireTrust release.Trust `json:"requireTrust,omitempty" doc:"The least trust in the digest of a binary with which it is installed. Default: any."`
+	CAFile       string        `json:"caFile,omitempty" doc:"A file on this host with the certificates that https sources are verified by. Default: the system's."`
+	Arch         string        `json:"arch,omitempty" doc:"The architecture of the binary. Default: that of the machine."`
+
+	Flags                map[string]any `json:"flags,omitempty" doc:"Kubelet flags by name, without dashes; each has one value."`
+	KubeletConfiguration map[string]any `json:"kubeletConfiguration,omitempty" doc:"Fields of kubelet's configuration file."`
+	Profile              config.Profile `json:"profile,omitempty" doc:"The defaults of the fields that are not given: hardened, or upstream for kubelet's own. Default: hardened."`
+
+	Paths           Paths `json:"paths,omitzero" doc:"Where things lie on the host."`
+	Standalone      bool  `json:"standalone,omitempty" doc:"Run kubelet without an API server."`
+	NoStart         bool  `json:"noStart,omitempty" doc:"Leave kubelet stopped, or running as it is; it still starts at the next boot."`
+	KeepGenerations int   `json:"keepGenerations,omitempty" doc:"How many of the newest generations are kept to go back to. Default: 5."`
 
 	// Pin says where a pinned digest comes from.
 	Pin Pin `json:"-"`
@@ -92,8 +85,7 @@ const DefaultKeep = 5
 
 // Paths are the places that a spec may choose.
 type Paths struct {
-	// BinDir holds the kubelets and the symlink to the active one.
-	BinDir string `json:"binDir,omitempty"`
+	BinDir string `json:"binDir,omitempty" doc:"The directory of the kubelets and of the symlink to the active one. Default: /usr/local/bin."`
 }
 
 // Parse reads a spec file. Errors are config.Problems with line and column.
