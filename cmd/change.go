@@ -213,10 +213,17 @@ func (x *changer) change(ctx context.Context, c *install.Change) error {
 
 // apply carries out a change that was consented to.
 func (x *changer) apply(ctx context.Context, c *install.Change) (plan.Outcome, error) {
-	a := x.app
+	a, phases := x.app, x.app.newPhases()
+	defer phases.end()
 	outcome, err := x.host.Apply(ctx, c, install.ApplyOptions{
 		Command: x.verb, Lock: x.lock, Release: x.client, Wait: x.options.wait, SkipRehearsal: x.options.skipRehearsal,
-		Fetched: x.progress.finish, Begun: a.detach,
+		Fetched: x.progress.finish,
+		Phase: func(p install.Phase) {
+			if p == install.Switching {
+				a.detach()
+			}
+			phases.begin(phaseText(p, c))
+		},
 		Done: func(s plan.Step) {
 			if a.verbose {
 				a.note(fmt.Sprintf("done: %s %s", s.Action, s.Target))

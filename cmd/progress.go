@@ -27,7 +27,7 @@ func (a *app) newProgress() *progress {
 	if !a.talks() {
 		return nil
 	}
-	return &progress{w: a.err, plain: !terminal(a.err)}
+	return &progress{w: a.err, plain: !a.redraws()}
 }
 
 // show is the callback of a release.Client.
@@ -69,7 +69,7 @@ func (p *progress) finish() {
 	}
 	if p.bar != nil {
 		_ = p.bar.Exit()
-		fmt.Fprint(p.w, "\r\x1b[K")
+		fmt.Fprint(p.w, eraseLine)
 	}
 }
 

@@ -93,6 +93,7 @@ type app struct {
 	timeout time.Duration
 
 	noting   sync.Mutex         // Note may be called from several downloads at once
+	drawn    bool               // stderr shows a line that is to be taken away; see drawLine
 	notes    []string           // what a document tells instead of stderr
 	parsed   bool               // the command line made sense
 	detached bool               // a change has begun; see detach
@@ -237,6 +238,7 @@ func (a *app) note(line string) {
 	if a.output.structured() {
 		a.notes = append(a.notes, line)
 	} else if a.talks() {
+		a.wipe()
 		fmt.Fprintf(a.err, "kubeletctl: %s\n", line)
 	}
 }

@@ -32,10 +32,10 @@ type ApplyOptions struct {
 	Wait time.Duration
 	// SkipRehearsal leaves the proof to the health gate alone.
 	SkipRehearsal bool
-	// Fetched is called when the binary has been fetched; Begun when the second half of the change begins, from where on it
-	// has to get to an end; Done after each step. nil is fine.
-	Fetched, Begun func()
-	Done           func(plan.Step)
+	// Fetched is called when the binary has been fetched, Phase when a phase begins, Done after each step. nil is fine.
+	Fetched func()
+	Phase   func(Phase)
+	Done    func(plan.Step)
 }
 
 // RolledBackError reports that a change failed and that the host is again as it was before.
@@ -109,9 +109,7 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (plan.Outco
 	if err != nil {
 		return "", interrupted(ctx, err)
 	}
-	if o.Begun != nil {
-		o.Begun()
-	}
+	o.enter(Switching)
 	outcome, err := h.transact(ctx, c, o, t)
 	if err != nil {
 		h.log("%s ended: %v", o.Command, err)
@@ -241,6 +239,7 @@ func (h *Host) stillWell(ctx context.Context, c *Change, o ApplyOptions) error {
 	if h.up(ctx) && (c.Want.HealthURL == "" || health.Probe(ctx, c.Want.HealthURL).OK) && len(c.Seen.OtherProcess(c.Want)) == 0 {
 		return nil
 	}
+	o.enter(Waiting)
 	g := gate{host: h, want: c.Want, wait: o.Wait, patience: o.Wait, restarts: c.Plan.Restarts(c.Seen)}
 	if err := g.pass(ctx); err != nil {
 		return fmt.Errorf("there is nothing to change, but kubelet is not healthy: %w", err)

@@ -66,6 +66,7 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	if dir, ok := c.Want.Arg("pod-manifest-path"); ok {
 		trial.HideDirs = append(trial.HideDirs, dir)
 	}
+	f.options.enter(Rehearsing)
 	began := time.Now()
 	err = h.Rehearse(ctx, trial)
 	var refused *rehearsal.RefusedError

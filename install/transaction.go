@@ -189,6 +189,7 @@ func (tx *transaction) awaitHealthy(ctx context.Context) error {
 	if !h.gated(c, tx.options) {
 		return nil
 	}
+	tx.options.enter(Waiting)
 	g := gate{host: h, want: c.Want, wait: tx.options.Wait, patience: tx.patience(), member: tx.trial.member, restarts: c.Plan.Restarts(c.Seen),
 		foreign: len(c.Seen.ForeignOverrides(c.Want)) > 0, began: tx.started}
 	if c.Seen.Units[systemd.KubeletService].Restarting() && !c.Plan.StartsKubelet() {
@@ -303,6 +304,7 @@ func (tx *transaction) fail(ctx context.Context, cause error) error {
 
 // undo goes back, and says so.
 func (tx *transaction) undo(ctx context.Context, cause error) error {
+	tx.options.enter(RollingBack)
 	tx.change.Want.Reason = cause.Error()
 	if !errors.Is(cause, ErrInterrupted) {
 		tx.change.Want.Tried = tx.change.Want.Fingerprint()
