@@ -47,7 +47,7 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 	}
 	a.note("adopting the kubelet of " + found.Unit)
 	if a.talks() {
-		printItems(a.err, to.String(), m.Items)
+		a.printItems(a.err, to.String(), m.Items)
 	}
 	for _, setting := range found.Lost {
 		a.note("not taken over: " + setting + "; a drop-in in kubelet.service.d can bring it back")

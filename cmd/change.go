@@ -288,9 +288,9 @@ func (x *changer) printResult(c *install.Change, outcome plan.Outcome) {
 		a.print(doc)
 		return
 	}
-	fmt.Fprintln(a.out, conclusion(outcome, c))
+	say(a.out, "%s", conclusion(outcome, c))
 	for _, k := range c.Plan.Kept {
-		fmt.Fprintf(a.out, "kept %s: %s\n", k.Path, k.Reason)
+		say(a.out, "kept %s: %s", k.Path, k.Reason)
 	}
 }
 
@@ -362,27 +362,27 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 		return
 	}
 	if c.Plan.Empty() && !c.Want.Snapshot {
-		fmt.Fprintf(w, "kubelet %s: nothing to do\n", c.Want.Version)
+		say(w, "kubelet %s: nothing to do", c.Want.Version)
 		return
 	}
 	if !c.Want.Version.IsZero() && !c.Want.Snapshot {
-		fmt.Fprintf(w, "kubelet %s for linux/%s, %s (trust: %s, from %s)\n", c.Want.Version, c.Want.Arch, short(c.Want.Digest.String()), c.Want.Trust, c.Want.DigestFrom)
+		say(w, "kubelet %s for linux/%s, %s (trust: %s, from %s)", c.Want.Version, c.Want.Arch, x.app.digest(c.Want.Digest.String()), c.Want.Trust, c.Want.DigestFrom)
 	}
 	fmt.Fprintln(w, "Plan:")
 	var rows [][]string
 	for _, s := range c.Plan.Steps {
 		rows = append(rows, []string{"  " + string(s.Action), s.Target, s.Reason})
 	}
-	table(w, rows)
-	printChanged(w, changedDefaults(c))
+	x.app.table(w, sentences(1), rows)
+	x.app.printChanged(w, changedDefaults(c))
 	for _, conflict := range c.Plan.Conflicts {
 		switch consented := o.force || o.yes; {
 		case !consented:
-			fmt.Fprintf(w, "needs --yes: %s: %s\n", conflict.Path, conflict.Reason)
+			say(w, "needs --yes: %s: %s", conflict.Path, conflict.Reason)
 		case conflict.Stays:
-			fmt.Fprintf(w, "agreed to: %s: %s\n", conflict.Path, conflict.Reason)
+			say(w, "agreed to: %s: %s", conflict.Path, conflict.Reason)
 		default:
-			fmt.Fprintf(w, "overwrites %s: %s; the old content is kept below %s\n", conflict.Path, conflict.Reason, hostfs.StateDir)
+			say(w, "overwrites %s: %s; the old content is kept below %s", conflict.Path, conflict.Reason, hostfs.StateDir)
 		}
 	}
 }
@@ -398,7 +398,7 @@ func (x *changer) confirm(ctx context.Context, conflicts []plan.Conflict) error 
 	}
 	for _, c := range conflicts {
 		if a.quiet { // otherwise the plan has named them
-			fmt.Fprintf(a.err, "%s: %s\n", c.Path, c.Reason)
+			say(a.err, "%s: %s", c.Path, c.Reason)
 		}
 	}
 	yes, err := a.ask(ctx, "Overwrite?")

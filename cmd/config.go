@@ -47,8 +47,8 @@ where it is written. A kubelet exits at an unknown flag; of an unknown field of 
 
 It exits with 1 when there are errors; warnings alone are fine.`,
 		Example: `  kubeletctl config validate --version v1.37.2 /var/lib/kubelet/config.yaml
-  kubeletctl config validate --version 1.36 /etc/systemd/system/kubelet.service.d/*.conf
-  kubeletctl config validate --version 1.37 -- kubelet --network-plugin=cni --v=2`,
+  kubeletctl config validate --version 1.36 kubelet.service.d/*.conf
+  kubeletctl config validate --version 1.37 -- kubelet --network-plugin=cni`,
 		RunE: func(c *cobra.Command, args []string) error {
 			v, err := optionalVersion(version)
 			if err != nil {
@@ -94,13 +94,13 @@ func printFindings(a *app, found []config.Finding) error {
 			if f.Severity == config.Error {
 				colour = red
 			}
-			fmt.Fprintf(a.out, "%s: %s\n", paint(a.out, colour, string(f.Severity)), f.Problem.Error())
+			say(a.out, "%s: %s", paint(a.out, colour, string(f.Severity)), f.Problem.Error())
 		}
 	}
 	if a.output.structured() {
 		a.print(doc)
 	} else if a.talks() {
-		fmt.Fprintf(a.err, "kubeletctl: %s, %s\n", count(doc.Errors, "error"), count(doc.Warnings, "warning"))
+		say(a.err, "kubeletctl: %s, %s", count(doc.Errors, "error"), count(doc.Warnings, "warning"))
 	}
 	if doc.Errors > 0 {
 		return &exitError{exitFailed}
@@ -183,8 +183,9 @@ for but changes all the same, a default, is listed too.
 ` + sourcesHelp + `
 
 It exits with 1 when something is impossible: a person has to decide about it first.`,
-		Example: `  kubeletctl config migrate --to v1.37.2 --from /etc/systemd/system/kubelet.service
-  kubeletctl config migrate --to 1.37 --from-version 1.23 -- /usr/bin/kubelet --network-plugin=cni --max-pods=50
+		Example: `  kubeletctl config migrate --to v1.37.2 --from kubelet.service
+  kubeletctl config migrate --to 1.37 --from-version 1.23 \
+    -- /usr/bin/kubelet --network-plugin=cni --max-pods=50
   kubeletctl config migrate --to 1.37 --from kubelet.service --out new/`,
 		RunE: func(c *cobra.Command, args []string) error { return migrate(a, c, args, &o) },
 	}
@@ -259,7 +260,7 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 	}
 	if len(m.Impossible()) > 0 {
 		if a.quiet && !a.output.structured() {
-			printItems(a.err, to.String(), m.Impossible())
+			a.printItems(a.err, to.String(), m.Impossible())
 		}
 		return &exitError{exitFailed}
 	}
@@ -286,7 +287,7 @@ func specYAML(s *spec.Spec) ([]byte, error) {
 
 // printMigration tells what became of each item, and what changes although nobody asked for it.
 func printMigration(a *app, w io.Writer, doc migrateResult) {
-	printItems(w, doc.To, doc.Items)
+	a.printItems(w, doc.To, doc.Items)
 	for _, p := range doc.Warnings {
 		a.note("warning: " + p.Error())
 	}
@@ -295,7 +296,7 @@ func printMigration(a *app, w io.Writer, doc migrateResult) {
 	}
 }
 
-func printItems(w io.Writer, to string, items []config.Item) {
+func (a *app) printItems(w io.Writer, to string, items []config.Item) {
 	var rows [][]string
 	var changed []config.Item
 	for _, i := range items {
@@ -306,30 +307,21 @@ func printItems(w io.Writer, to string, items []config.Item) {
 		rows = append(rows, []string{"  " + string(i.Outcome), i.Item, i.Why})
 	}
 	fmt.Fprintf(w, "For %s:\n", to)
-	table(w, rows)
-	printChanged(w, changed)
+	a.table(w, sentences(1), rows)
+	a.printChanged(w, changed)
 }
 
 // printChanged tells which defaults differ.
-func printChanged(w io.Writer, changed []config.Item) {
+func (a *app) printChanged(w io.Writer, changed []config.Item) {
 	if len(changed) == 0 {
 		return
 	}
 	fmt.Fprintln(w, "Changed defaults:")
 	var rows [][]string
 	for _, i := range changed {
-		rows = append(rows, []string{"  " + i.Item, shortened(i.Old) + " -> " + shortened(i.New), i.Why})
+		rows = append(rows, []string{"  " + i.Item, i.Old + " -> " + i.New, i.Why})
 	}
-	table(w, rows)
-}
-
-// shortened keeps a table readable; -o json has the whole value.
-func shortened(s string) string {
-	const most = 40
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "..."
+	a.table(w, sentences(1), rows)
 }
 
 func renderCommand(a *app) *cobra.Command {

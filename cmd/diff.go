@@ -63,13 +63,13 @@ func printDiff(a *app, d *install.Difference) error {
 			a.note("could not check " + what)
 		}
 		for _, drift := range d.Drift {
-			fmt.Fprintf(a.out, "%s: %s\n", drift.Target, drift.Reason)
+			say(a.out, "%s: %s", drift.Target, drift.Reason)
 		}
 		fmt.Fprintf(a.out, "%s", shown(d.Text))
 		if len(d.Drift) == 0 && len(d.Unchecked) == 0 {
 			fmt.Fprintf(a.out, "no difference from generation %d\n", d.Generation)
 		} else if len(d.Drift) == 0 {
-			fmt.Fprintf(a.out, "no difference from generation %d in what could be checked; run this as root to check all\n", d.Generation)
+			say(a.out, "no difference from generation %d in what could be checked; run this as root to check all", d.Generation)
 		}
 	}
 	switch {

@@ -168,14 +168,14 @@ func (a *app) report(err error) int {
 	if errors.As(err, &back) {
 		items[0].Message = back.Cause.Error()
 		if back.Ill != nil {
-			defer fmt.Fprintf(a.err, "kubeletctl: the former kubelet runs again but is not healthy: %v\n", back.Ill)
+			defer say(a.err, "kubeletctl: the former kubelet runs again but is not healthy: %v", back.Ill)
 		}
-		defer fmt.Fprintf(a.err, "kubeletctl: the change was rolled back: %s\n", back.To)
+		defer say(a.err, "kubeletctl: the change was rolled back: %s", back.To)
 	}
 	for _, item := range items {
-		fmt.Fprintf(a.err, "kubeletctl: error: %s\n", item.Message)
+		say(a.err, "kubeletctl: error: %s", item.Message)
 		if item.Hint != "" {
-			fmt.Fprintf(a.err, "kubeletctl: hint: %s\n", item.Hint)
+			say(a.err, "kubeletctl: hint: %s", item.Hint)
 		}
 	}
 	return code

@@ -61,32 +61,23 @@ func listHistory(a *app, limit int) error {
 		fmt.Fprintln(a.out, "kubeletctl has not installed a kubelet")
 		return nil
 	}
-	rows := [][]string{{"GENERATION", "WHEN", "VERSION", "COMMAND", "USER", "TRUST", "RESULT"}}
+	var rows [][]string
 	for _, r := range list {
 		mark := string(r.Outcome)
-		if r.Reason != "" {
-			mark += ": " + firstLine(r.Reason)
-		}
 		if r.Current {
 			mark += " (current)"
 		}
+		if r.Reason != "" {
+			mark += ": " + strings.Join(strings.Fields(r.Reason), " ")
+		}
 		rows = append(rows, []string{strconv.Itoa(r.Number), r.Created.Local().Format(time.DateTime), r.Version.String(), r.Command, r.User, string(r.Trust), mark})
 	}
-	table(a.out, rows)
+	a.table(a.out, []column{{title: "GENERATION"}, {title: "WHEN"}, {title: "VERSION"}, {title: "COMMAND"}, {title: "USER", fit: spare}, {title: "TRUST", fit: spare},
+		{title: "RESULT", fit: cuttable}}, rows)
 	if older {
 		a.note(fmt.Sprintf("these are the newest %d; --limit 0 lists all", limit))
 	}
 	return nil
-}
-
-// firstLine keeps a table readable; -o json has all.
-func firstLine(text string) string {
-	const most = 110
-	text, _, _ = strings.Cut(text, "\n")
-	if len(text) > most {
-		text = text[:most] + "..."
-	}
-	return text
 }
 
 // generationResult is the document of one generation.
@@ -181,7 +172,7 @@ func printGeneration(a *app, g generationResult) error {
 	for _, arg := range g.Args {
 		add("argument", arg)
 	}
-	table(w, rows)
+	a.table(w, sentences(0), rows)
 	if g.Spec == nil {
 		return nil
 	}

@@ -66,10 +66,11 @@ What --set takes, with the quotes that a shell needs:
   authentication.webhook.cacheTTL=1m        a field in a field
   'clusterDNS=[10.96.0.10, 10.96.0.11]'     a list: always the whole of it
   'evictionHard={memory.available: 200Mi}'  a map: always the whole of it
-  'evictionHard.memory\.available=200Mi'    one key of a map; a dot in a key has a backslash
-  maxPods=null                              removes the field: kubelet's own default counts`,
+  'evictionHard.memory\.available=200Mi'    a key of a map, a dot in it with \
+  maxPods=null                              removes it: kubelet's own default`,
 		Example: `  kubeletctl install --version v1.37.2
-  kubeletctl install --version 1.36 --set maxPods=50 --set 'evictionHard.memory\.available=200Mi'
+  kubeletctl install --version 1.36 --set maxPods=50 \
+    --set 'evictionHard.memory\.available=200Mi'
   kubeletctl install -f spec.yaml --dry-run
   kubeletctl install --version stable --root /mnt/image`,
 		Args: takes(),

@@ -41,9 +41,11 @@ uses DIR. Markers that are in DIR already are kept right. Each names the newest 
 
 With --check nothing is fetched and nobody is asked: each kubelet in DIR is held against its checksum files and against
 the digests that upstream published.`,
-		Example: `  kubeletctl mirror /srv/mirror --version v1.36.4 --channel stable-1.37 --arch amd64,arm64
+		Example: `  kubeletctl mirror /srv/mirror --version v1.36.4 --channel stable-1.37 \
+    --arch amd64,arm64
   kubeletctl mirror --check /srv/mirror
-  kubeletctl install --version v1.36.4 --source file:///srv/mirror --require-trust published`,
+  kubeletctl install --version v1.36.4 --source file:///srv/mirror \
+    --require-trust published`,
 		Args: takes("DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if args[0] == "" {
@@ -288,15 +290,15 @@ func printMirror(a *app, list []release.Mirrored) {
 		a.print(list)
 		return
 	}
-	rows := [][]string{{"VERSION", "ARCH", "STATE", "TRUST", "SIZE", "SHA256"}}
+	var rows [][]string
 	for _, m := range list {
 		size := "-"
 		if m.Size > 0 {
 			size = release.FormatSize(m.Size)
 		}
-		rows = append(rows, []string{m.Version.String(), m.Arch, string(m.State), orDash(string(m.Trust)), size, orDash(short(m.SHA256))})
+		rows = append(rows, []string{m.Version.String(), m.Arch, string(m.State), orDash(string(m.Trust)), size, orDash(a.digest(m.SHA256))})
 	}
-	table(a.out, rows)
+	a.table(a.out, []column{{title: "VERSION"}, {title: "ARCH"}, {title: "STATE"}, {title: "TRUST"}, {title: "SIZE"}, {title: "SHA256", fit: cuttable}}, rows)
 }
 
 func orDash(text string) string {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"golang.org/x/term"
 	"sigs.k8s.io/yaml"
@@ -65,22 +64,18 @@ func (a *app) print(doc any) {
 	fmt.Fprintln(a.out, strings.TrimRight(string(data), "\n"))
 }
 
-// table writes rows in columns.
-func table(w io.Writer, rows [][]string) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		fmt.Fprintln(t, strings.Join(row, "\t"))
-	}
-	_ = t.Flush()
-}
-
-func terminal(stream any) bool {
+// terminalFile is the file that a stream is, if that is a terminal; else nil.
+func terminalFile(stream any) *os.File {
 	if w, ok := stream.(*checkedWriter); ok {
 		stream = w.Writer
 	}
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	if f, ok := stream.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
 }
+
+func terminal(stream any) bool { return terminalFile(stream) != nil }
 
 // colour is an ANSI colour (ECMA-48).
 type colour string
@@ -99,18 +94,12 @@ func paint(w io.Writer, c colour, text string) string {
 	return string(c) + text + "\x1b[0m"
 }
 
-// short abbreviates a digest for people.
-func short(digest string) string {
+// digest abbreviates a digest for people, unless --wide asks for all of it.
+func (a *app) digest(digest string) string {
 	const keep = 12
-	name, hex, found := strings.Cut(digest, ":")
-	if !found {
-		name, hex = "", digest
+	hex := digest[strings.Index(digest, ":")+1:]
+	if a.wide || len(hex) <= keep {
+		return digest
 	}
-	if len(hex) > keep {
-		hex = hex[:keep] + "..."
-	}
-	if name != "" {
-		return name + ":" + hex
-	}
-	return hex
+	return digest[:len(digest)-len(hex)+keep] + "..."
 }

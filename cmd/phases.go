@@ -95,6 +95,9 @@ const eraseLine = "\r\x1b[K"
 func (a *app) drawLine(line string) {
 	a.noting.Lock()
 	defer a.noting.Unlock()
+	if limit := width(a.err); limit > 0 {
+		line = cut(line, limit)
+	}
 	fmt.Fprint(a.err, eraseLine+line)
 	a.drawn = true
 }

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +24,7 @@ func recoverCommand(a *app) *cobra.Command {
 			defer done()
 			lock, err := h.Lock()
 			if locked := (*store.LockedError)(nil); errors.As(err, &locked) {
-				fmt.Fprintf(a.out, "%v: nothing to recover yet\n", err)
+				say(a.out, "%v: nothing to recover yet", err)
 				return nil
 			}
 			if err != nil {
@@ -36,7 +35,7 @@ func recoverCommand(a *app) *cobra.Command {
 			if err != nil || line == "" {
 				return err
 			}
-			fmt.Fprintln(a.out, line)
+			say(a.out, "%s", line)
 			return saveNotice(h, line)
 		},
 	}

@@ -170,7 +170,7 @@ func printReleases(a *app, r releasesResult) {
 	for _, problem := range r.Problems {
 		a.note(problem)
 	}
-	rows := [][]string{{"VERSION", "WHAT", "WHERE"}}
+	var rows [][]string
 	for _, c := range r.Channels {
 		rows = append(rows, []string{c.Version.String(), "channel", c.Name})
 	}
@@ -184,9 +184,9 @@ func printReleases(a *app, r releasesResult) {
 		}
 		rows = append(rows, []string{i.Version.String(), "installed", where})
 	}
-	if len(rows) == 1 {
+	if len(rows) == 0 {
 		fmt.Fprintln(a.out, "no releases found, and none installed")
 		return
 	}
-	table(a.out, rows)
+	a.table(a.out, []column{{title: "VERSION"}, {title: "WHAT"}, {title: "WHERE", fit: cuttable}}, rows)
 }

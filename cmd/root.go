@@ -90,6 +90,7 @@ type app struct {
 	output  outputFormat
 	quiet   bool
 	verbose bool
+	wide    bool
 	timeout time.Duration
 
 	noting   sync.Mutex         // Note may be called from several downloads at once
@@ -132,6 +133,7 @@ that version, starts the service, and reports its actual state afterwards.
 	completes(c, "output", oneOf("table", "json", "yaml"))
 	c.Flags().BoolVar(&version, "version", false, "print the version, as kubeletctl version does")
 	inGroup(c.Flags(), groupGeneral)
+	c.SetHelpFunc(func(c *cobra.Command, _ []string) { help(a, c) })
 	c.SetUsageFunc(func(c *cobra.Command) error { return usage(a, c) })
 	c.SetHelpCommand(helpCommand(a))
 	c.CompletionOptions.HiddenDefaultCmd = false
@@ -168,6 +170,7 @@ func (a *app) register(f *pflag.FlagSet) {
 	f.VarP(&a.output, "output", "o", "how to print the result: table, json or yaml")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print only results and errors")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print the differences of each file, too")
+	f.BoolVar(&a.wide, "wide", false, "print tables as wide as they are, also on a terminal that is narrower")
 	inGroup(f, groupOutput)
 	f.StringVar(&a.root, "root", "/", "work on the tree below `DIR`, such as an image, and do not contact systemd")
 	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time, and roll back what was changed (0: no limit)")
@@ -239,6 +242,6 @@ func (a *app) note(line string) {
 		a.notes = append(a.notes, line)
 	} else if a.talks() {
 		a.wipe()
-		fmt.Fprintf(a.err, "kubeletctl: %s\n", line)
+		say(a.err, "kubeletctl: %s", line)
 	}
 }

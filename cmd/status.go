@@ -114,11 +114,11 @@ func printStatus(a *app, s *install.Status) {
 	case !s.Installed:
 		fmt.Fprintln(w, "kubelet is "+paint(w, mood, stateText(s.State)))
 	case s.Service.PID > 0 && s.Running.Version != "" && s.Running.Version != s.Version:
-		fmt.Fprintf(w, "kubelet %s runs, and %s is installed: %s\n\n", s.Running.Version, s.Version, paint(w, mood, stateText(s.State)))
-		table(w, statusRows(s))
+		say(w, "kubelet %s runs, and %s is installed: %s\n", s.Running.Version, s.Version, paint(w, mood, stateText(s.State)))
+		a.table(w, sentences(0), a.statusRows(s))
 	default:
 		fmt.Fprintf(w, "kubelet %s is %s\n\n", s.Version, paint(w, mood, stateText(s.State)))
-		table(w, statusRows(s))
+		a.table(w, sentences(0), a.statusRows(s))
 	}
 	if len(s.Problems) == 0 {
 		return
@@ -129,18 +129,18 @@ func printStatus(a *app, s *install.Status) {
 		if p.Severity == preflight.Failure {
 			c = red
 		}
-		fmt.Fprintf(w, "%s %s: %s\n", paint(w, c, string(p.Severity)), p.ID, p.Message)
+		say(w, "%s %s: %s", paint(w, c, string(p.Severity)), p.ID, p.Message)
 		if p.Hint != "" {
-			fmt.Fprintf(w, "  hint: %s\n", p.Hint)
+			say(w, "  hint: %s", p.Hint)
 		}
 	}
 }
 
-func statusRows(s *install.Status) [][]string {
+func (a *app) statusRows(s *install.Status) [][]string {
 	row := func(name, format string, args ...any) []string {
 		return []string{"  " + name, fmt.Sprintf(format, args...)}
 	}
-	rows := [][]string{row("installed", "%s, generation %d, trust %s (%s)", s.Version, s.Generation, s.Trust, short(s.Digest))}
+	rows := [][]string{row("installed", "%s, generation %d, trust %s (%s)", s.Version, s.Generation, s.Trust, a.digest(s.Digest))}
 	if s.State == install.StateOffline {
 		rows = append(rows, row("service", "%s, %s", s.Service.Unit, enabled(s.Service.Enabled)))
 		return append(rows, row("drift", "%s", driftLine(s.Drift)))
@@ -148,7 +148,7 @@ func statusRows(s *install.Status) [][]string {
 	if s.Service.PID > 0 {
 		running := "could not be read"
 		if s.Running.SHA256 != "" {
-			running = fmt.Sprintf("%s (sha256:%s)", s.Running.Version, short(s.Running.SHA256))
+			running = fmt.Sprintf("%s (sha256:%s)", s.Running.Version, a.digest(s.Running.SHA256))
 		}
 		rows = append(rows, row("running", "%s, pid %d", running, s.Service.PID))
 	}

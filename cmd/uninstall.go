@@ -156,7 +156,7 @@ func (x *changer) consentPurge(ctx context.Context, data *install.Purge) error {
 	}
 	if a.quiet { // otherwise it is told above
 		for _, line := range data.Lines() {
-			fmt.Fprintf(a.err, "purge: %s\n", line)
+			say(a.err, "purge: %s", line)
 		}
 	}
 	return a.mustAgree(ctx, "purge", "Delete all of that?")

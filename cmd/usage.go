@@ -1,14 +1,13 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 )
 
 // groupKey is the annotation of a flag that names its group in the help.
@@ -48,17 +47,28 @@ func groupOf(flag *pflag.Flag) string {
 	return noGroup
 }
 
+// help prints what a command does, and how it is used.
+func help(a *app, c *cobra.Command) {
+	text := strings.TrimSpace(cmp.Or(c.Long, c.Short))
+	if terminal(a.out) {
+		text = refill(text, helpWidth(a.out))
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s\n\n", text)
+	_ = usage(a, c) // a.out remembers what could not be written
+}
+
 // usage prints how a command is used, with its flags in groups.
 func usage(a *app, c *cobra.Command) error {
 	var b strings.Builder
+	limit := width(a.out)
 	b.WriteString("Usage:\n")
 	if c.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "  %s COMMAND\n", c.CommandPath())
 	} else {
-		fmt.Fprintf(&b, "  %s\n", c.UseLine())
+		fmt.Fprintln(&b, wrap("  "+c.UseLine(), limit))
 	}
 	if c.HasExample() {
-		fmt.Fprintf(&b, "\nExamples:\n%s\n", c.Example)
+		fmt.Fprintf(&b, "\nExamples:\n%s\n", wrap(c.Example, limit))
 	}
 	if c.HasAvailableSubCommands() {
 		b.WriteString("\nCommands:\n")
@@ -68,7 +78,7 @@ func usage(a *app, c *cobra.Command) error {
 				rows = append(rows, []string{"  " + sub.Name(), sub.Short})
 			}
 		}
-		table(&b, rows)
+		writeTable(&b, limit, sentences(0), rows)
 	}
 	if !c.HasParent() {
 		b.WriteString("\nHelp topics:\n")
@@ -76,11 +86,11 @@ func usage(a *app, c *cobra.Command) error {
 		for _, t := range topics() {
 			rows = append(rows, []string{"  " + t.name, t.title})
 		}
-		table(&b, rows)
+		writeTable(&b, limit, sentences(0), rows)
 	}
 	printFlags(&b, c, helpWidth(a.out))
 	if !c.HasParent() {
-		b.WriteString("\nkubeletctl COMMAND --help describes a command, kubeletctl help TOPIC a topic.\n")
+		b.WriteString("\n" + wrap("kubeletctl COMMAND --help describes a command, kubeletctl help TOPIC a topic.", limit) + "\n")
 	}
 	_, err := io.WriteString(c.OutOrStdout(), b.String())
 	return err
@@ -123,13 +133,5 @@ func printFlags(w io.Writer, c *cobra.Command, width int) {
 // helpWidth is the number of columns that the help takes at most.
 func helpWidth(out io.Writer) int {
 	const most = 100
-	if w, ok := out.(*checkedWriter); ok {
-		out = w.Writer
-	}
-	if f, ok := out.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-			return min(width, most)
-		}
-	}
-	return most
+	return min(cmp.Or(width(out), most), most)
 }

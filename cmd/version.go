@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -35,7 +34,7 @@ func (a *app) printVersion() {
 		a.print(v)
 		return
 	}
-	fmt.Fprintf(a.out, "kubeletctl %s (%s, %s), knows kubelet %s to %s\n", v.Version, v.Go, v.Platform, v.Oldest, v.Newest)
+	say(a.out, "kubeletctl %s (%s, %s), knows kubelet %s to %s", v.Version, v.Go, v.Platform, v.Oldest, v.Newest)
 }
 
 // buildVersion is the module version that go install recorded, or "devel".
