@@ -100,19 +100,12 @@ func printFindings(a *app, found []config.Finding) error {
 	if a.output.structured() {
 		a.print(doc)
 	} else if a.talks() {
-		say(a.err, "kubeletctl: %s, %s", count(doc.Errors, "error"), count(doc.Warnings, "warning"))
+		say(a.err, "kubeletctl: %s, %s", release.FormatCount(doc.Errors, "error", "errors"), release.FormatCount(doc.Warnings, "warning", "warnings"))
 	}
 	if doc.Errors > 0 {
 		return &exitError{exitFailed}
 	}
 	return nil
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // sources reads the files of a config verb, or takes what is behind -- for a command line.

@@ -75,7 +75,7 @@ func listHistory(a *app, limit int) error {
 	a.table(a.out, []column{{title: "GENERATION"}, {title: "WHEN"}, {title: "VERSION"}, {title: "COMMAND"}, {title: "USER", fit: spare}, {title: "TRUST", fit: spare},
 		{title: "RESULT", fit: cuttable}}, rows)
 	if older {
-		a.note(fmt.Sprintf("these are the newest %d; --limit 0 lists all", limit))
+		a.note("there are older ones; --limit 0 lists all")
 	}
 	return nil
 }

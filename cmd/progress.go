@@ -39,11 +39,13 @@ func (p *progress) show(at release.Progress) {
 		} else {
 			p.bar = progressbar.NewOptions64(at.Total, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription("downloading kubelet"),
 				progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true), progressbar.OptionThrottle(100*time.Millisecond),
+				progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), // [3s:19s]
 				progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
 		}
 	}
 	p.done = at.Done
 	if p.bar != nil {
+		p.bar.Describe("downloading kubelet" + remaining(at, time.Since(p.began)))
 		_ = p.bar.Set64(at.Done) // past the maximum it returns an error, which is no reason to fail a download
 		return
 	}
@@ -60,6 +62,20 @@ func (p *progress) show(at release.Progress) {
 		}
 		fmt.Fprintf(p.w, "kubeletctl: %s\n", line)
 	}
+}
+
+// remaining says how long the rest of a download will take when it goes on as it did; nothing when that cannot be told yet.
+func remaining(at release.Progress, elapsed time.Duration) string {
+	const early = 2 * time.Second
+	fetched, left := at.Done-at.Resumed, at.Total-at.Done
+	if elapsed < early || fetched <= 0 || left <= 0 {
+		return ""
+	}
+	rest := elapsed.Seconds() * float64(left) / float64(fetched)
+	if rest < 100 {
+		return fmt.Sprintf(", %.0f s left", rest)
+	}
+	return fmt.Sprintf(", %.0f min left", rest/60)
 }
 
 // finish takes the bar away.

@@ -156,7 +156,7 @@ func (a *app) statusRows(s *install.Status) [][]string {
 	if s.Service.Since != nil {
 		service += fmt.Sprintf(", since %s (%s)", s.Service.Since.Format(time.DateTime), time.Since(*s.Service.Since).Round(time.Second))
 	}
-	rows = append(rows, row("service", "%s, %d restarts", service, s.Service.Restarts))
+	rows = append(rows, row("service", "%s, %s", service, release.FormatCount(s.Service.Restarts, "restart", "restarts")))
 	if s.Service.PID > 0 {
 		rows = append(rows, row("resources", "memory %s, CPU %.1f s", memory(s.Service.MemoryBytes), s.Service.CPUSeconds))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 func uninstallCommand(a *app) *cobra.Command {
@@ -184,6 +185,6 @@ func nothingInstalled(a *app) error {
 func nameData(a *app, h *install.Host) {
 	entries, err := h.Tree.ReadDir(hostfs.KubeletDir)
 	if err == nil && len(entries) > 0 {
-		a.note(fmt.Sprintf("kept %s: kubelet's data and credentials (%d entries)", hostfs.KubeletDir, len(entries)))
+		a.note(fmt.Sprintf("kept %s: kubelet's data and credentials (%s)", hostfs.KubeletDir, release.FormatCount(len(entries), "entry", "entries")))
 	}
 }

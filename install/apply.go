@@ -251,7 +251,11 @@ func (h *Host) stillWell(ctx context.Context, c *Change, o ApplyOptions) error {
 type ForeignDropInError struct{ Paths []string }
 
 func (e *ForeignDropInError) Error() string {
-	return strings.Join(e.Paths, ", ") + " sets kubelet's command line, so that another kubelet runs than the one that is installed"
+	verb := " sets"
+	if len(e.Paths) > 1 {
+		verb = " set"
+	}
+	return strings.Join(e.Paths, ", ") + verb + " kubelet's command line, so that another kubelet runs than the one that is installed"
 }
 
 // Hint says what to do about it.

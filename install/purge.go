@@ -11,6 +11,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/purge"
 	"github.com/kubeletctl/kubeletctl/install/store"
+	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -30,16 +31,16 @@ func (p *Purge) Lines() []string {
 	if p.Dir == nil {
 		return []string{"kubelet's root directory does not exist"}
 	}
-	line := fmt.Sprintf("all of %s is deleted: %d entries, kubelet's credentials among them", p.Dir.Path, p.Dir.Entries)
+	line := fmt.Sprintf("all of %s is deleted: %s, kubelet's credentials among them", p.Dir.Path, release.FormatCount(p.Dir.Entries, "entry", "entries"))
 	if p.Dir.Stays != "" {
 		line += "; the directory itself stays, since " + p.Dir.Stays
 	}
 	lines := []string{line}
 	if n := len(p.Dir.Mounts); n > 0 {
-		lines = append(lines, fmt.Sprintf("%d mounts below it are unmounted first: %s", n, shortList(p.Dir.Mounts)))
+		lines = append(lines, fmt.Sprintf("%s unmounted first: %s", release.FormatCount(n, "mount below it is", "mounts below it are"), shortList(p.Dir.Mounts)))
 	}
 	if n := len(p.Pods); n > 0 {
-		lines = append(lines, fmt.Sprintf("%d pods are removed from the container runtime; images and /var/log/pods stay", n))
+		lines = append(lines, release.FormatCount(n, "pod is", "pods are")+" removed from the container runtime; images and /var/log/pods stay")
 	}
 	return lines
 }

@@ -37,7 +37,7 @@ func ParseDigest(algorithm, text string) (Digest, error) {
 		case 128:
 			like = " (that is the length of a sha512)"
 		}
-		return Digest{}, fmt.Errorf("a %s has %d hex digits, this text has %d characters%s", d.Algorithm, want, len(d.Hex), like)
+		return Digest{}, fmt.Errorf("a %s has %d hex digits, this text has %s%s", d.Algorithm, want, FormatCount(len(d.Hex), "character", "characters"), like)
 	}
 	if _, err := hex.DecodeString(d.Hex); err != nil {
 		return Digest{}, fmt.Errorf("a %s has only the digits 0-9 and a-f", d.Algorithm)

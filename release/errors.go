@@ -201,6 +201,14 @@ func join[T any](items []T, separator string) string {
 	return strings.Join(texts, separator)
 }
 
+// FormatCount writes how many there are of something.
+func FormatCount(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 // FormatSize writes a number of bytes in binary units.
 func FormatSize(n int64) string {
 	const unit = 1024

@@ -195,7 +195,7 @@ func (g *httpGetter) pieceOnce(ctx context.Context, r *ranged, from int64, into 
 	}
 	n, err := io.ReadFull(resp.Body, into)
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		err = &networkError{fmt.Errorf("the body ended %d bytes too early", len(into)-n)}
+		err = &networkError{fmt.Errorf("the body ended %s too early", FormatCount(len(into)-n, "byte", "bytes"))}
 	}
 	return n, err
 }

@@ -19,7 +19,20 @@ type JobError struct {
 }
 
 func (e *JobError) Error() string {
-	return fmt.Sprintf("%s %s: job result %q", e.Verb, e.Unit, e.Result)
+	what := e.Verb + " " + e.Unit
+	switch e.Result {
+	case "failed":
+		return what + " failed"
+	case "timeout":
+		return what + " timed out"
+	case "dependency":
+		return what + " failed: a unit that it depends on did not start"
+	case "canceled":
+		return what + " was canceled: something else was asked of systemd meanwhile"
+	case "skipped":
+		return what + " was skipped: systemd had nothing to do for it"
+	}
+	return fmt.Sprintf("%s: job result %q", what, e.Result)
 }
 
 // job is a job to be queued and waited for. systemd keeps its jobs when it is executed anew, but tells a new connection

@@ -227,6 +227,7 @@ func TestChangeReason(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
 		{"one line", "a: 1\nb: 2\n", "a: 1\nb: 3\n", "removed b: 2, added b: 3"},
 		{"a continuation is not a change", "x \\\n  --a\n", "x \\\n  --a \\\n  --b\n", "added --b"},
+		{"one too many", "", "1\n2\n3\n4\n5\n", "added 1, added 2, added 3, added 4, and 1 more line"},
 		{"many", "", "1\n2\n3\n4\n5\n6\n", "added 1, added 2, added 3, added 4, and 2 more lines"},
 		{"only blanks", "a\n", "a \n", "its content changes"},
 	}

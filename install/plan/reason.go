@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 func (p *Plan) diff(name string, old, new File) {
@@ -92,7 +93,7 @@ func changeReason(old, new File) string {
 	}
 	const most = 4
 	if len(words) > most {
-		words = append(words[:most], fmt.Sprintf("and %d more lines", len(words)-most))
+		words = append(words[:most], "and "+release.FormatCount(len(words)-most, "more line", "more lines"))
 	}
 	if len(words) == 0 {
 		return "its content changes"

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -75,9 +74,9 @@ func (t Trial) perform(runtime *stub) verdict {
 	v := verdict{}
 	select {
 	case err := <-ended:
-		v.Ended = "it exited"
-		if err != nil {
-			v.Ended = fmt.Sprintf("it exited: %v", err)
+		v.Ended = "it " + health.Ending(cmd.ProcessState)
+		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+			v.Ended += ": " + err.Error()
 		}
 	case <-passed:
 		v.Passed = true
