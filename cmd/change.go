@@ -43,7 +43,7 @@ func (o *changeOptions) register(c *cobra.Command) {
 
 // registerRun registers whether and when a verb runs.
 func (o *changeOptions) registerRun(f *pflag.FlagSet) {
-	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and the differences of every file, and change nothing")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and the differences of every file that is written, and change nothing")
 	o.lockWait.register(f)
 }
 

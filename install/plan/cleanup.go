@@ -51,7 +51,6 @@ func (p *planner) removeFiles(recovery bool) {
 		case p.unwanted(f):
 			p.add(Remove, f.Path, "it is no longer wanted", f)
 			unitsRemoved = unitsRemoved || isUnitFile(f.Path)
-			p.diff(f.Path, found, File{})
 		case p.want.File(f.Path).Kind == Absent && found.Kind != Absent && (f.Kind != Binary || p.want.Snapshot):
 			p.Kept = append(p.Kept, Conflict{Path: f.Path, Reason: "edited since it was installed"})
 		}

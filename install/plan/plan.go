@@ -109,7 +109,7 @@ func (p *Plan) Downloads() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Action == Stage })
 }
 
-// Diff is a unified diff of every text and link that the plan changes. It may hold secrets.
+// Diff is a unified diff of every text and link that the plan writes; of what goes the path says enough. It may hold secrets.
 func (p *Plan) Diff() []byte { return bytes.Join(p.diffs, nil) }
 
 // Has reports whether the plan does this to that.
