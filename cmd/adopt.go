@@ -24,7 +24,7 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 	if err != nil {
 		return adoption{}, err
 	}
-	if current != nil && !current.Snapshot {
+	if current != nil && !current.Snapshot && current.Damage == nil {
 		recorded, err := recordedSpec(current)
 		return adoption{spec: &recorded}, err
 	}

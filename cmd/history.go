@@ -63,14 +63,17 @@ func listHistory(a *app, limit int) error {
 	}
 	var rows [][]string
 	for _, r := range list {
-		mark := string(r.Outcome)
+		mark, when := string(r.Outcome), r.Created.Local().Format(time.DateTime)
+		if r.Damaged {
+			mark, when = "damaged", "-"
+		}
 		if r.Current {
 			mark += " (current)"
 		}
 		if r.Reason != "" {
 			mark += ": " + strings.Join(strings.Fields(r.Reason), " ")
 		}
-		rows = append(rows, []string{strconv.Itoa(r.Number), r.Created.Local().Format(time.DateTime), r.Version.String(), r.Command, r.User, string(r.Trust), mark})
+		rows = append(rows, []string{strconv.Itoa(r.Number), when, r.Version.String(), r.Command, r.User, string(r.Trust), mark})
 	}
 	a.table(a.out, []column{{title: "GENERATION"}, {title: "WHEN"}, {title: "VERSION"}, {title: "COMMAND"}, {title: "USER", fit: spare}, {title: "TRUST", fit: spare},
 		{title: "RESULT", fit: cuttable}}, rows)

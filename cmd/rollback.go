@@ -10,7 +10,6 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
-	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
@@ -27,8 +26,8 @@ were. It is a new generation itself, so a second rollback undoes the first. kube
 			if c.Flags().Changed("to") && to < 1 {
 				return &usageError{withHint(errors.New("--to is the number of a generation, 1 or more"), "kubeletctl history lists them; kubeletctl uninstall goes back to the host before the first install")}
 			}
-			r := restoration{changer: changer{app: a, verb: "rollback"}, want: &o, target: func(s store.Store) (*plan.Generation, error) {
-				return install.RollbackTarget(s, to)
+			r := restoration{changer: changer{app: a, verb: "rollback"}, want: &o, target: func(h *install.Host) (*plan.Generation, error) {
+				return h.RollbackTarget(to)
 			}}
 			return endedEarly(c.Context(), r.run(c))
 		},
@@ -52,7 +51,7 @@ kubeletctl diff shows what repair would fix.`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.force = true
-			r := restoration{changer: changer{app: a, verb: "repair"}, want: &o, target: store.Store.Installed}
+			r := restoration{changer: changer{app: a, verb: "repair"}, want: &o, target: (*install.Host).Installed}
 			return endedEarly(c.Context(), r.run(c))
 		},
 	}
@@ -78,7 +77,7 @@ type restoration struct {
 	changer
 	want *restoreOptions
 	// target finds the generation.
-	target func(store.Store) (*plan.Generation, error)
+	target func(*install.Host) (*plan.Generation, error)
 }
 
 func (r *restoration) run(c *cobra.Command) error {
@@ -97,7 +96,7 @@ func (r *restoration) run(c *cobra.Command) error {
 		return err
 	}
 	defer r.lock.Release()
-	target, err := r.target(h.Store())
+	target, err := r.target(h)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (w *work) recorded(ctx context.Context) (*plan.Generation, spec.Spec, error
 	if err := w.lockEarly(ctx); err != nil {
 		return nil, spec.Spec{}, err
 	}
-	current, err := w.host.Store().Installed()
+	current, err := w.host.Installed()
 	if err != nil {
 		return nil, spec.Spec{}, err
 	}
@@ -103,7 +103,8 @@ func (w *work) reconcile() error {
 	}
 	recorded, err := spec.Recorded(current)
 	if errors.Is(err, spec.ErrNoSpec) {
-		return nil // there is nothing to forget
+		w.app.note(fmt.Sprintf("generation %d has lost its settings: what is not repeated here is not kept", current.Number))
+		return nil
 	}
 	if err != nil {
 		return err

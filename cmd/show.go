@@ -34,7 +34,7 @@ func show(a *app, withSecrets bool) error {
 		return err
 	}
 	defer done()
-	current, err := h.Store().Installed()
+	current, err := h.Installed()
 	if err != nil {
 		return err
 	}

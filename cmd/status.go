@@ -113,6 +113,10 @@ func printStatus(a *app, s *install.Status) {
 	switch {
 	case !s.Installed:
 		fmt.Fprintln(w, "kubelet is "+paint(w, mood, stateText(s.State)))
+		if s.Service.PID > 0 || s.Service.ActiveState == "activating" || s.Service.ActiveState == "failed" {
+			fmt.Fprintln(w)
+			a.table(w, sentences(0), a.liveRows(s))
+		}
 	case s.Service.PID > 0 && s.Running.Version != "" && s.Running.Version != s.Version:
 		say(w, "kubelet %s runs, and %s is installed: %s\n", s.Running.Version, s.Version, paint(w, mood, stateText(s.State)))
 		a.table(w, sentences(0), a.statusRows(s))
@@ -136,15 +140,29 @@ func printStatus(a *app, s *install.Status) {
 	}
 }
 
+func row(name, format string, args ...any) []string {
+	return []string{"  " + name, fmt.Sprintf(format, args...)}
+}
+
 func (a *app) statusRows(s *install.Status) [][]string {
-	row := func(name, format string, args ...any) []string {
-		return []string{"  " + name, fmt.Sprintf(format, args...)}
-	}
 	rows := [][]string{row("installed", "%s, generation %d, trust %s (%s)", s.Version, s.Generation, s.Trust, a.digest(s.Digest))}
 	if s.State == install.StateOffline {
 		rows = append(rows, row("service", "%s, %s", s.Service.Unit, enabled(s.Service.Enabled)))
 		return append(rows, row("drift", "%s", driftLine(s.Drift)))
 	}
+	rows = append(rows, a.liveRows(s)...)
+	if s.Runtime != nil {
+		answers := map[bool]string{true: "answers", false: "does not answer"}[s.Runtime.Answers]
+		rows = append(rows, row("runtime", "%s (%s)", answers, s.Runtime.Endpoint))
+	}
+	if s.Node != nil {
+		rows = append(rows, row("node", "%s", nodeLine(s.Node)))
+	}
+	return append(rows, row("drift", "%s", driftLine(s.Drift)))
+}
+
+// liveRows are what can be told without a record.
+func (a *app) liveRows(s *install.Status) (rows [][]string) {
 	if s.Service.PID > 0 {
 		running := "could not be read"
 		if s.Running.SHA256 != "" {
@@ -168,14 +186,7 @@ func (a *app) statusRows(s *install.Status) [][]string {
 		health += " (" + s.Health.URL + ")"
 	}
 	rows = append(rows, row("health", "%s", health))
-	if s.Runtime != nil {
-		answers := map[bool]string{true: "answers", false: "does not answer"}[s.Runtime.Answers]
-		rows = append(rows, row("runtime", "%s (%s)", answers, s.Runtime.Endpoint))
-	}
-	if s.Node != nil {
-		rows = append(rows, row("node", "%s", nodeLine(s.Node)))
-	}
-	return append(rows, row("drift", "%s", driftLine(s.Drift)))
+	return rows
 }
 
 // nodeLine says what the API server knows of the node.

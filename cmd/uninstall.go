@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,7 +47,7 @@ func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 	}
 	defer done()
 	if h.Store().Empty() {
-		return nothingInstalled(a)
+		return nothingInstalled(a, h)
 	}
 	o.wait = time.Minute
 	x := &changer{app: a, host: h, options: o, verb: "uninstall"}
@@ -62,7 +63,7 @@ func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 		if err := x.discardDownload(); err != nil {
 			return err
 		}
-		return nothingInstalled(a)
+		return nothingInstalled(a, h)
 	}
 	var data *install.Purge
 	if withData { // planned, checked and asked for as a whole, and destroyed last
@@ -172,7 +173,12 @@ func runPurge(ctx context.Context, data *install.Purge) error {
 	return err
 }
 
-func nothingInstalled(a *app) error {
+// nothingInstalled is the result on a host without a kubelet of ours; one whose record is lost cannot be uninstalled.
+func nothingInstalled(a *app, h *install.Host) error {
+	_, err := h.Installed()
+	if lost := (*install.NotInstalledError)(nil); errors.As(err, &lost) && lost.Lost {
+		return err
+	}
 	if a.output.structured() {
 		a.print(changeResult{Result: plan.Unchanged, Plan: &plan.Plan{Steps: []plan.Step{}}, Notes: a.notes})
 		return nil

@@ -91,7 +91,7 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (plan.Outco
 		return "", err
 	}
 	if c.Plan.Empty() && c.Have != nil && !c.Have.Snapshot && !c.Want.Snapshot {
-		if err := c.recordOnly(h.Store()); err != nil {
+		if err := c.recordOnly(h.Store(), o.Command); err != nil {
 			return "", err
 		}
 		return plan.Unchanged, h.stillWell(ctx, c, o)
@@ -204,7 +204,10 @@ func (h *Host) planAgain(ctx context.Context, c *Change) error {
 
 // recordOnly updates the record of a host that already is what is wanted: the spec or the trust may be said differently
 // now, with the same result.
-func (c *Change) recordOnly(s store.Store) error {
+func (c *Change) recordOnly(s store.Store, command string) error {
+	if c.Have.Damage != nil {
+		return c.recordAnew(s, command)
+	}
 	c.Want.Number, c.Want.Created, c.Want.Command, c.Want.User = c.Have.Number, c.Have.Created, c.Have.Command, c.Have.User
 	c.Want.Dirs, c.Want.URL, c.Want.Outcome, c.Want.Invocation, c.Want.Took = c.Have.Dirs, c.Have.URL, c.Have.Outcome, c.Have.Invocation, c.Have.Took
 	old, err := json.Marshal(c.Have)
@@ -216,6 +219,16 @@ func (c *Change) recordOnly(s store.Store) error {
 		return err
 	}
 	if err := s.Convert(); err != nil {
+		return err
+	}
+	return s.Commit(c.Want)
+}
+
+// recordAnew records the current generation, of which the record is damaged, as what the host is.
+func (c *Change) recordAnew(s store.Store, command string) error {
+	stamp(c.Want, c.Have.Number, command)
+	c.Want.Outcome = plan.Installed
+	if err := errors.Join(s.Convert(), s.Forget(c.Have.Number)); err != nil {
 		return err
 	}
 	return s.Commit(c.Want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path"
 	"slices"
@@ -75,8 +76,14 @@ func (h *Host) Prepare(ctx context.Context, d *spec.Draft, o PrepareOptions) (*C
 // have is what a change starts from: the current generation, or all that is left when an uninstall did not get to its end.
 func (h *Host) have() (*plan.Generation, error) {
 	have, err := h.Store().Current()
-	if err != nil || have == nil || !have.Snapshot {
-		return have, err
+	if err != nil || have == nil {
+		return nil, err
+	}
+	if have.Damage != nil {
+		h.recognize(have)
+	}
+	if !have.Snapshot {
+		return have, nil
 	}
 	all, err := h.Store().List()
 	if err != nil {
@@ -85,12 +92,32 @@ func (h *Host) have() (*plan.Generation, error) {
 	return plan.Merge(have, all), nil
 }
 
+// recognize adds to a stand-in what is on the host and is surely of the generation that it stands for: a text of which that
+// keeps the bytes, and the link to another kubelet beside the one that is known; and where it answers. What else is there counts as somebody else's.
+func (h *Host) recognize(standIn *plan.Generation) {
+	standIn.HealthURL = h.healthURL()
+	for i, f := range standIn.Files {
+		found, err := h.Observer().Look(f)
+		if err != nil {
+			continue
+		}
+		text := f.Kind == plan.Text && found.Kind == plan.Text && h.Store().HasText(standIn.Number, found.SHA256)
+		link := f.Kind == plan.Link && found.Kind == plan.Link && spec.IsBinaryName(found.Target)
+		if text || link {
+			standIn.Files[i] = found
+		}
+	}
+}
+
 // PrepareRestore plans the way to a generation that was installed before, with the bytes that were written then; to the
 // current one it is a repair. It changes nothing.
 func (h *Host) PrepareRestore(ctx context.Context, g *plan.Generation, a release.Artifact, o PrepareOptions) (*Change, error) {
-	have, err := h.Store().Installed()
+	have, err := h.have()
 	if err != nil {
 		return nil, err
+	}
+	if have == nil || have.Snapshot {
+		return nil, h.notInstalledError(have)
 	}
 	if err := h.Store().Verify(g); err != nil {
 		return nil, err
@@ -229,9 +256,10 @@ func (e *NoGenerationError) Hint() string { return "kubeletctl history lists the
 
 // RollbackTarget is the generation of that number; for 0 the newest before the current one that differs from it: what a
 // repair put back is no change to go back from.
-func RollbackTarget(s store.Store, to int) (*plan.Generation, error) {
-	current, err := s.Installed()
-	if err != nil {
+func (h *Host) RollbackTarget(to int) (*plan.Generation, error) {
+	s := h.Store()
+	current, err := h.Installed()
+	if err != nil && (current == nil || current.Damage == nil) {
 		return nil, err
 	}
 	all, err := s.List()
@@ -239,9 +267,15 @@ func RollbackTarget(s store.Store, to int) (*plan.Generation, error) {
 		return nil, err
 	}
 	for _, g := range slices.Backward(all) {
-		if g.Number == to || to == 0 && g.Number < current.Number && !g.Installs(current) {
+		if g.Number == to || to == 0 && g.Number < current.Number && (current.Damage != nil || !g.Installs(current)) {
 			return g, nil
 		}
+	}
+	if to == 0 && current.Damage != nil {
+		return nil, current.Damage
+	}
+	if _, err := s.Load(to); to > 0 && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err // its record is damaged
 	}
 	history, _, err := s.History(0)
 	if i := slices.IndexFunc(history, func(e store.Entry) bool { return e.Number == to }); err == nil && i >= 0 {
@@ -257,6 +291,9 @@ func (h *Host) PrepareUninstall(ctx context.Context, purge bool) (*Change, error
 	current, err := s.Current()
 	if err != nil || current == nil {
 		return nil, err
+	}
+	if current.Damage != nil { // its files would be taken for somebody else's, and stay
+		return nil, current.Damage
 	}
 	origin, err := s.Load(0)
 	if err != nil {

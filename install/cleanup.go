@@ -11,6 +11,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -118,6 +119,10 @@ func (c *Change) prune(ctx context.Context, h *Host) error {
 			return err
 		}
 	}
+	all = slices.DeleteFunc(all, func(g *plan.Generation) bool { return slices.Contains(old, g) })
+	if err := c.pruneDamaged(s, all); err != nil {
+		return err
+	}
 	events, err := s.Events()
 	if err != nil {
 		return err
@@ -130,6 +135,23 @@ func (c *Change) prune(ctx context.Context, h *Host) error {
 		}
 	}
 	return s.DropUnfinished(c.number)
+}
+
+// pruneDamaged forgets damaged generations that are older than all that are kept.
+func (c *Change) pruneDamaged(s store.Store, kept []*plan.Generation) error {
+	damaged, err := s.Damaged()
+	if err != nil {
+		return err
+	}
+	for _, d := range damaged {
+		isOld := d.Generation > 0 && !slices.ContainsFunc(kept, func(g *plan.Generation) bool { return g.Number <= d.Generation })
+		if isOld && (c.Have == nil || d.Generation != c.Have.Number) {
+			if err := s.Remove(d.Generation); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // rememberPrograms notes the digests of what was just verified, so that the next run need not read it again: kubelet, this

@@ -16,8 +16,10 @@ import (
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/health"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -108,30 +110,76 @@ func (h *Host) Status(ctx context.Context) (*Status, error) {
 	}
 	s.Service.fill(state)
 	current, err := h.Store().Current()
+	if err == nil && current != nil {
+		err = current.Damage
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		s.State = StateUnreadable
 		s.problem(idUnreadable, preflight.Failure, err.Error(), "run this as root")
-		return s, nil
 	case err != nil:
 		s.State = StateUnknown
 		s.problem(idDamaged, preflight.Failure, err.Error(), hintOf(err))
+	}
+	if err != nil {
+		h.liveHalf(ctx, s, state)
+		h.damagedHistory(s, current)
 		return s, nil
 	}
 	change := changeUnderWay(h.Store(), s)
 	switch {
 	case current == nil && change != "":
 	case current == nil || current.Snapshot:
-		s.notInstalled(current, state)
+		h.notInstalled(ctx, s, current, state)
 	default:
 		if err := h.installedStatus(ctx, s, current, state, change); err != nil {
 			return nil, err
 		}
 	}
+	h.damagedHistory(s, current)
 	if change != "" {
 		s.State = change
 	}
 	return s, nil
+}
+
+// liveHalf says of a kubelet what can be said without a record: what runs, and whether it is well.
+func (h *Host) liveHalf(ctx context.Context, s *Status, state systemd.UnitState) {
+	s.Health.Error = "kubelet is not running"
+	if !h.Live || state.ActiveState != "active" {
+		return
+	}
+	s.Health = health.Probe(ctx, h.healthURL())
+	process, err := h.Observer().Process(state, h.Tree.LoadDigests(observe.DigestsFile))
+	if err != nil {
+		s.problem(idUnreadable, preflight.Warning, fmt.Sprintf("could not check process %d: %v", state.MainPID, hostfs.Pathless(err)), "run this as root to see all")
+	} else if process != nil {
+		s.Running = running(ctx, h.Store(), process, &plan.Generation{})
+	}
+}
+
+// healthURL is where a kubelet with the configuration that is there answers, whatever was recorded. Where it cannot be read,
+// kubelet's defaults are as good as anything.
+func (h *Host) healthURL() string {
+	config, _ := h.Observer().Look(plan.File{Path: hostfs.ConfigFile, Kind: plan.Text})
+	fields, _ := preflight.Fields(&plan.Generation{Files: []plan.File{config}})
+	return spec.HealthURL(fields)
+}
+
+// damagedHistory names what is damaged of the record beside what was said of the current generation.
+func (h *Host) damagedHistory(s *Status, current *plan.Generation) {
+	damaged, err := h.Store().Damaged()
+	if err != nil {
+		return // it was said
+	}
+	for _, d := range damaged {
+		switch {
+		case current == nil || d.Generation != current.Number:
+			s.problem(idDamaged, preflight.Warning, d.Error(), d.Hint())
+		case current.Damage == nil:
+			s.problem(idDamaged, preflight.Warning, d.Error(), "kubeletctl install with all its settings records it anew; upgrade, set and rollback to it need it")
+		}
+	}
 }
 
 func hintOf(err error) string {
@@ -166,12 +214,70 @@ func changeUnderWay(record store.Store, s *Status) State {
 }
 
 // notInstalled says what is there instead of a kubelet of ours.
-func (s *Status) notInstalled(current *plan.Generation, state systemd.UnitState) {
-	if current != nil {
+func (h *Host) notInstalled(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState) {
+	switch {
+	case current != nil:
 		s.problem("interrupted-uninstall", preflight.Warning, "an uninstall did not finish", "run kubeletctl uninstall again")
-	} else if state.LoadState == "loaded" {
-		s.problem("foreign-kubelet", preflight.Info, "a kubelet.service is here that kubeletctl did not install", "kubeletctl install --adopt takes it over")
+	case h.recordLost():
+		s.problem("lost-record", preflight.Failure, lostRecord, adoptHint)
+		h.liveHalf(ctx, s, state)
+	case state.LoadState == "loaded":
+		s.problem("foreign-kubelet", preflight.Info, "a kubelet.service is here that kubeletctl did not install", adoptHint)
 	}
+}
+
+const (
+	lostRecord = "kubeletctl has installed the kubelet that is here, and its record in " + hostfs.StateDir + " is lost"
+	adoptHint  = "kubeletctl install --adopt takes it over"
+)
+
+// recordLost reports whether what is here was installed by kubeletctl, although nothing is recorded: what recovers and a
+// kubelet are here, which no uninstall leaves together.
+func (h *Host) recordLost() bool {
+	for _, unit := range []string{systemd.RecoverService, systemd.KubeletService} {
+		if _, err := h.Tree.Lstat(path.Join(hostfs.UnitDir, unit)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// NotInstalledError is store.ErrNotInstalled on a host that has a kubelet all the same.
+type NotInstalledError struct {
+	// Lost reports that it was installed by kubeletctl, whose record is lost.
+	Lost bool
+}
+
+func (e *NotInstalledError) Error() string {
+	if e.Lost {
+		return lostRecord
+	}
+	return store.ErrNotInstalled.Error() + ", and another one is here"
+}
+
+func (e *NotInstalledError) Unwrap() error { return store.ErrNotInstalled }
+
+// Hint says what to do about it.
+func (e *NotInstalledError) Hint() string { return adoptHint }
+
+// Installed is the current generation. That there is none is said with what is here instead.
+func (h *Host) Installed() (*plan.Generation, error) {
+	current, err := h.Store().Installed()
+	if errors.Is(err, store.ErrNotInstalled) {
+		err = h.notInstalledError(current)
+	}
+	return current, err
+}
+
+func (h *Host) notInstalledError(current *plan.Generation) error {
+	if current != nil { // an uninstall did not finish
+		return store.ErrNotInstalled
+	}
+	_, err := h.Tree.Lstat(path.Join(hostfs.UnitDir, systemd.KubeletService))
+	if lost := h.recordLost(); lost || err == nil {
+		return &NotInstalledError{lost}
+	}
+	return store.ErrNotInstalled
 }
 
 // installedStatus describes a host with a kubelet of ours.
@@ -376,8 +482,11 @@ type Difference struct {
 
 // Diff compares the host with the current generation; nil when nothing is installed.
 func (h *Host) Diff(ctx context.Context) (*Difference, error) {
-	current, err := h.Store().Current()
-	if err != nil || current == nil || current.Snapshot {
+	current, err := h.Installed()
+	if err == store.ErrNotInstalled { //nolint:errorlint // with nothing here that would have to be said
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	seen, err := h.Observer().Observe(ctx, current)

@@ -120,7 +120,7 @@ func (c *Change) renewRecovery(h *Host) error {
 			}
 		}
 	}
-	if err := s.Convert(); err != nil || current == nil || current.Snapshot {
+	if err := s.Convert(); err != nil || current == nil || current.Snapshot || current.Damage != nil {
 		return err
 	}
 	return s.Update(current)

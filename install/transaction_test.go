@@ -260,7 +260,7 @@ func TestRecoverContinuesTheCleanup(t *testing.T) {
 	if c := b.prepare(standalone); !c.Plan.Empty() || c.Have.Number != 2 {
 		t.Errorf("generation %d, still to do: %q", c.Have.Number, steps(c.Plan))
 	}
-	if g, err := RollbackTarget(b.Store(), 0); err != nil || g.Number != 1 {
+	if g, err := b.RollbackTarget(0); err != nil || g.Number != 1 {
 		t.Errorf("the generation before is %+v, %v", g, err)
 	}
 	b.uninstall()
@@ -436,7 +436,7 @@ func TestRollbackToAMissingBlob(t *testing.T) {
 	if err := os.Remove(b.file(blob)); err != nil {
 		t.Fatal(err)
 	}
-	g, err := RollbackTarget(b.Store(), 0)
+	g, err := b.RollbackTarget(0)
 	if err != nil || g.Number != 1 {
 		t.Fatalf("the target is %+v, %v", g, err)
 	}
@@ -551,7 +551,7 @@ func TestRollbackOverADamagedBinary(t *testing.T) {
 	b.install(b.spec("v1.37.1", nil))
 	b.install(b.spec("v1.37.2", nil))
 	b.write(kubeletOne, 0o755, []byte("damaged"))
-	g, err := RollbackTarget(b.Store(), 0)
+	g, err := b.RollbackTarget(0)
 	if err != nil {
 		t.Fatal(err)
 	}

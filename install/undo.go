@@ -98,7 +98,7 @@ func (w *wayBack) close(ctx context.Context) (left []error) {
 // recordProgram records that what recovers is of the kubeletctl of this change, when that has replaced it: the former one's
 // bytes are nowhere any more.
 func (w *wayBack) recordProgram() error {
-	if w.current == nil || w.current.Snapshot {
+	if w.current == nil || w.current.Snapshot || w.current.Damage != nil {
 		return nil
 	}
 	changed := false
@@ -129,7 +129,7 @@ func (w *wayBack) keepPrograms() {
 // describe says what a snapshot is, for people.
 func describe(before *plan.Generation) string {
 	if before.Version.IsZero() {
-		return "the host is as it was before the install"
+		return "the host is as it was before"
 	}
 	return fmt.Sprintf("kubelet %s is in place again", before.Version)
 }

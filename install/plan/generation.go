@@ -186,6 +186,9 @@ type Generation struct {
 	Spec json.RawMessage `json:"-"`
 	// SpecHidden is set when this user may not read the two.
 	SpecHidden bool `json:"-"`
+	// Damage says why the record of a current generation cannot be read. Then this is a stand-in, which has what the other
+	// generations have installed: a host can be changed from there, and what is found on it and not known is somebody else's.
+	Damage error `json:"-"`
 }
 
 // Clone is a copy whose lists may be changed.

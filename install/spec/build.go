@@ -8,6 +8,7 @@ import (
 	"net"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
@@ -47,7 +48,7 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 	}
 	g := &plan.Generation{
 		Version: a.Version, Arch: a.Arch, Trust: a.Trust, Digest: a.Digest, DigestFrom: a.From,
-		Args: r.Args, RootDir: rootDir(r.Args), Keep: s.KeepGenerations, HealthURL: healthURL(r.Fields),
+		Args: r.Args, RootDir: rootDir(r.Args), Keep: s.KeepGenerations, HealthURL: HealthURL(r.Fields),
 	}
 	if g.Spec, err = json.Marshal(record{*s.recorded(a.Version), s.Origins, s.Asked, s.HostDefaults}); err != nil {
 		return nil, err
@@ -86,7 +87,16 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 }
 
 // BinaryName is what the kubelet of a release is called.
-func BinaryName(v release.Version) string { return "kubelet-" + v.String() }
+func BinaryName(v release.Version) string { return binaryPrefix + v.String() }
+
+const binaryPrefix = "kubelet-"
+
+// IsBinaryName reports whether a file beside the symlink is called as the kubelet of a release is.
+func IsBinaryName(name string) bool {
+	version, found := strings.CutPrefix(name, binaryPrefix)
+	_, err := release.ParseVersion(version)
+	return found && err == nil
+}
 
 // unitMode is the mode of the unit: the CIS benchmark wants 0600 (4.1.1).
 func (s Spec) unitMode() fs.FileMode {
@@ -155,9 +165,9 @@ func rootDir(args []string) string {
 	return hostfs.KubeletDir
 }
 
-// healthURL is where a kubelet with this configuration answers; kubelet's defaults are 127.0.0.1 and 10248, and port 0
+// HealthURL is where a kubelet with this configuration answers; kubelet's defaults are 127.0.0.1 and 10248, and port 0
 // turns it off.
-func healthURL(fields map[string]any) string {
+func HealthURL(fields map[string]any) string {
 	address, port := "127.0.0.1", "10248"
 	if a, ok := fields["healthzBindAddress"].(string); ok && a != "" {
 		address = a

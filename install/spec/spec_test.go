@@ -127,7 +127,7 @@ func TestHealthURL(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := healthURL(tt.fields); got != tt.want {
+			if got := HealthURL(tt.fields); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

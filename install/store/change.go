@@ -256,7 +256,7 @@ func (s Store) DropUnfinished(current int) error {
 		return err
 	}
 	for _, n := range numbers {
-		if n == 0 || n == current || s.has(n, recordFile) || s.has(n, revertedFile) || s.has(n, eventFile) {
+		if n == 0 || n == current || s.lost(n) || s.has(n, recordFile) || s.has(n, revertedFile) || s.has(n, eventFile) {
 			continue
 		}
 		if err := s.tree.RemoveAll(dirOf(n)); err != nil {

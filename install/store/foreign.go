@@ -16,6 +16,9 @@ func (s Store) KeepForeign(want, have *plan.Generation) error {
 		return err
 	}
 	origin, err := s.Load(0)
+	if isDamage(err) {
+		return nil // an uninstall says so
+	}
 	if err != nil {
 		return err
 	}

@@ -42,12 +42,12 @@ func (s Store) format() (int, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, unreadable(err)
+		return 0, damagedFormat(err)
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	switch {
 	case err != nil || n < 1:
-		return 0, damaged("%s does not hold the number of a format", in(formatFile))
+		return 0, damagedFormat(fmt.Errorf("%s does not hold the number of a format", in(formatFile)))
 	case n > Format:
 		return 0, &NewerFormatError{n}
 	}
@@ -83,15 +83,26 @@ func addLegacy(data []byte, g *plan.Generation) {
 		_ = json.Unmarshal(g.Spec, &spec) // what is wrong with it is told where it is needed
 		g.Keep = spec.Keep
 	}
-	file := path.Join(hostfs.UnitDir, systemd.KubeletService)
-	if unit := g.File(file); unit.Kind == plan.Text && len(unit.Content) > 0 && !g.Snapshot {
-		if args, err := unitArgs(file, unit.Content); err == nil {
-			g.Args = args
-		}
+	if args := argsInUnit(g); args != nil {
+		g.Args = args
 	}
 	if dir, given := g.Arg("root-dir"); given {
 		g.RootDir = path.Clean(dir)
 	}
+}
+
+// argsInUnit are the arguments in the unit that a generation has recorded; nil for none.
+func argsInUnit(g *plan.Generation) []string {
+	file := path.Join(hostfs.UnitDir, systemd.KubeletService)
+	unit := g.File(file)
+	if unit.Kind != plan.Text || len(unit.Content) == 0 || g.Snapshot {
+		return nil
+	}
+	args, err := unitArgs(file, unit.Content)
+	if err != nil {
+		return nil
+	}
+	return args
 }
 
 // unitArgs are the arguments that a rendered unit starts kubelet with.
@@ -111,6 +122,19 @@ func unitArgs(file string, content []byte) ([]string, error) {
 	return args, nil
 }
 
+// fileOf is the path of a file of a generation: by the name of now, or by that of format 1 where only that is there.
+func (s Store) fileOf(n int, name string) string {
+	file := path.Join(dirOf(n), name)
+	if _, err := s.tree.Lstat(file); !errors.Is(err, fs.ErrNotExist) || legacyNames[name] == "" {
+		return file
+	}
+	legacy := path.Join(dirOf(n), legacyNames[name])
+	if _, err := s.tree.Lstat(legacy); errors.Is(err, fs.ErrNotExist) {
+		return file
+	}
+	return legacy
+}
+
 // Convert gives a record this layout; one that has it stays. It is cut off without harm anywhere: until the number is
 // written what was there counts, and what of that is left afterwards goes the next time.
 func (s Store) Convert() error {
@@ -128,7 +152,10 @@ func (s Store) Convert() error {
 		}
 	}
 	for _, n := range numbers {
-		for _, old := range legacyNames {
+		for name, old := range legacyNames {
+			if name == recordFile && path.Base(s.fileOf(n, name)) == old {
+				continue // it is damaged, and could not be converted
+			}
 			if _, err := s.tree.Lstat(path.Join(dirOf(n), old)); err != nil {
 				continue
 			}
@@ -150,6 +177,9 @@ func (s Store) writeAnew(numbers []int) error {
 				continue
 			}
 			g, err := s.read(n, name)
+			if isDamage(err) {
+				continue // it is told where it is needed
+			}
 			if err != nil {
 				return err
 			}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,17 +29,19 @@ type Entry struct {
 	Reason  string       `json:"reason,omitempty"`
 	// Event is set for a repair or a restart, which is not a generation to go back to.
 	Event bool `json:"event,omitempty"`
+	// Damaged is set when its record cannot be read, for the Reason; then nothing else is known of it.
+	Damaged bool `json:"damaged,omitempty"`
 }
 
 // History lists what was installed, and what was tried and undone, newest first: at most so many, 0 for all. older reports
 // that there are more.
 func (s Store) History(most int) (list []Entry, older bool, err error) {
-	current, err := s.Current()
+	numbers, err := s.numbers()
 	if err != nil {
 		return nil, false, err
 	}
-	numbers, err := s.numbers()
-	if err != nil {
+	current, err := s.current()
+	if err != nil && !isDamage(err) {
 		return nil, false, err
 	}
 	list = []Entry{}
@@ -48,29 +49,24 @@ func (s Store) History(most int) (list []Entry, older bool, err error) {
 		if n == 0 {
 			break
 		}
-		g, err := summary(s, n)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // its change did not get to its end
-		}
+		e, found, err := s.entry(n)
 		if err != nil {
 			return nil, false, err
+		}
+		if !found {
+			continue
 		}
 		if most > 0 && len(list) == most {
 			return list, true, nil
 		}
-		e := Entry{Number: n, Current: current != nil && current.Number == n, Created: g.Created,
-			Version: g.Version, Command: g.Command, User: g.User, Trust: g.Trust, Outcome: g.Outcome, Reason: g.Reason,
-			Event: s.HasEvent(n)}
-		if binary := g.Binary(); binary.Path != "" {
-			e.Binary = path.Base(binary.Path)
-		}
+		e.Current = n == current
 		list = append(list, e)
 	}
 	return list, false, nil
 }
 
 // IsGeneration reports whether there is something to go back to, and to compare with.
-func (e Entry) IsGeneration() bool { return !e.Event && e.Outcome != plan.Reverted }
+func (e Entry) IsGeneration() bool { return !e.Event && !e.Damaged && e.Outcome != plan.Reverted }
 
 // UnknownError reports that there is nothing with a number, or no generation.
 type UnknownError struct {
@@ -139,6 +135,25 @@ func (s Store) find(n int, wanted func(Entry) bool) (Entry, *plan.Generation, er
 	return Entry{}, nil, unknown
 }
 
+// entry is what the history tells of a number; nothing when its change did not get to its end.
+func (s Store) entry(n int) (e Entry, found bool, err error) {
+	g, err := summary(s, n)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !s.lost(n):
+		return Entry{}, false, nil
+	case isDamage(err):
+		return Entry{Number: n, Damaged: true, Reason: err.Error()}, true, nil
+	case err != nil:
+		return Entry{}, false, err
+	}
+	e = Entry{Number: n, Created: g.Created, Version: g.Version, Command: g.Command, User: g.User, Trust: g.Trust, Outcome: g.Outcome,
+		Reason: g.Reason, Event: s.HasEvent(n)}
+	if binary := g.Binary(); binary.Path != "" {
+		e.Binary = path.Base(binary.Path)
+	}
+	return e, true, nil
+}
+
 // Failed returns what is left of the newest change to a generation that was undone because it failed, unless that was
 // committed since; nil when it never was tried.
 func (s Store) Failed(want *plan.Generation) (*plan.Generation, error) {
@@ -149,7 +164,7 @@ func (s Store) Failed(want *plan.Generation) (*plan.Generation, error) {
 	fingerprint := want.Fingerprint()
 	for _, n := range slices.Backward(numbers) {
 		g, err := summary(s, n)
-		if errors.Is(err, fs.ErrNotExist) || n == 0 {
+		if isDamage(err) || n == 0 { // or its change did not get to its end
 			continue
 		}
 		if err != nil {
@@ -167,22 +182,24 @@ func (s Store) Failed(want *plan.Generation) (*plan.Generation, error) {
 
 // summary reads what the history tells of a generation, or of what is left of one that was undone.
 func summary(s Store, n int) (*plan.Generation, error) {
-	data, _, err := s.readFile(n, recordFile)
 	outcome := plan.Outcome("")
-	if errors.Is(err, fs.ErrNotExist) {
-		data, _, err = s.readFile(n, revertedFile)
+	data, file, err := s.readFile(n, recordFile)
+	record := !errors.Is(err, fs.ErrNotExist)
+	if !record && s.has(n, revertedFile) {
+		data, file, err = s.readFile(n, revertedFile)
 		outcome = plan.Reverted
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		data, _, err = s.readFile(n, eventFile)
-		outcome = ""
+	} else if !record && s.has(n, eventFile) {
+		data, file, err = s.readFile(n, eventFile)
 	}
 	if err != nil {
 		return nil, err
 	}
 	g := &plan.Generation{}
-	if err := json.Unmarshal(data, g); err != nil {
-		return nil, damaged("reading generation %d: %w", n, err)
+	if err := decode(data, file, g); err != nil {
+		return nil, damagedGeneration(n, err)
+	}
+	if record && n > 0 && g.Version.IsZero() {
+		return nil, damagedGeneration(n, fmt.Errorf("%s: it has no version", file))
 	}
 	if outcome != "" {
 		g.Outcome = outcome

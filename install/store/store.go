@@ -46,27 +46,6 @@ func In(tree hostfs.Tree) Store { return Store{tree} }
 // ErrNotInstalled reports that there is nothing of kubeletctl's on the host to work with.
 var ErrNotInstalled = errors.New("kubeletctl has not installed a kubelet")
 
-// DamagedError reports that the record of what was installed cannot be made sense of.
-type DamagedError struct{ Err error }
-
-func (e *DamagedError) Error() string { return e.Err.Error() }
-func (e *DamagedError) Unwrap() error { return e.Err }
-
-// Hint says what to do about it.
-func (e *DamagedError) Hint() string {
-	return "the record in " + hostfs.StateDir + " is damaged; restore it from a backup, or move it away and take over what runs: kubeletctl install --adopt"
-}
-
-func damaged(format string, args ...any) error { return &DamagedError{fmt.Errorf(format, args...)} }
-
-// unreadable is an error of reading a file of the record: damage, unless it only is that this user may not read it.
-func unreadable(err error) error {
-	if errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	return &DamagedError{err}
-}
-
 // Names of the files of a generation.
 const (
 	recordFile   = "record.json"
@@ -91,52 +70,69 @@ func (s Store) Empty() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// Current returns the committed generation, or nil when there is none. Should the symlink be lost, it is the newest one
-// that is complete.
+// Current returns the committed generation, or nil when there is none. Should the symlink be lost, it is the newest one. Of
+// one that is damaged it returns a stand-in: see plan.Generation.Damage.
 func (s Store) Current() (*plan.Generation, error) {
-	if _, err := s.format(); err != nil {
+	n, err := s.current()
+	if err != nil || n < 0 {
 		return nil, err
+	}
+	g, err := s.Load(n)
+	if damage := (*DamagedError)(nil); n > 0 && errors.As(err, &damage) {
+		return s.standIn(n, damage)
+	}
+	return g, err
+}
+
+// current is the number of the committed generation; -1 when there is none.
+func (s Store) current() (int, error) {
+	if _, err := s.format(); err != nil {
+		return -1, err
 	}
 	target, err := s.tree.Readlink(in("current"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.newest()
 	}
 	if errors.Is(err, syscall.EINVAL) {
-		return nil, damaged("%s is not a symlink", in("current"))
+		return -1, damagedLink("%s is not a symlink", in("current"))
 	}
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
 	n, err := strconv.Atoi(path.Base(target))
-	if err != nil {
-		return nil, damaged("%s points to %s, which is not a generation", in("current"), target)
+	if err != nil || n < 0 {
+		return -1, damagedLink("%s points to %s, which is not a generation", in("current"), target)
 	}
-	return s.Load(n)
+	return n, nil
 }
 
-// newest returns the newest complete generation but the pending one, of which nothing says that it was committed; nil for none.
-func (s Store) newest() (*plan.Generation, error) {
+// newest is the number of the newest generation but the pending one, of which nothing says that it was committed; -1 for none.
+func (s Store) newest() (int, error) {
 	pending, _, err := s.Pending()
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
-	all, err := s.List()
+	numbers, err := s.numbers()
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
-	for _, g := range slices.Backward(all) {
-		if g.Number != pending {
-			return g, nil
+	for _, n := range slices.Backward(numbers) {
+		if n > 0 && n != pending && (s.has(n, recordFile) || s.lost(n)) {
+			return n, nil
 		}
 	}
-	return nil, nil
+	return -1, nil
 }
 
-// Installed returns the committed generation, or ErrNotInstalled.
+// Installed returns the committed generation, or ErrNotInstalled, or what is wrong with its record.
 func (s Store) Installed() (*plan.Generation, error) {
 	current, err := s.Current()
-	if err == nil && (current == nil || current.Snapshot) {
+	switch {
+	case err != nil:
+	case current == nil || current.Snapshot:
 		err = ErrNotInstalled
+	default:
+		err = current.Damage
 	}
 	return current, err
 }
@@ -167,45 +163,61 @@ type whole struct {
 // read reads one file of a generation and what belongs to it. That a text, or what is for root only, may not or cannot be
 // read is no error here: a normal user may still ask for the status, and history still lists it.
 func (s Store) read(n int, name string) (*plan.Generation, error) {
-	data, legacy, err := s.readFile(n, name)
+	data, file, err := s.readFile(n, name)
 	if err != nil {
 		return nil, err
 	}
 	w := whole{Generation: &plan.Generation{}}
-	if err := json.Unmarshal(data, &w); err != nil {
-		return nil, damaged("reading generation %d: %s: %w", n, name, err)
+	if err := decode(data, file, &w); err != nil {
+		return nil, damagedGeneration(n, err)
 	}
+	if name == recordFile && n > 0 && w.Version.IsZero() {
+		return nil, damagedGeneration(n, fmt.Errorf("%s: it has no version", file))
+	}
+	legacy := path.Base(file) != name
 	if name == recordFile && !legacy {
-		data, err := s.tree.ReadFile(path.Join(dirOf(n), specFile))
-		w.Secret.unreadable = errors.Is(err, fs.ErrPermission)
-		if err == nil {
-			_ = json.Unmarshal(data, &w.Secret) // without it there is no spec, which is told where it is needed
-		}
+		w.Secret, err = s.readSecret(n)
+		w.Secret.unreadable = errors.Is(err, fs.ErrPermission) // without it there is no spec, which is told where it is needed
 	}
 	g := w.Generation
 	g.Number, g.Args, g.Spec, g.SpecHidden = n, w.Secret.Args, w.Secret.Spec, w.Secret.unreadable
 	s.readTexts(n, g)
 	if legacy {
 		addLegacy(data, g)
+	} else if g.Args == nil && name == recordFile && !g.SpecHidden {
+		g.Args = argsInUnit(g)
 	}
 	return g, nil
 }
 
-// readFile reads a file of a generation by the name that it has now, or had in format 1.
-func (s Store) readFile(n int, name string) (data []byte, legacy bool, err error) {
-	data, err = s.tree.ReadFile(path.Join(dirOf(n), name))
+// readSecret reads what of a generation is for root only.
+func (s Store) readSecret(n int) (secret, error) {
+	file := path.Join(dirOf(n), specFile)
+	data, err := s.tree.ReadFile(file)
+	if err != nil {
+		return secret{}, unreadable(n, err)
+	}
+	var found secret
+	if err := decode(data, file, &found); err != nil {
+		return secret{}, damagedGeneration(n, err)
+	}
+	return found, nil
+}
+
+// readFile reads a file of a generation by the name that it has now, or had in format 1; file is its path.
+func (s Store) readFile(n int, name string) (data []byte, file string, err error) {
+	file = path.Join(dirOf(n), name)
+	data, err = s.tree.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) && legacyNames[name] != "" {
-		if old, oldErr := s.tree.ReadFile(path.Join(dirOf(n), legacyNames[name])); !errors.Is(oldErr, fs.ErrNotExist) {
-			data, legacy, err = old, true, oldErr
+		legacy := path.Join(dirOf(n), legacyNames[name])
+		if old, oldErr := s.tree.ReadFile(legacy); !errors.Is(oldErr, fs.ErrNotExist) {
+			data, file, err = old, legacy, oldErr
 		}
 	}
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return nil, legacy, fmt.Errorf("reading generation %d: %w", n, err)
-	case err != nil:
-		return nil, legacy, damaged("reading generation %d: %w", n, err)
+	if err != nil {
+		return nil, file, unreadable(n, err)
 	}
-	return data, legacy, nil
+	return data, file, nil
 }
 
 // maxText is the size in bytes up to which a text is held in memory.
@@ -240,9 +252,9 @@ func (s Store) Verify(g *plan.Generation) error {
 		if _, err := s.tree.ReadFile(blob); errors.Is(err, fs.ErrPermission) {
 			return fmt.Errorf("reading what generation %d has for %s: %w", g.Number, f.Path, fs.ErrPermission)
 		} else if err != nil {
-			return damaged("what generation %d has for %s cannot be read: %w", g.Number, f.Path, err)
+			return damagedText(g.Number, fmt.Errorf("what generation %d has for %s cannot be read: %w", g.Number, f.Path, err))
 		}
-		return damaged("what generation %d has for %s is not what was recorded", g.Number, f.Path)
+		return damagedText(g.Number, fmt.Errorf("what generation %d has for %s is not what was recorded", g.Number, f.Path))
 	}
 	return nil
 }
@@ -257,7 +269,7 @@ func (s Store) Events() ([]int, error) {
 // HasEvent reports whether a number is that of a repair, or of a restart, that was committed.
 func (s Store) HasEvent(n int) bool { return s.has(n, eventFile) }
 
-// List returns the complete generations from 1 on, oldest first.
+// List returns the complete generations from 1 on, oldest first, but those that are damaged: see Damaged.
 func (s Store) List() ([]*plan.Generation, error) {
 	numbers, err := s.numbers()
 	if err != nil {
@@ -269,6 +281,9 @@ func (s Store) List() ([]*plan.Generation, error) {
 			continue // a change that was undone, or whose end was not reached
 		}
 		g, err := s.Load(n)
+		if isDamage(err) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -324,7 +339,7 @@ func (s Store) Pending() (int, bool, error) {
 		return 0, false, nil
 	}
 	if err != nil {
-		return 0, false, unreadable(err)
+		return 0, false, unreadableFile(err)
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {

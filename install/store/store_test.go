@@ -371,7 +371,7 @@ func TestDamagedRecordIsAClearError(t *testing.T) {
 		t.Fatal(err)
 	}
 	var damage *DamagedError
-	if _, err := s.Current(); !errors.As(err, &damage) || damage.Hint() == "" {
+	if _, err := s.Installed(); !errors.As(err, &damage) || damage.Hint() == "" {
 		t.Errorf("a damaged record was read: %v", err)
 	}
 }

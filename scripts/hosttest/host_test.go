@@ -117,7 +117,7 @@ func TestFailedFirstInstallLeavesNothing(t *testing.T) {
 	before := h.ours()
 	h.must("sh", "-c", "echo 'v1.37.2 crash' >/run/standin")
 	r := h.exits(8, "kubeletctl", h.install("v1.37.2")...)
-	contains(t, r.Stderr, "the host is as it was before the install")
+	contains(t, r.Stderr, "the host is as it was before")
 	if after := h.ours(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
