@@ -116,7 +116,7 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (plan.Outco
 		return outcome, err
 	}
 	h.log("%s ended: %s", o.Command, outcome)
-	return outcome, foreignDropIns(c)
+	return outcome, h.foreignDropIns(ctx, c)
 }
 
 // transact is the second half of a change.
@@ -138,11 +138,18 @@ func (h *Host) transact(ctx context.Context, c *Change, o ApplyOptions, t trial)
 }
 
 // foreignDropIns reports, as an error, that what was installed is not what runs, although all was done that could be.
-func foreignDropIns(c *Change) error {
-	if names := c.Seen.ForeignOverrides(c.Want); len(names) > 0 && !c.Want.Snapshot {
-		return &ForeignDropInError{names}
+func (h *Host) foreignDropIns(ctx context.Context, c *Change) error {
+	names := c.Seen.ForeignOverrides(c.Want)
+	if len(names) == 0 || c.Want.Snapshot {
+		return nil
 	}
-	return nil
+	words := ""
+	if state, err := h.Units.State(ctx, systemd.KubeletService); err == nil && health.ExitReason(state, 0) != "" {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		words = health.LastWords(ctx, state)
+	}
+	return &ForeignDropInError{names, h.foreignCause(words, c.Want)}
 }
 
 // interrupted adds to an error that the context has ended.
@@ -243,7 +250,7 @@ func sameJSON(a, b []byte) bool {
 // stillWell looks whether the kubelet of a host that needs no change is well, or on its way there: a provisioning tool
 // takes success for a working kubelet.
 func (h *Host) stillWell(ctx context.Context, c *Change, o ApplyOptions) error {
-	if err := foreignDropIns(c); err != nil {
+	if err := h.foreignDropIns(ctx, c); err != nil {
 		return err
 	}
 	if !h.gated(c, o) {
@@ -261,14 +268,18 @@ func (h *Host) stillWell(ctx context.Context, c *Change, o ApplyOptions) error {
 }
 
 // ForeignDropInError reports that a drop-in of somebody else's sets kubelet's command line, which repair leaves as it is.
-type ForeignDropInError struct{ Paths []string }
+type ForeignDropInError struct {
+	Paths []string
+	// Line is what sets it.
+	Line string
+}
 
 func (e *ForeignDropInError) Error() string {
 	verb := " sets"
 	if len(e.Paths) > 1 {
 		verb = " set"
 	}
-	return strings.Join(e.Paths, ", ") + verb + " kubelet's command line, so that another kubelet runs than the one that is installed"
+	return strings.Join(e.Paths, ", ") + verb + " kubelet's command line, so that another kubelet runs than the one that is installed (" + e.Line + ")"
 }
 
 // Hint says what to do about it.

@@ -54,6 +54,7 @@ type PrepareOptions struct {
 	// NoRecovery leaves out what undoes an interrupted change.
 	NoRecovery bool
 
+	revive  bool // a kubelet that has exited is started at once
 	restore bool // the generation was installed before
 	noStart bool // kubelet is left as it is
 }
@@ -123,7 +124,7 @@ func (h *Host) PrepareRestore(ctx context.Context, g *plan.Generation, a release
 		return nil, err
 	}
 	want := g.Clone()
-	want.Dirs, o.restore = nil, true
+	want.Dirs, o.restore, o.revive = nil, true, g.Number == have.Number
 	c, err := h.prepareKubelet(ctx, want, have, o)
 	if err != nil {
 		return nil, err
@@ -154,7 +155,7 @@ func (h *Host) prepareKubelet(ctx context.Context, want, have *plan.Generation, 
 	if err != nil {
 		return nil, err
 	}
-	options := plan.Options{TakeOver: o.TakeOver, LeaveOverrides: o.LeaveOverrides, Restore: o.restore, NoStart: o.noStart}
+	options := plan.Options{TakeOver: o.TakeOver, LeaveOverrides: o.LeaveOverrides, Restore: o.restore, NoStart: o.noStart, Revive: o.revive}
 	stale, err := preflight.StaleCheckpoints(h.Observer(), want, have)
 	if err != nil {
 		return nil, err
@@ -252,7 +253,12 @@ func (e *NoGenerationError) Error() string {
 }
 
 // Hint says what to do about it.
-func (e *NoGenerationError) Hint() string { return "kubeletctl history lists the generations" }
+func (e *NoGenerationError) Hint() string {
+	if e.Number == 0 {
+		return "kubeletctl upgrade --version VERSION installs another release, kubeletctl set changes settings; kubeletctl uninstall goes back to the host before the first install"
+	}
+	return "kubeletctl history lists the generations"
+}
 
 // RollbackTarget is the generation of that number; for 0 the newest before the current one that differs from it: what a
 // repair put back is no change to go back from.

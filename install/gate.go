@@ -18,17 +18,28 @@ import (
 type GateError struct {
 	// Reason is ours; LastWords are kubelet's own, from the journal, and may be empty.
 	Reason, LastWords string
+	// Foreign is the line of a file that is not ours with what kubelet complains of; empty for none.
+	Foreign string
 }
 
 func (e *GateError) Error() string {
-	if e.LastWords == "" {
-		return e.Reason
+	text := e.Reason
+	if e.LastWords != "" {
+		text += ": " + e.LastWords
 	}
-	return e.Reason + ": " + e.LastWords
+	if e.Foreign != "" {
+		text += " (" + e.Foreign + ")"
+	}
+	return text
 }
 
-// Hint says where to read more.
-func (e *GateError) Hint() string { return "journalctl -u kubelet.service shows all that kubelet said" }
+// Hint says where to read more, or what to do.
+func (e *GateError) Hint() string {
+	if e.Foreign != "" {
+		return foreignHint
+	}
+	return "journalctl -u kubelet.service shows all that kubelet said"
+}
 
 const (
 	// steady is for how long kubelet must be well before it is believed. Some fall ill only after a while.
@@ -103,7 +114,7 @@ func (g *gate) pass(ctx context.Context) error {
 // look judges what is there at one moment. pause is the time until the next look.
 func (g *gate) look(ctx context.Context, state systemd.UnitState) (passed bool, pause time.Duration, err error) {
 	if reason := health.ExitReason(state, g.restarts); reason != "" {
-		return false, 0, g.host.explain(ctx, &GateError{Reason: reason})
+		return false, 0, g.host.explain(ctx, g.want, &GateError{Reason: reason})
 	}
 	if !state.Started.Equal(g.process) {
 		g.process = state.Started
@@ -157,7 +168,7 @@ func (g *gate) ill(ctx context.Context, state systemd.UnitState, now time.Time) 
 		if wasWell {
 			reason = "kubelet was healthy, but did not stay healthy: " + g.last
 		}
-		return false, 0, g.host.explain(ctx, &GateError{Reason: reason})
+		return false, 0, g.host.explain(ctx, g.want, &GateError{Reason: reason})
 	}
 	g.wellSince = time.Time{}
 	return false, gatePause, nil
@@ -203,15 +214,15 @@ func (g *gate) proveMembership(ctx context.Context, state systemd.UnitState, now
 		g.host.note("kubelet is healthy; could not check whether its node is still joined: %s", missing)
 		return true, 0, nil
 	case late:
-		return false, 0, g.host.explain(ctx, &GateError{Reason: missing})
+		return false, 0, g.host.explain(ctx, g.want, &GateError{Reason: missing})
 	}
 	return false, nodePause, nil
 }
 
 var errAtGate = errors.New("while waiting for kubelet to become healthy")
 
-// explain adds kubelet's own last words, which the journal may show a moment late.
-func (h *Host) explain(ctx context.Context, err error) error {
+// explain adds kubelet's own last words, which the journal may show a moment late, and whose line they speak of.
+func (h *Host) explain(ctx context.Context, want *plan.Generation, err error) error {
 	gate := &GateError{Reason: err.Error()}
 	var g *GateError
 	if errors.As(err, &g) {
@@ -224,7 +235,8 @@ func (h *Host) explain(ctx context.Context, err error) error {
 		gate.Reason = reason
 	}
 	if gate.LastWords == "" && h.Live {
-		gate.LastWords = string(config.HideSecrets([]byte(health.LastWords(ctx, state))))
+		words := health.LastWords(ctx, state)
+		gate.LastWords, gate.Foreign = string(config.HideSecrets([]byte(words))), h.foreignCause(words, want)
 	}
 	return gate
 }

@@ -98,32 +98,25 @@ func (h *Host) dropIns(g *plan.Generation) []plan.File {
 }
 
 // locateCause looks for what kubelet's words speak of: a flag that was given, or a line of the configuration files, by the
-// name of its field or by its value. Of several the most specific, which is the longest, is named, of equals the first.
+// name of its field or by its value. Of equals the first is named.
 func locateCause(refused *rehearsal.RefusedError, args []string, files []plan.File) string {
-	words := strings.ToLower(refused.Words)
-	if words == "" {
+	if refused.Words == "" {
 		return ""
 	}
-	best, where := 4, "" // what is shorter than that says nothing
-	consider := func(text, place string) {
-		text = strings.ToLower(strings.Trim(text, `"'`))
-		if len(text) > best && containsWord(words, text) {
-			best, where = len(text), place
-		}
-	}
+	blame := newAccused(refused.Words)
 	for _, arg := range args {
 		name, value, _ := strings.Cut(arg, "=")
-		consider(name, arg)
-		consider(value, arg)
+		blame.consider(name, arg)
+		blame.consider(value, arg)
 	}
 	for _, f := range files {
-		considerLines(f, consider)
+		blame.considerLines(f)
 	}
-	return where
+	return blame.place
 }
 
-// considerLines gives the keys and the values of a configuration file to consider, each with its place.
-func considerLines(f plan.File, consider func(text, place string)) {
+// considerLines considers the keys and the values of a configuration file.
+func (a *accused) considerLines(f plan.File) {
 	number := 0
 	for line := range strings.Lines(string(f.Content)) {
 		number++
@@ -136,9 +129,9 @@ func considerLines(f plan.File, consider func(text, place string)) {
 		if !found {
 			value = key
 		} else {
-			consider(key, place)
+			a.consider(key, place)
 		}
-		consider(strings.TrimSpace(value), place)
+		a.consider(strings.TrimSpace(value), place)
 	}
 }
 

@@ -296,17 +296,18 @@ func (h *Host) installedStatus(ctx context.Context, s *Status, current *plan.Gen
 		s.State = StateOffline
 		return nil
 	}
+	a := assessment{host: h, status: s, unit: state, current: current, seen: seen}
+	_, a.busy = h.Store().Busy()
 	if seen.Process != nil {
 		s.Running = running(ctx, h.Store(), seen.Process, current)
 		if change == "" && len(seen.OtherProcess(current)) > 0 {
-			hint := "kubeletctl repair starts the installed one"
+			hint := a.advise("kubeletctl repair starts the installed one")
 			if names := seen.ForeignOverrides(current); len(names) > 0 {
-				hint = "this drop-in starts another one: " + strings.Join(names, ", ")
+				hint = "this drop-in starts another one: " + h.foreignCause("", current)
 			}
 			s.problem("running-differs", preflight.Failure, "the process that runs is not the kubelet that was installed: "+strings.Join(seen.OtherProcess(current), "; "), hint)
 		}
 	}
-	a := assessment{host: h, status: s, unit: state, current: current, seen: seen}
 	a.assess(ctx)
 	if change == "" && s.State == StateHealthy && (len(seen.OtherProcess(current)) > 0 || len(seen.ForeignOverrides(current)) > 0) {
 		s.State = StateUnhealthy // somebody else's kubelet may be healthy, too
@@ -330,6 +331,21 @@ type assessment struct {
 	unit    systemd.UnitState
 	current *plan.Generation
 	seen    *plan.Observation
+	// busy reports that another run is at work, beside which there is nothing to repair.
+	busy bool
+}
+
+// advise is a hint to change this host, unless another run does that already.
+func (a assessment) advise(hint string) string {
+	if a.busy {
+		return "another kubeletctl is at work here: run kubeletctl status again when it is done"
+	}
+	return hint
+}
+
+// repairable reports whether anything differs that kubeletctl repair would put back.
+func (a assessment) repairable() bool {
+	return slices.ContainsFunc(a.status.Drift, func(d plan.Drift) bool { return !d.Kept })
 }
 
 // assess sets the state and says what is wrong and what to do about it.
@@ -340,7 +356,7 @@ func (a assessment) assess(ctx context.Context) {
 		s.Health = health.Probe(ctx, a.current.HealthURL)
 	}
 	if a.binaryMissing() {
-		s.problem("binary-missing", preflight.Failure, a.current.Binary().Path+" is missing: kubelet cannot be started", "kubeletctl repair puts it back")
+		s.problem("binary-missing", preflight.Failure, a.current.Binary().Path+" is missing: kubelet cannot be started", a.advise("kubeletctl repair puts it back"))
 	}
 	switch {
 	case state.ActiveState == "active" && (s.Health.OK || a.current.HealthURL == ""):
@@ -353,20 +369,37 @@ func (a assessment) assess(ctx context.Context) {
 		s.problem(idWaiting, preflight.Info, "kubelet starts as soon as one of these exists: "+strings.Join(a.current.Credentials, ", "),
 			credentialsHint)
 	case state.Restarting() || state.ActiveState == "failed" || state.Restarts > 0:
-		s.State = StateUnhealthy
-		message := health.ExitReason(state, 0)
-		once, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
-		defer cancel()
-		if words := health.LastWords(once, state); words != "" {
-			message += ": " + words
-		}
-		s.problem("crash-loop", preflight.Failure, message, "journalctl -u kubelet.service")
+		a.crashed(ctx)
 	case state.Up():
 		s.State = StateStarting
 		s.problem("starting", preflight.Warning, "kubelet is starting", "run kubeletctl status again in a few seconds")
 	default:
 		a.stopped()
 	}
+}
+
+// crashed says why kubelet has exited, and what has to be done: to a line of somebody else's, to what differs from what was
+// installed, or nothing but to start it again.
+func (a assessment) crashed(ctx context.Context) {
+	a.status.State = StateUnhealthy
+	message := health.ExitReason(a.unit, 0)
+	once, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	words := health.LastWords(once, a.unit)
+	if words != "" {
+		message += ": " + string(config.HideSecrets([]byte(words)))
+	}
+	hint := "journalctl -u kubelet.service"
+	switch cause := a.host.foreignCause(words, a.current); {
+	case cause != "":
+		message, hint = message+" ("+cause+")", foreignHint
+	case !a.unit.NextTry.IsZero():
+		message += "; systemd starts it again at " + a.unit.NextTry.Format(time.TimeOnly)
+		if !a.repairable() {
+			hint = a.advise("kubeletctl repair starts it now") + "; " + hint + " shows what it said"
+		}
+	}
+	a.status.problem("crash-loop", preflight.Failure, message, hint)
 }
 
 // askRuntime looks whether the container runtime answers a kubelet that runs: kubelet itself calls itself well without one.
@@ -389,12 +422,15 @@ func (a assessment) binaryMissing() bool {
 
 func (a assessment) stopped() {
 	a.status.State = StateStopped
-	severity, hint := preflight.Failure, "systemctl start kubelet.service, or kubeletctl repair"
+	severity, hint := preflight.Failure, a.advise("systemctl start kubelet.service, or kubeletctl repair")
 	if !a.current.Runs() {
 		severity = preflight.Info
 	}
 	if a.binaryMissing() {
-		hint = "kubeletctl repair"
+		hint = a.advise("kubeletctl repair")
+	}
+	if len(a.seen.ForeignOverrides(a.current)) > 0 {
+		hint = "a drop-in sets its command line: " + a.host.foreignCause("", a.current)
 	}
 	a.status.problem("stopped", severity, "kubelet is not running", hint)
 }
@@ -405,11 +441,10 @@ func (a assessment) remarks(change State) {
 	if a.unit.Restarts > 0 && s.State == StateHealthy {
 		s.problem("restarts", preflight.Warning, "systemd had to start kubelet again: "+times(a.unit.Restarts), "journalctl -u kubelet.service")
 	}
-	repairable := slices.ContainsFunc(s.Drift, func(d plan.Drift) bool { return !d.Kept })
 	switch {
 	case change == StateInterrupted: // which is what there is to put right
-	case repairable:
-		s.problem(idDrift, preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl repair puts it back")
+	case a.repairable():
+		s.problem(idDrift, preflight.Warning, "this host is not as it was installed", a.advise("kubeletctl diff shows how; kubeletctl repair puts it back"))
 	case len(s.Drift) > 0:
 		s.problem(idDrift, preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; only an administrator can fix what kubeletctl does not own")
 	}

@@ -37,7 +37,7 @@ func (e executor) do(ctx context.Context, s plan.Step) error {
 	}
 	var job *systemd.JobError
 	if errors.As(err, &job) {
-		return e.host.explain(ctx, err)
+		return e.host.explain(ctx, e.change.Want, err)
 	}
 	return fmt.Errorf("%s %s: %w", s.Action, s.Target, err)
 }

@@ -313,6 +313,13 @@ func readState(ctx context.Context, b bus, unit string) (UnitState, error) {
 	if n, ok := p["NRestarts"].(uint32); ok {
 		s.Restarts = int(n)
 	}
+	if at, _ := p["StateChangeTimestamp"].(uint64); at != 0 && s.Restarting() {
+		pause, known := p["RestartUSecNext"].(uint64) // which grows; from systemd 254 on
+		if !known {
+			pause, _ = p["RestartUSec"].(uint64)
+		}
+		s.NextTry = time.UnixMicro(int64(at + pause))
+	}
 	if asked, _ := p["ConditionTimestamp"].(uint64); asked != 0 {
 		held, _ := p["ConditionResult"].(bool)
 		s.ConditionFailed = !held

@@ -34,6 +34,8 @@ type UnitState struct {
 	Job int
 	// Restarts counts automatic restarts since the unit was last started by hand.
 	Restarts int
+	// NextTry is when systemd starts the unit again by itself; zero when it is not waiting for that.
+	NextTry time.Time
 	// FragmentPath is the unit file that systemd has loaded.
 	FragmentPath string
 	// Started is when the main process was started; zero when there was none.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -40,32 +39,20 @@ var ErrNothingToAdopt = errors.New("there is no kubelet.service to adopt on this
 // the host is live.
 func Find(ctx context.Context, o observe.Observer, note func(string)) (*Found, error) {
 	found := &Found{}
-	var unit *systemd.UnitFile
-	for _, dir := range observe.UnitPath {
-		data, err := o.Tree.ReadFile(dir + "/" + systemd.KubeletService)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		found.Unit = dir + "/" + systemd.KubeletService
-		if unit, err = systemd.ParseUnit(found.Unit, data); err != nil {
-			return nil, err
-		}
-		break
+	unit, file, err := o.UnitFile()
+	if err != nil {
+		return nil, err
 	}
 	if unit == nil {
 		return nil, ErrNothingToAdopt
 	}
-	sources := []*systemd.UnitFile{unit}
+	found.Unit = file
 	replaced := []*systemd.UnitFile{unit} // whose settings ours takes the place of
 	dropIns, err := o.DropIns()
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range dropIns {
-		sources = append(sources, d.Unit)
 		if d.SetsCommand() {
 			found.Masks = append(found.Masks, d.Name())
 			replaced = append(replaced, d.Unit)
@@ -78,9 +65,9 @@ func Find(ctx context.Context, o observe.Observer, note func(string)) (*Found, e
 	if command != nil {
 		found.Running = true
 	} else {
-		c, err := systemd.Combine(sources...).ExecStart(systemd.Environment{ReadFile: o.Tree.ReadFile})
+		c, err := o.UnitCommand(unit, dropIns)
 		if err != nil {
-			return nil, fmt.Errorf("reading how %s starts kubelet: %w", found.Unit, err)
+			return nil, fmt.Errorf("%s: %w", found.Unit, err)
 		}
 		command = &c
 	}

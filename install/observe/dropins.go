@@ -25,10 +25,18 @@ type DropIn struct {
 // Name is what decides in which order drop-ins count, and by what one is masked.
 func (d DropIn) Name() string { return path.Base(d.Path) }
 
-// SetsCommand reports whether the command line is this drop-in's.
-func (d DropIn) SetsCommand() bool {
-	return slices.ContainsFunc(d.Unit.Assignments, func(a systemd.Assignment) bool { return a.Section == "Service" && a.Key == "ExecStart" })
+// Command is the assignment with which this drop-in sets the command line; nil when it does not.
+func (d DropIn) Command() *systemd.Assignment {
+	for i, a := range slices.Backward(d.Unit.Assignments) {
+		if a.Section == "Service" && a.Key == "ExecStart" {
+			return &d.Unit.Assignments[i]
+		}
+	}
+	return nil
 }
+
+// SetsCommand reports whether the command line is this drop-in's.
+func (d DropIn) SetsCommand() bool { return d.Command() != nil }
 
 // DropIns are those of kubelet.service, in the order in which systemd reads them: by name, and of one name the first
 // directory's; those of all services count less. Masked ones are left out.

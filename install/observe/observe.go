@@ -71,7 +71,7 @@ func (o Observer) Observe(ctx context.Context, want *plan.Generation, others ...
 	}
 	for _, d := range dropIns {
 		if d.SetsCommand() {
-			seen.Overrides = append(seen.Overrides, plan.DropIn{Path: d.Path})
+			seen.Overrides = append(seen.Overrides, plan.DropIn{Path: d.Path, Line: o.Line(d.Command().Position)})
 		}
 	}
 	return seen, nil

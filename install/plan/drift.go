@@ -27,9 +27,12 @@ func (o *Observation) DriftFrom(g *Generation) []Drift {
 			list = append(list, Drift{Target: f.Path, Reason: reason})
 		}
 	}
+	overrides := o.ForeignOverrides(g)
 	for _, u := range g.Units {
 		for _, reason := range o.unitDrift(u) {
-			list = append(list, Drift{Target: u.Name, Reason: reason})
+			// What a drop-in makes of kubelet, no repair can start.
+			kept := reason == notRunning && u.Name == systemd.KubeletService && len(overrides) > 0
+			list = append(list, Drift{Target: u.Name, Reason: reason, Kept: kept})
 		}
 	}
 	if g.Runs() {
@@ -60,6 +63,8 @@ func (o *Observation) overrideDrift(g *Generation) (list []Drift) {
 	return list
 }
 
+const notRunning = "not running"
+
 func (o *Observation) unitDrift(u Unit) (reasons []string) {
 	state, looked := o.Units[u.Name]
 	if !looked {
@@ -79,7 +84,7 @@ func (o *Observation) unitDrift(u Unit) (reasons []string) {
 		reasons = append(reasons, fmt.Sprintf("systemd has loaded %s instead", state.FragmentPath))
 	}
 	if u.Run == Running && !state.Up() && (o.Credentials || u.Name != systemd.KubeletService) {
-		reasons = append(reasons, "not running")
+		reasons = append(reasons, notRunning)
 	}
 	return reasons
 }

@@ -73,7 +73,7 @@ func (p *planner) place(want File) bool {
 		p.conflict(want.Path, "edited since it was installed")
 		reason = "it was edited: " + changeReason(found, want)
 	case want.masks():
-		p.conflict(want.Path, setsCommand)
+		p.conflict(want.Path, p.seen.setsCommand(path.Base(want.Path)))
 		reason = "masks a drop-in that sets ExecStart="
 	default:
 		p.conflict(want.Path, describe(found)+" is there that kubeletctl did not write")

@@ -33,6 +33,8 @@ type Observation struct {
 type DropIn struct {
 	// Path is where it lies; of drop-ins with one name the one that systemd reads.
 	Path string
+	// Line is how it sets ExecStart=, with where that is written.
+	Line string
 }
 
 // Input is a file, or a directory of files, that kubelet reads only when it starts.

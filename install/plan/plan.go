@@ -87,6 +87,8 @@ type Options struct {
 	Checkpoints []Checkpoint
 	// LeaveOverrides leaves drop-ins of somebody else's that set kubelet's command line as they are.
 	LeaveOverrides bool
+	// Revive starts a kubelet that has exited at once, which systemd would only do later.
+	Revive bool
 	// NoStart leaves kubelet as it is, running or stopped, until the next boot or a repair.
 	NoStart bool
 	// Restore says that what is wanted was installed before, so that its binary was ours, whatever is there now.
@@ -215,7 +217,15 @@ func (p *planner) effect(path, reason string) {
 }
 
 // setsCommand is why a drop-in of somebody else's is in conflict with an installed kubelet; with consent it is masked.
-const setsCommand = "it sets ExecStart=, so that another kubelet would run than the one that is installed"
+func (o *Observation) setsCommand(name string) string {
+	reason := "it sets ExecStart=, so that another kubelet would run than the one that is installed"
+	for _, d := range o.Overrides {
+		if d.Name() == name && d.Line != "" {
+			reason += ": " + d.Line
+		}
+	}
+	return reason
+}
 
 // consent adds what no file of the plan speaks of, and what is asked for all the same.
 func (p *planner) consent() {
@@ -228,7 +238,7 @@ func (p *planner) consent() {
 		case !isMasked && p.options.LeaveOverrides:
 		case isMasked && path.Dir(d.Path) == DropInDir: // the link that takes its place is a conflict of its own
 		default:
-			p.effect(d.Path, setsCommand)
+			p.effect(d.Path, p.seen.setsCommand(d.Name()))
 		}
 	}
 	named := func(c Conflict) bool { return c.Path == p.options.TakeOver }

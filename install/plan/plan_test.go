@@ -273,7 +273,7 @@ func TestForeignOverride(t *testing.T) {
 	if got := steps(p); !slices.Equal(got, want) {
 		t.Errorf("an install does %v, want %v", got, want)
 	}
-	if len(p.Conflicts) != 1 || p.Conflicts[0].Reason != setsCommand {
+	if len(p.Conflicts) != 1 || p.Conflicts[0].Reason != (&Observation{}).setsCommand("") {
 		t.Errorf("conflicts: %+v", p.Conflicts)
 	}
 }

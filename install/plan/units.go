@@ -81,6 +81,8 @@ func (p *planner) runKubelet(state systemd.UnitState) {
 		p.add(Start, systemd.KubeletService, "it is not running", File{})
 	case changed:
 		p.add(Restart, systemd.KubeletService, reason, File{})
+	case state.Restarting() && p.options.Revive && p.Empty() && len(p.seen.ForeignOverrides(p.want)) == 0:
+		p.add(Restart, systemd.KubeletService, "it exited, and systemd would start it again only later", File{})
 	case state.Restarting() && !p.Empty():
 		p.add(Restart, systemd.KubeletService, "it exited; a missing file is being restored", File{})
 	}
