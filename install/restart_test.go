@@ -228,3 +228,14 @@ func TestRestartWithoutCredentials(t *testing.T) {
 		t.Errorf("error: %v", err)
 	}
 }
+
+// There is no former kubelet that waits to take over again, so the time is what the user allows.
+func TestRestartHasNoHurry(t *testing.T) {
+	t.Parallel()
+	for restart, want := range map[bool]time.Duration{false: leastPatience, true: time.Minute} {
+		tx := &transaction{change: &Change{Have: &plan.Generation{Took: time.Second}, options: plan.Options{Restart: restart}}, options: ApplyOptions{Wait: time.Minute}}
+		if got := tx.patience(); got != want {
+			t.Errorf("restart %t: %s, want %s", restart, got, want)
+		}
+	}
+}

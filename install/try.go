@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,9 @@ func (f firstHalf) run(ctx context.Context) (trial, error) {
 	binary := f.change.Want.Binary()
 	if f.change.Plan.Downloads() {
 		d := download{host: f.host, artifact: f.change.Artifact, client: f.options.Release}
+		if seen := f.change.Seen; seen.Executes(binary) {
+			d.artifact.Local = fmt.Sprintf("/proc/%d/exe", seen.Process.PID)
+		}
 		fetched, err := d.fetch(ctx, binary)
 		if err != nil {
 			d.tidy()
@@ -68,7 +72,7 @@ func (f firstHalf) complete(fetched release.Fetched) {
 			want.Files[i].SHA256 = fetched.SHA256
 		}
 	}
-	want.URL = fetched.URL
+	want.URL = cmp.Or(fetched.URL, want.URL)
 }
 
 // download fetches a binary into a hidden file beside its place, and verifies it.

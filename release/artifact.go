@@ -54,6 +54,9 @@ type Artifact struct {
 	Digest  Digest   `json:"digest"`
 	Trust   Trust    `json:"trust"`
 	From    string   `json:"from"` // where the digest is from, for people
+	// Local is a file of this machine that holds it, perhaps, as that of a process does; it is tried before the URLs, and
+	// verified as they are.
+	Local string `json:"-"`
 	// Recorded is set when the digest is that of an earlier install, whatever the sources say now.
 	Recorded bool `json:"-"`
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 type Fetched struct {
 	SHA256 string
 	Size   int64
-	URL    string // redacted; of a reused file the first candidate
+	URL    string // redacted; of a reused file the first candidate; empty when it is a copy of a local one
 	Reused bool   // it was complete already, nothing was downloaded
 }
 
@@ -38,6 +39,15 @@ func (c *Client) Fetch(ctx context.Context, a Artifact, path string) (Fetched, e
 	}
 	if p.verified() {
 		return p.finish(a.URLs[0], true)
+	}
+	if a.Local != "" {
+		err := c.copyLocal(ctx, a, p)
+		if err == nil {
+			return p.finish("", true)
+		}
+		if ctx.Err() == nil {
+			c.note(fmt.Sprintf("copying %s: %v", a.Local, pathless(err)))
+		}
 	}
 	err := c.fetch(ctx, a, p)
 	if err == nil {
@@ -144,6 +154,30 @@ func (c *Client) fetchFrom(ctx context.Context, from string, p *partial) error {
 		return &SpaceError{Path: p.path, Need: p.need}
 	}
 	return err
+}
+
+// copyLocal makes the partial file a copy of the local one, if that is what it
+// has to be. The library cannot: it looks for the name that a deleted file had.
+func (c *Client) copyLocal(ctx context.Context, a Artifact, p *partial) error {
+	if err := c.checkFile(a.Local, p); err != nil {
+		return err
+	}
+	from, err := os.Open(a.Local)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := p.truncate(); err != nil {
+		return err
+	}
+	_, err = getter.Copy(ctx, io.MultiWriter(p.file, writerFunc(p.hash)), from)
+	if err == nil && !p.verified() {
+		err = p.mismatch(a.Local, a)
+	}
+	if err != nil {
+		return errors.Join(err, p.truncate())
+	}
+	return nil
 }
 
 // checkFile reports whether the file of a file source can be copied.

@@ -591,3 +591,56 @@ func TestFetchNotes(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A local file is as good as a source, and no better: what is not right is not taken, whatever was there before.
+func TestFetchLocal(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name     string
+		local    []byte // nil: there is none
+		requests int
+	}{
+		{"right", kubelet, 0},
+		{"other content", []byte("\x7fELF other"), 1},
+		{"cut off", kubelet[:len(kubelet)/2], 1},
+		{"gone", nil, 1},
+	} {
+		for _, partial := range [][]byte{nil, kubelet[:len(kubelet)/3]} {
+			t.Run(fmt.Sprintf("%s, %d bytes before", test.name, len(partial)), func(t *testing.T) {
+				t.Parallel()
+				server, web := serve(t, tree(t, kubelet, untabled))
+				c := client(web)
+				var notes []string
+				c.Note = func(line string) { notes = append(notes, line) }
+				a, err := c.Artifact(t.Context(), version(t, untabled), "amd64", digestOf(kubelet))
+				if err != nil {
+					t.Fatal(err)
+				}
+				dir := t.TempDir()
+				path := filepath.Join(dir, "partial")
+				a.Local = filepath.Join(dir, "local")
+				if test.local != nil {
+					write(t, a.Local, test.local, 0o644)
+				}
+				if partial != nil {
+					write(t, path, partial, 0o644)
+				}
+				got, err := c.Fetch(t.Context(), a, path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := release.Fetched{SHA256: sum(kubelet), Size: int64(len(kubelet)), URL: a.URLs[0]}
+				if test.requests == 0 {
+					want.URL, want.Reused = "", true
+				}
+				if got != want {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+				checkFile(t, path, kubelet)
+				if log := server.Log(); len(log) != test.requests || len(notes) != test.requests {
+					t.Errorf("%d requests, want %d; notes %q", len(log), test.requests, notes)
+				}
+			})
+		}
+	}
+}

@@ -30,6 +30,8 @@ func (p *planner) stage(want File) {
 		return
 	case found.Kind == Absent && p.seen.Partial:
 		reason = "an earlier run has fetched it, or a part of it"
+	case found.Kind == Absent && p.seen.Executes(want):
+		reason = "it is missing; the kubelet that runs still has it"
 	case found.Kind == Absent:
 		reason = "it is not on this host yet"
 	case p.options.Restore || have.Kind == Binary && have.SameContent(want):

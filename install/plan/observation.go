@@ -58,6 +58,12 @@ type Process struct {
 	Args []string
 }
 
+// Executes reports whether the process executes what a file is to be: then its bytes are on this host, also when no name
+// leads to them any more.
+func (o *Observation) Executes(f File) bool {
+	return o.Process != nil && f.SHA256 != "" && f.SHA256 == o.Process.SHA256
+}
+
 func (o *Observation) needReload() bool {
 	if !o.Live {
 		return false

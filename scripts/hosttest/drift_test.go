@@ -106,3 +106,36 @@ func TestDriftSweep(t *testing.T) {
 	t.Logf("verdict: %d kinds of drift tried, %d found, named and mended (or left to their owner), %d of them with a restart of kubelet", tried, mended, restarted)
 	h.must("kubeletctl", "uninstall")
 }
+
+// A binary that is lost, and that no source has, is taken from the kubelet that runs, which goes on. What runs may be another
+// one: then there is nothing to take.
+func TestLostBinary(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.2")...)
+	pid := h.show("MainPID")
+	sum := h.must("sha256sum", binary)
+	repair := []string{"repair", "--source", "http://127.0.0.1:1/release"}
+
+	h.must("rm", binary)
+	contains(t, h.must("kubeletctl", append(repair, "--dry-run")...), `download +`+binary+` +it is missing; the kubelet that runs still has it`)
+	h.must("kubeletctl", repair...)
+	if now := h.must("sha256sum", binary); now != sum {
+		t.Errorf("it was %s, it is %s", sum, now)
+	}
+	if now := h.show("MainPID"); now != pid {
+		t.Errorf("kubelet was restarted: pid %s, then %s", pid, now)
+	}
+	h.must("kubeletctl", "diff")
+	h.running("v1.37.2")
+
+	// Somebody put another kubelet in its place, started it, and took it away.
+	h.must("sh", "-ec", "cp /release/v1.37.1/bin/linux/amd64/kubelet "+binary+".new; chmod 755 "+binary+".new; mv "+binary+".new "+binary+"; systemctl restart kubelet; rm "+binary)
+	r := h.exits(1, "kubeletctl", repair...)
+	contains(t, r.Stderr, `(?m)^kubeletctl: error: downloading kubelet v1\.37\.2 for linux/amd64: `)
+	if left := h.try("sh", "-c", "ls -A /usr/local/bin | grep -v '^kubelet$\\|^kubeletctl-recover$'").Stdout; left != "" {
+		t.Errorf("left: %s", left)
+	}
+	h.must("kubeletctl", "repair")
+	h.running("v1.37.2")
+}
