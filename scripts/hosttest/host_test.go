@@ -538,3 +538,18 @@ func TestManagerState(t *testing.T) {
 	contains(t, h.must("cat", "/var/lib/kubelet/cpu_manager_state"), `"policyName":"none"`)
 	h.must("kubeletctl", "uninstall")
 }
+
+// status --wait ends when kubelet is healthy, and with the status of any other moment when the time is over.
+func TestStatusWaits(t *testing.T) {
+	t.Parallel()
+	h := start(t, tools.release)
+	h.must("kubeletctl", h.install("v1.37.2")...)
+	h.must("sh", "-c", "echo 'v1.37.2 late 4s' >/run/standin; systemctl restart kubelet.service")
+	began := time.Now()
+	contains(t, h.exits(3, "kubeletctl", "status", "--wait", "500ms").Stdout, `^kubelet v1\.37\.2 is unhealthy`)
+	out := h.must("kubeletctl", "status", "--wait", "1m")
+	if n := strings.Count(out, "installed"); n != 1 || time.Since(began) > 30*time.Second {
+		t.Errorf("after %s:\n%s", time.Since(began), out)
+	}
+	h.running("v1.37.2")
+}
