@@ -1,9 +1,11 @@
 package install
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -238,4 +240,39 @@ func TestRestartHasNoHurry(t *testing.T) {
 			t.Errorf("restart %t: %s, want %s", restart, got, want)
 		}
 	}
+}
+
+// On a host that an older kubeletctl has changed last, what recovers is made anew with the record, and that is no drift.
+func TestRestartWithAnOlderRecord(t *testing.T) {
+	t.Parallel()
+	b := restartable(t)
+	current, err := b.Store().Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const old = "an older kubeletctl"
+	b.write(current.Program().Path, 0o755, []byte(old))
+	dir := b.file(hostfs.StateDir)
+	record := filepath.Join(dir, "generations/1/record.json")
+	text, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.ReplaceAll(text, []byte(current.Program().SHA256), []byte(plan.Sum([]byte(old))))
+	err = errors.Join(os.WriteFile(record, text, 0o644), os.Remove(filepath.Join(dir, "format")))
+	for _, n := range []string{"0", "1"} {
+		in := filepath.Join(dir, "generations", n)
+		err = errors.Join(err, os.Remove(filepath.Join(in, "spec.json")), os.Rename(filepath.Join(in, "record.json"), filepath.Join(in, "generation.json")))
+	}
+	if err = errors.Join(err, os.Rename(filepath.Join(dir, "generations/1/previous.json"), filepath.Join(dir, "generations/1/before.json"))); err != nil {
+		t.Fatal(err)
+	}
+	if outcome, err := b.restart(t.Context(), 10*time.Second); err != nil || outcome != plan.Healthy {
+		t.Errorf("outcome %q, %v", outcome, err)
+	}
+	after, err := b.Store().Current()
+	if err != nil || !b.Observer().Has(after.Program()) || after.Program().SHA256 != current.Program().SHA256 || b.Store().Outdated() {
+		t.Errorf("the record is %+v, %v", after, err)
+	}
+	b.event(plan.Healthy, "")
 }

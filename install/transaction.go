@@ -105,7 +105,7 @@ func (c *Change) renewRecovery(h *Host) error {
 	if err != nil {
 		return err
 	}
-	for _, g := range []*plan.Generation{current, c.Have} {
+	for _, g := range []*plan.Generation{current, c.Have, c.Want} {
 		if g == nil || source == self && h.foreign(g.Arch) {
 			continue
 		}
