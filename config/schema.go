@@ -1,7 +1,7 @@
 package config
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,9 +13,7 @@ func FlagsSchema() map[string]any {
 	t := table()
 	for _, name := range t.flagNames {
 		f := t.flags[name]
-		schema := value()
-		schema["description"] = lifeOf(f.Since, f.Deprecated, f.Removed) + f.Notes
-		properties[name] = schema
+		properties[name] = described(value(), lifeOf(f.Since, f.Deprecated, f.Removed), f.Notes)
 	}
 	return map[string]any{"type": "object", "properties": properties, "additionalProperties": value()}
 }
@@ -29,13 +27,11 @@ func fieldsSchema(parent string) map[string]any {
 	t := table()
 	for _, name := range t.children[parent] {
 		f := t.fields[below(parent, name)]
-		schema := typeSchema(f.Path, f.Type)
-		text := lifeOf(f.Since, f.Deprecated, f.Removed)
+		value := ""
 		if f.Default != "" && f.Removed == 0 {
-			text += "Default: " + f.Default + ". "
+			value = "Default: " + f.Default + "."
 		}
-		schema["description"] = strings.TrimSpace(text + f.Notes)
-		properties[name] = schema
+		properties[name] = described(typeSchema(f.Path, f.Type), lifeOf(f.Since, f.Deprecated, f.Removed), value, f.Notes)
 	}
 	return map[string]any{"type": "object", "properties": properties}
 }
@@ -63,20 +59,29 @@ func typeSchema(path, name string) map[string]any {
 	return map[string]any{"type": "string"}
 }
 
+// described adds a description to a schema, if there is one.
+func described(schema map[string]any, sentences ...string) map[string]any {
+	if text := strings.Join(slices.DeleteFunc(sentences, func(s string) bool { return s == "" }), " "); text != "" {
+		schema["description"] = text
+	}
+	return schema
+}
+
 // lifeOf says in which releases something is, as far as that is not in all.
 func lifeOf(since, deprecated, removed Minor) string {
 	var words []string
-	add := func(what string, m Minor) {
-		if m > Oldest {
-			words = append(words, fmt.Sprintf("%s %s", what, m))
-		}
+	if since > Oldest {
+		words = append(words, "from "+since.String())
 	}
-	add("from", since)
-	add("deprecated in", deprecated)
-	add("removed in", removed)
+	if deprecated > 0 {
+		words = append(words, "deprecated in "+deprecated.String())
+	}
+	if removed > 0 {
+		words = append(words, "removed in "+removed.String())
+	}
 	if len(words) == 0 {
 		return ""
 	}
 	text := strings.Join(words, ", ")
-	return strings.ToUpper(text[:1]) + text[1:] + ". "
+	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
