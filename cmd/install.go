@@ -286,7 +286,11 @@ func (w *work) converge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range draft.Notes() {
+	installed, err := h.Store().Current()
+	if err != nil {
+		return err
+	}
+	for _, line := range draft.Notes(installed) {
 		a.note(line)
 	}
 	prepare := w.options.prepare()

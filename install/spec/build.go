@@ -32,6 +32,8 @@ type Draft struct {
 	Spec     Spec
 	Rendered *config.Rendered
 	Artifact release.Artifact
+
+	accepted map[string]bool // the flags that the binary itself lists; nil when it was not asked
 }
 
 // Build renders a generation from a spec and the artifact that it resolved to. It is pure. Number, Created and Verb are
@@ -83,7 +85,7 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 		g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletPath, Enabled: true, Run: plan.Running})
 	}
 	g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletService, Enabled: true, Run: plan.Running})
-	return &Draft{Generation: g, Spec: s, Rendered: r, Artifact: a.Artifact}, nil
+	return &Draft{Generation: g, Spec: s, Rendered: r, Artifact: a.Artifact, accepted: a.AcceptedFlags}, nil
 }
 
 // BinaryName is what the kubelet of a release is called.
@@ -184,16 +186,60 @@ func HealthURL(fields map[string]any) string {
 	return "http://" + net.JoinHostPort(address, port) + "/healthz"
 }
 
-// Notes are what rendering had to say about a spec, as lines for people.
-func (d *Draft) Notes() []string {
-	var lines []string
-	for _, n := range d.Rendered.Notes {
-		lines = append(lines, fmt.Sprintf("%s: %s (%s)", n.Item, n.What, n.Why))
+// Notes are what rendering had to say about a spec, as lines for people. What it said of the installed generation, nil for
+// none, is not said again.
+func (d *Draft) Notes(have *plan.Generation) []string {
+	var told, lines []string
+	if former := d.former(have); former != nil {
+		for _, r := range remarks(former) {
+			told = append(told, r.what)
+		}
 	}
-	for _, w := range d.Rendered.Warnings {
-		lines = append(lines, config.Problem(w).Error())
+	for _, r := range remarks(d.Rendered) {
+		if !slices.Contains(told, r.what) {
+			lines = append(lines, r.line)
+		}
 	}
 	return lines
+}
+
+// remark is something that rendering had to say: what that is, and a line that tells also where it was written.
+type remark struct{ what, line string }
+
+func remarks(r *config.Rendered) (all []remark) {
+	for _, n := range r.Notes {
+		line := fmt.Sprintf("%s: %s (%s)", n.Item, n.What, n.Why)
+		all = append(all, remark{line, line})
+	}
+	for _, w := range r.Warnings {
+		what := w
+		what.Position = config.Position{}
+		all = append(all, remark{what.Error(), w.Error()})
+	}
+	return all
+}
+
+// former is what was rendered for the installed generation; nil when there is none, or when that cannot be told.
+func (d *Draft) former(have *plan.Generation) *config.Rendered {
+	if have == nil {
+		return nil
+	}
+	recorded, err := Recorded(have)
+	if err != nil {
+		return nil
+	}
+	in, err := recorded.input(have.Version, nil)
+	if err != nil {
+		return nil
+	}
+	if have.Version == d.Version {
+		in.Accepted = d.accepted
+	}
+	r, err := config.Render(in)
+	if err != nil {
+		return nil // it was rendered by a kubeletctl that knew other tables
+	}
+	return r
 }
 
 // RuntimeEndpoint is the CRI endpoint that the kubelet speaks to.
@@ -240,13 +286,9 @@ func (d *Draft) minorDefaults(have *plan.Generation) []config.Item {
 	if have == nil || have.Version.Minor() == d.Version.Minor() {
 		return nil
 	}
-	recorded, err := Recorded(have)
-	if err != nil {
+	old := d.former(have)
+	if old == nil {
 		return nil
-	}
-	old, err := recorded.render(have.Version, nil)
-	if err != nil {
-		return nil // it was rendered by a kubeletctl that knew other tables
 	}
 	return config.ChangedDefaults(old, config.Minor(have.Version.Minor()), d.Rendered, config.Minor(d.Version.Minor()))
 }

@@ -36,15 +36,7 @@ func TestGoldenInstallations(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			v, err := release.ParseVersion(tt.version)
-			if err != nil {
-				t.Fatal(err)
-			}
-			digest := release.Digest{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}
-			g, err := Build(tt.spec, nil, Resolution{Artifact: release.Artifact{Version: v, Arch: "amd64", Digest: digest, Trust: release.Given}})
-			if err != nil {
-				t.Fatal(err)
-			}
+			g := buildFor(t, tt.version, tt.spec, nil)
 			var b strings.Builder
 			for _, f := range g.Files {
 				b.WriteString("==> " + f.Path + " " + string(f.Kind) + " " + f.Mode.String() + "\n")
