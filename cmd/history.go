@@ -24,8 +24,11 @@ func historyCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history [GENERATION]",
 		Short: "List what was installed on this host, newest first; or show all of one generation",
-		Long: `History lists the generations, and repairs, restarts and changes that were rolled back. With a number it shows all that is
-recorded of that one: where its binary came from and how it was verified, who made it and how that ended, its files with
+		Long: `History lists the generations, newest first: each with what it changed and how that ended. Repairs, restarts and what was
+rolled back are in it, too; kubeletctl rollback --to GENERATION puts one back. A terminal that is too narrow gets fewer
+columns; --wide prints all.
+
+With a number it shows all that is recorded of that one: where its binary came from and how it was verified, who made it and how that ended, its files with
 their digests, and its spec without secrets. The spec and the arguments are for root only.`,
 		Example: `  kubeletctl history
   kubeletctl history 3
@@ -73,10 +76,10 @@ func listHistory(a *app, limit int) error {
 		if r.Reason != "" {
 			mark += ": " + strings.Join(strings.Fields(r.Reason), " ")
 		}
-		rows = append(rows, []string{strconv.Itoa(r.Number), when, r.Version.String(), r.Command, r.User, string(r.Trust), mark})
+		rows = append(rows, []string{strconv.Itoa(r.Number), when, r.Version.String(), r.Command, r.User, string(r.Trust), orDash(strings.Join(r.Changes, ", ")), mark})
 	}
-	a.table(a.out, []column{{title: "GENERATION"}, {title: "WHEN"}, {title: "VERSION"}, {title: "COMMAND"}, {title: "USER", fit: spare}, {title: "TRUST", fit: spare},
-		{title: "RESULT", fit: cuttable}}, rows)
+	a.table(a.out, []column{{title: "GENERATION"}, {title: "WHEN"}, {title: "VERSION", fit: spare}, {title: "COMMAND"}, {title: "USER", fit: spare},
+		{title: "TRUST", fit: spare}, {title: "CHANGES", fit: cuttable}, {title: "RESULT", fit: cuttable}}, rows)
 	if older {
 		a.note("there are older ones; --limit 0 lists all")
 	}
@@ -155,6 +158,7 @@ func printGeneration(a *app, g generationResult) error {
 			rows = append(rows, []string{"  " + name, value})
 		}
 	}
+	add("changes", strings.Join(g.Changes, ", "))
 	add("reason", g.Reason)
 	if g.TookSeconds > 0 {
 		add("took", fmt.Sprintf("%.1f s until it was healthy", g.TookSeconds))

@@ -117,23 +117,13 @@ func (w *work) reconcile() error {
 		return &forgottenError{r.Forgotten}
 	}
 	for _, s := range r.Kept {
-		w.app.note(fmt.Sprintf("kept: %s (%s)", settingName(s.Path), s.Origin))
+		w.app.note(fmt.Sprintf("kept: %s (%s)", spec.SettingName(s.Path), s.Origin))
 	}
 	for _, s := range r.Dropped {
-		w.app.note(fmt.Sprintf("dropped: %s (%s)", settingName(s.Path), s.Origin))
+		w.app.note(fmt.Sprintf("dropped: %s (%s)", spec.SettingName(s.Path), s.Origin))
 	}
 	w.spec = r.Spec
 	return w.spec.Check()
-}
-
-// settingName is how a setting is called on the command line.
-func settingName(path string) string {
-	for _, prefix := range []string{"kubeletConfiguration.", "flags."} {
-		if name, found := strings.CutPrefix(path, prefix); found {
-			return name
-		}
-	}
-	return path
 }
 
 // forgottenError refuses an install that would lose what the flags of an earlier one asked for.
@@ -142,7 +132,7 @@ type forgottenError struct{ settings []spec.Setting }
 func (e *forgottenError) Error() string {
 	var names []string
 	for _, s := range e.settings {
-		names = append(names, settingName(s.Path))
+		names = append(names, spec.SettingName(s.Path))
 	}
 	return "settings of an earlier install are not repeated, and would be lost: " + strings.Join(names, ", ")
 }

@@ -216,6 +216,7 @@ func (c *Change) recordOnly(s store.Store, command string) error {
 		return c.recordAnew(s, command)
 	}
 	c.Want.Number, c.Want.Created, c.Want.Command, c.Want.User = c.Have.Number, c.Have.Created, c.Have.Command, c.Have.User
+	c.Want.Changes = c.Have.Changes
 	c.Want.Dirs, c.Want.URL, c.Want.Outcome, c.Want.Invocation, c.Want.Took = c.Have.Dirs, c.Have.URL, c.Have.Outcome, c.Have.Invocation, c.Have.Took
 	old, err := json.Marshal(c.Have)
 	if err != nil {

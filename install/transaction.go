@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -37,6 +38,9 @@ func (h *Host) begin(ctx context.Context, c *Change, o ApplyOptions, t trial) (*
 		return nil, err
 	}
 	stamp(c.Want, n, o.Command)
+	if c.Want.Changes = spec.Changes(c.Have, c.Want); c.repair {
+		c.Want.Changes = c.Plan.Targets()
+	}
 	c.number = n
 	var extra []plan.File
 	for _, checkpoint := range c.options.Checkpoints {
@@ -274,7 +278,7 @@ func (tx *transaction) commitEvent() error {
 	want, have := tx.change.Want, tx.change.Have
 	event := *want
 	event.Files, event.Units, event.Dirs = nil, nil, nil
-	want.Number, want.Created, want.Command, want.User = have.Number, have.Created, have.Command, have.User
+	want.Number, want.Created, want.Command, want.User, want.Changes = have.Number, have.Created, have.Command, have.User, have.Changes
 	if tx.change.options.Restart && event.Outcome != plan.Healthy {
 		want.Outcome, want.Reason, want.Took = have.Outcome, have.Reason, have.Took
 	}

@@ -145,6 +145,8 @@ type Generation struct {
 	Command string `json:"verb"`
 	// User is who ran it.
 	User string `json:"by,omitempty"`
+	// Changes say in a few words how it differs from what was installed before; a repair, what it put back.
+	Changes []string `json:"changes,omitempty"`
 	// Snapshot marks a record of a host, made before a change, instead of something that was installed. Going back to one
 	// removes everything that is not in it, binaries and directories included.
 	Snapshot bool `json:"snapshot,omitempty"`

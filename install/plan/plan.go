@@ -119,6 +119,16 @@ func (p *Plan) Has(a Action, target string) bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Action == a && s.Target == target })
 }
 
+// Targets are the names of what the plan does something to.
+func (p *Plan) Targets() (names []string) {
+	for _, s := range p.Steps {
+		if name := path.Base(s.Target); s.Action != Reload && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Disturbs reports whether the plan does anything but clean up.
 func (p *Plan) Disturbs() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return !s.Cleanup })

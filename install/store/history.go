@@ -22,6 +22,7 @@ type Entry struct {
 	Version release.Version `json:"version"`
 	Command string          `json:"verb"`
 	User    string          `json:"by,omitempty"`
+	Changes []string        `json:"changes,omitempty"`
 	Trust   release.Trust   `json:"trust"`
 	Binary  string          `json:"binary,omitempty"`
 	// Outcome is how the change to it ended: healthy, reverted ...; Reason says why it was reverted.
@@ -146,7 +147,7 @@ func (s Store) entry(n int) (e Entry, found bool, err error) {
 	case err != nil:
 		return Entry{}, false, err
 	}
-	e = Entry{Number: n, Created: g.Created, Version: g.Version, Command: g.Command, User: g.User, Trust: g.Trust, Outcome: g.Outcome,
+	e = Entry{Number: n, Created: g.Created, Version: g.Version, Command: g.Command, User: g.User, Changes: g.Changes, Trust: g.Trust, Outcome: g.Outcome,
 		Reason: g.Reason, Event: s.HasEvent(n)}
 	if binary := g.Binary(); binary.Path != "" {
 		e.Binary = path.Base(binary.Path)
