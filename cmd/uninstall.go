@@ -46,7 +46,7 @@ func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 		return err
 	}
 	defer done()
-	if h.Store().Empty() {
+	if h.Store().Empty() && !withData {
 		return nothingInstalled(a, h)
 	}
 	o.wait = time.Minute
@@ -62,6 +62,9 @@ func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 	if change == nil {
 		if err := x.discardDownload(); err != nil {
 			return err
+		}
+		if withData {
+			return x.purgeRest(ctx)
 		}
 		return nothingInstalled(a, h)
 	}
@@ -84,6 +87,45 @@ func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 		}
 	}
 	return x.uninstall(ctx, change, data)
+}
+
+// purgeRest deletes the data of a kubelet that was uninstalled before. Nothing is recorded any more of where that was.
+func (x *changer) purgeRest(ctx context.Context) error {
+	a, h := x.app, x.host
+	if err := lostRecord(h); err != nil {
+		return err
+	}
+	data, err := h.PreparePurge(ctx)
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	if data.Dir == nil {
+		return nothingInstalled(a, h)
+	}
+	a.note(fmt.Sprintf("kubeletctl has not installed a kubelet, and no record tells where one had its data: %s is the default", hostfs.KubeletDir))
+	if err := x.consentPurge(ctx, data); err != nil {
+		return err
+	}
+	result := changeResult{Result: "planned", DryRun: true, Plan: &plan.Plan{Steps: []plan.Step{}}}
+	text := "the data of a former kubelet would be deleted: " + data.Dir.Path
+	if !x.options.dryRun {
+		a.detach()
+		if err := runPurge(ctx, data); err != nil {
+			return err
+		}
+		if err := data.Dir.Remove(); err != nil {
+			return err
+		}
+		result.Result, result.DryRun = plan.Removed, false
+		text = "the data of a former kubelet is deleted: " + data.Dir.Path
+	}
+	if result.Notes = a.notes; a.output.structured() {
+		a.print(result)
+		return nil
+	}
+	fmt.Fprintln(a.out, text)
+	return nil
 }
 
 // confirmUninstall asks once, where there is somebody to ask: scripts go on, and so does an uninstall that was interrupted.
@@ -173,10 +215,18 @@ func runPurge(ctx context.Context, data *install.Purge) error {
 	return err
 }
 
-// nothingInstalled is the result on a host without a kubelet of ours; one whose record is lost cannot be uninstalled.
-func nothingInstalled(a *app, h *install.Host) error {
+// lostRecord reports, as an error, that a kubelet of ours is here and nothing is recorded of it.
+func lostRecord(h *install.Host) error {
 	_, err := h.Installed()
 	if lost := (*install.NotInstalledError)(nil); errors.As(err, &lost) && lost.Lost {
+		return err
+	}
+	return nil
+}
+
+// nothingInstalled is the result on a host without a kubelet of ours; one whose record is lost cannot be uninstalled.
+func nothingInstalled(a *app, h *install.Host) error {
+	if err := lostRecord(h); err != nil {
 		return err
 	}
 	if a.output.structured() {

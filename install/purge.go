@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kubeletctl/kubeletctl/install/cri"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/purge"
@@ -59,6 +60,9 @@ func (h *Host) PreparePurge(ctx context.Context) (*Purge, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := h.refusePurge(ctx, current); err != nil {
+		return nil, err
+	}
 	name, err := h.Tree.Path(current.KubeletRoot())
 	if err != nil {
 		return nil, err
@@ -67,13 +71,16 @@ func (h *Host) PreparePurge(ctx context.Context) (*Purge, error) {
 	if p.Dir, err = purge.Look(h.Tree.Root(), name); err != nil {
 		return nil, err
 	}
+	if p.Dir != nil && p.Dir.Stays == "" && current != nil && current.KubeletRoot() == hostfs.KubeletDir && !slices.Contains(current.Dirs, hostfs.KubeletDir) {
+		p.Dir.Stays = "it was there before the first install"
+	}
 	if !h.Live {
 		if p.Dir != nil && len(p.Dir.Mounts) > 0 {
 			return nil, &purge.RefusedError{Path: p.Dir.Path, Reason: "something is mounted below it: " + shortList(p.Dir.Mounts)}
 		}
 		return p, nil
 	}
-	if current.Snapshot { // nothing is left that would say which runtime it was, nor of its pods
+	if current == nil || current.Snapshot { // nothing is left that would say which runtime it was, nor of its pods
 		return p, nil
 	}
 	endpoint, err := endpoint(current)
@@ -87,6 +94,18 @@ func (h *Host) PreparePurge(ctx context.Context) (*Purge, error) {
 		h.note("%v; its pods stay", err)
 	}
 	return p, nil
+}
+
+// refusePurge refuses to purge what was left of a kubelet of ours while there is one of somebody else's.
+func (h *Host) refusePurge(ctx context.Context, current *plan.Generation) error {
+	if current != nil {
+		return nil
+	}
+	state, err := h.Observer().Unit(ctx, systemd.KubeletService)
+	if err == nil && (state.LoadState == "loaded" || state.Up()) {
+		err = &purge.RefusedError{Path: hostfs.KubeletDir, Reason: "a " + systemd.KubeletService + " is here that kubeletctl did not install"}
+	}
+	return err
 }
 
 // lastInstalled is the newest generation that had a kubelet, also when an uninstall has begun to take it away.
