@@ -85,7 +85,8 @@ func (h *Host) disarm(ctx context.Context) {
 	}
 }
 
-// prune forgets generations, and deletes their binaries, beyond the newest ones that are kept. The one that was just
+// prune forgets generations, and deletes their binaries, beyond the newest ones that are kept: so many, and of those that
+// differ from each other as many. The one that was just
 // installed and the one before it always stay, and so does a binary that is executed at the moment.
 func (c *Change) prune(ctx context.Context, h *Host) error {
 	keep := spec.DefaultKeep
@@ -100,9 +101,14 @@ func (c *Change) prune(ctx context.Context, h *Host) error {
 	executed := h.Observer().Executed(ctx)
 	kept := map[string]bool{} // binaries, by path
 	var old []*plan.Generation
+	var distinct []*plan.Generation // going back and forth between two must not take away the others
 	for i, g := range slices.Backward(all) {
 		runs := g.Binary().Path == executed && !kept[executed] // what is executed must be known to some generation
-		if runs || len(all)-i <= keep || g.Number == c.Want.Number || c.Have != nil && g.Number == c.Have.Number {
+		another := !slices.ContainsFunc(distinct, g.Installs)
+		if another = another && len(distinct) < keep; another {
+			distinct = append(distinct, g)
+		}
+		if runs || another || len(all)-i <= keep || g.Number == c.Want.Number || c.Have != nil && g.Number == c.Have.Number {
 			kept[g.Binary().Path] = true
 		} else {
 			old = append(old, g)
