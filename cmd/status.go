@@ -145,7 +145,11 @@ func row(name, format string, args ...any) []string {
 }
 
 func (a *app) statusRows(s *install.Status) [][]string {
-	rows := [][]string{row("installed", "%s, generation %d, trust %s (%s)", s.Version, s.Generation, s.Trust, a.digest(s.Digest))}
+	digest := s.Digest
+	if s.SHA256 != "" { // of one kind with that of what runs
+		digest = "sha256:" + s.SHA256
+	}
+	rows := [][]string{row("installed", "%s, generation %d, trust %s (%s)", s.Version, s.Generation, s.Trust, a.digest(digest))}
 	if s.State == install.StateOffline {
 		rows = append(rows, row("service", "%s, %s", s.Service.Unit, enabled(s.Service.Enabled)))
 		return append(rows, row("drift", "%s", driftLine(s.Drift)))
@@ -176,7 +180,7 @@ func (a *app) liveRows(s *install.Status) (rows [][]string) {
 	}
 	rows = append(rows, row("service", "%s, %s", service, release.FormatCount(s.Service.Restarts, "restart", "restarts")))
 	if s.Service.PID > 0 {
-		rows = append(rows, row("resources", "memory %s, CPU %.1f s", memory(s.Service.MemoryBytes), s.Service.CPUSeconds))
+		rows = append(rows, row("resources", "memory %s, CPU %s", memory(s.Service.MemoryBytes), cpu(s.Service.CPUSeconds)))
 	}
 	health := s.Health.Error
 	if s.Health.OK {
@@ -210,6 +214,14 @@ func enabled(yes bool) string {
 		return "enabled"
 	}
 	return "not enabled"
+}
+
+// cpu is "unknown" where systemd does not account for it, as with cgroup v1.
+func cpu(seconds float64) string {
+	if seconds == 0 {
+		return "unknown"
+	}
+	return fmt.Sprintf("%.1f s", seconds)
 }
 
 func memory(n int64) string {

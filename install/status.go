@@ -32,6 +32,7 @@ type Status struct {
 	Generation int                 `json:"generation,omitempty"`
 	Trust      string              `json:"trust,omitempty"`
 	Digest     string              `json:"digest,omitempty"`
+	SHA256     string              `json:"sha256,omitempty"` // of the installed binary, whatever kind of digest it was verified by
 	State      State               `json:"state"`
 	Service    ServiceStatus       `json:"service"`
 	Running    RunningStatus       `json:"running"`
@@ -283,7 +284,7 @@ func (h *Host) notInstalledError(current *plan.Generation) error {
 // installedStatus describes a host with a kubelet of ours.
 func (h *Host) installedStatus(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState, change State) error {
 	s.Installed, s.Version, s.Generation = true, current.Version.String(), current.Number
-	s.Trust, s.Digest = string(current.Trust), current.Digest.String()
+	s.Trust, s.Digest, s.SHA256 = string(current.Trust), current.Digest.String(), current.Binary().SHA256
 	seen, err := h.Observer().Observe(ctx, current)
 	if err != nil {
 		return err
