@@ -176,7 +176,7 @@ func (x *changer) preflight(problems []preflight.Problem, p *plan.Plan) error {
 				x.app.note(fmt.Sprintf("%s: %s; to change that: %s", problem.ID, problem.Message, problem.Hint))
 			}
 		default:
-			x.app.note(fmt.Sprintf("%s: %s", problem.ID, problem.Message))
+			x.app.warn(fmt.Sprintf("%s: %s", problem.ID, problem.Message))
 		}
 	}
 	if len(refused) > 0 {
@@ -238,6 +238,7 @@ func (x *changer) apply(ctx context.Context, c *install.Change) (plan.Outcome, e
 // way of the change; a dry run ends with it.
 func (x *changer) consent(ctx context.Context, c *install.Change) error {
 	a := x.app
+	a.plan = c.Plan
 	if err := c.Refused(); err != nil {
 		return err
 	}
@@ -308,9 +309,7 @@ func endedEarly(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	if !errors.Is(err, install.ErrInterrupted) {
-		err = fmt.Errorf("%w: %w", install.ContextError(ctx), err)
-	}
+	err = install.Interrupted(ctx, err)
 	var (
 		hinted     *hintedError
 		incomplete *install.NotRolledBackError
@@ -366,7 +365,11 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 		return
 	}
 	if !c.Want.Version.IsZero() && !c.Want.Snapshot {
-		say(w, "kubelet %s for linux/%s, %s (trust: %s, from %s)", c.Want.Version, c.Want.Arch, x.app.digest(c.Want.Digest.String()), c.Want.Trust, c.Want.DigestFrom)
+		from := c.Want.DigestFrom
+		if c.Artifact.Recorded {
+			from = "the record"
+		}
+		say(w, "kubelet %s for linux/%s, %s (trust: %s, from %s)", c.Want.Version, c.Want.Arch, x.app.digest(c.Want.Digest.String()), c.Want.Trust, from)
 	}
 	fmt.Fprintln(w, "Plan:")
 	var rows [][]string

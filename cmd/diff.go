@@ -60,7 +60,7 @@ func printDiff(a *app, d *install.Difference) error {
 		fmt.Fprintln(a.out, "kubeletctl has not installed a kubelet")
 	default:
 		for _, what := range d.Unchecked {
-			a.note("could not check " + what)
+			a.warn("could not check " + what)
 		}
 		for _, drift := range d.Drift {
 			say(a.out, "%s: %s", drift.Target, drift.Reason)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/purge"
 	"github.com/kubeletctl/kubeletctl/install/store"
@@ -78,6 +79,8 @@ func exitCode(err error) int {
 		rehearsal  *install.RehearsalError
 		recovery   *install.RecoveryError
 		refused    *purge.RefusedError
+		unwritable *preflight.UnwritableError
+		unchanged  *install.UnchangedError
 		usage      *usageError
 		problems   config.Problems
 	)
@@ -97,7 +100,8 @@ func exitCode(err error) int {
 	case errors.Is(err, store.ErrNotInstalled):
 		return exitNotInstalled
 	case errors.As(err, &failed), errors.As(err, &conflict), errors.As(err, &flags), errors.As(err, &unvouched), errors.As(err, &rehearsal),
-		errors.As(err, &recovery), errors.As(err, &refused), errors.As(err, &forgotten), errors.As(err, &tried):
+		errors.As(err, &recovery), errors.As(err, &refused), errors.As(err, &forgotten), errors.As(err, &tried),
+		errors.As(err, &unwritable), errors.As(err, &unchanged), errors.Is(err, release.ErrInsecure):
 		return exitRefused
 	case errors.As(err, &downgrade) && !downgrade.exact:
 		return exitRefused
@@ -136,6 +140,7 @@ type failure struct {
 	Errors   []failureItem       `json:"errors"`
 	Problems []preflight.Problem `json:"problems,omitempty"`
 	Notes    []string            `json:"notes,omitempty"`
+	Plan     *plan.Plan          `json:"plan,omitempty"` // of a change that was refused
 	ExitCode int                 `json:"exitCode"`
 }
 
@@ -157,6 +162,9 @@ func (a *app) report(err error) int {
 	}
 	if a.output.structured() {
 		doc := failure{Error: err.Error(), Errors: items, Notes: a.notes, ExitCode: code}
+		if code == exitRefused {
+			doc.Plan = a.plan
+		}
 		var failed *preflight.FailedError
 		if errors.As(err, &failed) {
 			doc.Problems = failed.Problems

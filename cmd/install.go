@@ -305,6 +305,7 @@ func (w *work) converge(ctx context.Context) error {
 	if change.Have != nil && !w.options.dryRun { // what could be hardened was said at the first install
 		problems = slices.DeleteFunc(problems, func(p preflight.Problem) bool { return p.Severity == preflight.Info })
 	}
+	a.plan = change.Plan
 	if err := w.preflight(problems, change.Plan); err != nil {
 		return err
 	}

@@ -168,7 +168,7 @@ func printReleases(a *app, r releasesResult) {
 		return
 	}
 	for _, problem := range r.Problems {
-		a.note(problem)
+		a.warn(problem)
 	}
 	var rows [][]string
 	for _, c := range r.Channels {

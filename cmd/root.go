@@ -22,6 +22,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/rehearsal"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -96,6 +97,7 @@ type app struct {
 	noting   sync.Mutex         // Note may be called from several downloads at once
 	drawn    bool               // stderr shows a line that is to be taken away; see drawLine
 	notes    []string           // what a document tells instead of stderr
+	plan     *plan.Plan         // of the change that this run is about; nil before there is one
 	parsed   bool               // the command line made sense
 	detached bool               // a change has begun; see detach
 	cancel   context.CancelFunc // ends the timeout
@@ -232,6 +234,15 @@ func (a *app) detach() {
 
 // talks reports whether people are to be told more than the result.
 func (a *app) talks() bool { return !a.quiet && !a.output.structured() }
+
+// warn is note for what is told also when a run is quiet.
+func (a *app) warn(line string) {
+	if a.output.structured() {
+		a.note(line)
+		return
+	}
+	fmt.Fprintf(a.err, "kubeletctl: %s\n", line)
+}
 
 // note tells one line that is not a result: on stderr, or in the document that -o json prints and beside which it prints
 // nothing.

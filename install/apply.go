@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/health"
@@ -107,7 +108,7 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (plan.Outco
 		err = h.planAgain(ctx, c)
 	}
 	if err != nil {
-		return "", interrupted(ctx, err)
+		return "", Interrupted(ctx, unchanged(err))
 	}
 	o.enter(Switching)
 	outcome, err := h.transact(ctx, c, o, t)
@@ -123,7 +124,7 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (plan.Outco
 func (h *Host) transact(ctx context.Context, c *Change, o ApplyOptions, t trial) (plan.Outcome, error) {
 	tx, err := h.begin(ctx, c, o, t)
 	if err != nil {
-		return "", interrupted(ctx, err)
+		return "", Interrupted(ctx, unchanged(err))
 	}
 	if c.Want.Snapshot {
 		h.log("%s begins", o.Command)
@@ -132,7 +133,7 @@ func (h *Host) transact(ctx context.Context, c *Change, o ApplyOptions, t trial)
 	}
 	outcome, err := tx.run(ctx)
 	if err != nil {
-		return "", tx.fail(ctx, interrupted(ctx, err))
+		return "", tx.fail(ctx, Interrupted(ctx, err))
 	}
 	return outcome, h.finish(ctx, c, o, outcome)
 }
@@ -152,13 +153,36 @@ func (h *Host) foreignDropIns(ctx context.Context, c *Change) error {
 	return &ForeignDropInError{names, h.foreignCause(words, c.Want)}
 }
 
-// interrupted adds to an error that the context has ended.
-func interrupted(ctx context.Context, err error) error {
+// UnchangedError reports that the host cannot take a change, for want of space or of a file system that may be written to.
+// Nothing was changed.
+type UnchangedError struct{ Err error }
+
+func (e *UnchangedError) Error() string { return e.Err.Error() }
+func (e *UnchangedError) Unwrap() error { return e.Err }
+
+// unchanged marks an error of before anything was changed.
+func unchanged(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EDQUOT) {
+		return &UnchangedError{err}
+	}
+	return err
+}
+
+// Interrupted adds to an error that the context has ended.
+func Interrupted(ctx context.Context, err error) error {
 	if ctx.Err() == nil || errors.Is(err, ErrInterrupted) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ContextError(ctx), err)
+	return &endedError{ContextError(ctx), err}
 }
+
+// endedError is what a run was doing when its context ended, and why that ended, which is said once.
+type endedError struct{ why, err error }
+
+func (e *endedError) Error() string {
+	return e.why.Error() + ": " + strings.TrimSuffix(e.err.Error(), ": "+ErrInterrupted.Error())
+}
+func (e *endedError) Unwrap() []error { return []error{e.why, e.err} }
 
 // checkDirectories refuses a change that stops kubelet where neither the new nor the former one could write what it has to.
 func (h *Host) checkDirectories(c *Change) error {

@@ -94,7 +94,7 @@ func (h *Host) Lock() (*Lock, error) {
 	}
 	unlock, err := h.Store().Lock()
 	if err != nil {
-		return nil, err
+		return nil, unchanged(err)
 	}
 	if len(parents) == 0 { // what an earlier run has made goes when this one takes all of it away
 		if have, err := h.have(); err == nil && have != nil {

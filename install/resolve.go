@@ -49,6 +49,7 @@ func (r Resolver) Resolve(ctx context.Context, s spec.Spec, version release.Vers
 	if g != nil {
 		// Identified by the digest that was computed when it was downloaded.
 		a := release.Artifact{Version: g.Version, Arch: g.Arch, Digest: g.Digest, Trust: g.Trust, From: g.DigestFrom}
+		a.Recorded = a.Trust == release.Given && (given.IsZero() || s.Pin.From == spec.FromRecord)
 		if !given.IsZero() && a.Trust != release.Given { // it is the digest that was just compared
 			a.Trust, a.From = release.Given, s.Pin.From
 		}
@@ -152,7 +153,7 @@ func (r Resolver) ReadFlags(ctx context.Context, s spec.Spec, found *spec.Resolu
 		d := download{host: r.Host, artifact: found.Artifact, client: r.Client}
 		if _, err := d.fetch(ctx, file); err != nil {
 			d.tidy()
-			return err
+			return unchanged(err)
 		}
 		file.Path = d.partial
 	} else if err := r.vouch(ctx, found); err != nil {
@@ -191,7 +192,7 @@ func (r Resolver) vouch(ctx context.Context, found *spec.Resolution) error {
 // RestoreArtifact is the binary of a generation that was installed before. It is identified by the digest of then; where to
 // get it is asked only if it has to be fetched, with the client that connect makes then.
 func (h *Host) RestoreArtifact(ctx context.Context, g *plan.Generation, connect func() (*release.Client, error)) (release.Artifact, *release.Client, error) {
-	a := release.Artifact{Version: g.Version, Arch: g.Arch, Digest: g.Digest, Trust: g.Trust, From: g.DigestFrom}
+	a := release.Artifact{Version: g.Version, Arch: g.Arch, Digest: g.Digest, Trust: g.Trust, From: g.DigestFrom, Recorded: g.Trust == release.Given}
 	if h.Observer().Has(g.Binary()) {
 		return a, nil, nil
 	}

@@ -112,14 +112,16 @@ func (c *Client) checksum(ctx context.Context, a Artifact) (Digest, string, erro
 		"give its digest with --sha256 or --sha512, or a source that has it over https")
 }
 
+// ErrInsecure reports that nothing vouches for what a source has.
+var ErrInsecure = errors.New("plain http can be changed on its way, and a checksum file with it")
+
 // checksumBeside reads the checksum file beside a binary, preferably .sha512
 // (from v1.12 on), else .sha256 (from about v1.16 on), and returns which URL it
 // asked. The error is that of a missing file only when the binary is missing as
 // well.
 func (c *Client) checksumBeside(ctx context.Context, binary string) (d Digest, asked string, err error) {
-	const plain = "plain http can be changed on its way, and a checksum file with it"
 	if insecure(binary) {
-		return Digest{}, binary, errors.New(plain)
+		return Digest{}, binary, ErrInsecure
 	}
 	for _, algorithm := range []string{"sha512", "sha256"} {
 		var body []byte
@@ -132,7 +134,7 @@ func (c *Client) checksumBeside(ctx context.Context, binary string) (d Digest, a
 			return Digest{}, file, err
 		}
 		if insecure(from) {
-			return Digest{}, file, fmt.Errorf("it is redirected to %s: %s", Redact(from), plain)
+			return Digest{}, file, fmt.Errorf("it is redirected to %s: %w", Redact(from), ErrInsecure)
 		}
 		if d, err = parseChecksumFile(algorithm, body); err != nil {
 			return Digest{}, binary, &VerifyError{Name: "its ." + algorithm + " file", Problem: err.Error()}

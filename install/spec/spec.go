@@ -230,6 +230,9 @@ func (s Spec) Check() error {
 	if err != nil {
 		errs = append(errs, err)
 	}
+	if registers, _ := strconv.ParseBool(flags["register-node"]); registers && s.Standalone && s.Origins["flags.register-node"] != ByAdoption {
+		errs = append(errs, errors.New("a standalone kubelet has no API server to register its node with: standalone and register-node=true contradict each other"))
+	}
 	if dir := flags["root-dir"]; dir != "" && (!path.IsAbs(dir) || hostfs.IsProtected(dir)) {
 		errs = append(errs, fmt.Errorf("--root-dir=%s cannot be kubelet's: it needs an absolute path to a directory of its own, as %s", dir, hostfs.KubeletDir))
 	}
