@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
@@ -50,6 +51,14 @@ func (f firstHalf) run(ctx context.Context) (trial, error) {
 			f.options.Fetched()
 		}
 	}
+	if f.change.Plan.Has(plan.SetMode, binary.Path) || f.change.Plan.Has(plan.SetOwner, binary.Path) {
+		copied, err := f.asItWillBe(binary)
+		if err != nil {
+			return trial{}, err
+		}
+		defer func() { _ = f.host.Tree.Remove(copied) }() // the next download drops one that stays
+		binary.Path = copied
+	}
 	if err := f.checkFlags(ctx, binary.Path); err != nil {
 		return trial{}, err
 	}
@@ -62,6 +71,17 @@ func (f firstHalf) run(ctx context.Context) (trial, error) {
 		return trial{}, errors.New("before anything was changed")
 	}
 	return trial{took: took, member: f.member(ctx)}, nil
+}
+
+// asItWillBe copies a binary of which only the mode or the owner is wrong, beside it, with those that it is to have.
+func (f firstHalf) asItWillBe(binary plan.File) (string, error) {
+	content, err := f.host.Tree.Open(binary.Path)
+	if err != nil {
+		return "", err
+	}
+	defer content.Close()
+	name := store.PartialName(binary.Path, f.change.Want.Digest)
+	return name, f.host.Tree.WriteFile(name, binary.Mode, binary.Owner, content)
 }
 
 // complete adds to what is wanted what is known of the binary since it was fetched.
