@@ -170,7 +170,7 @@ that version, starts the service, and reports its actual state afterwards.
 // register registers the flags that all verbs share.
 func (a *app) register(f *pflag.FlagSet) {
 	f.VarP(&a.output, "output", "o", "how to print the result: table, json or yaml")
-	f.BoolVarP(&a.quiet, "quiet", "q", false, "print only results and errors")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print only results, warnings and errors")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print the differences of each file, too")
 	f.BoolVar(&a.wide, "wide", false, "print tables as wide as they are, also on a terminal that is narrower")
 	inGroup(f, groupOutput)

@@ -27,7 +27,8 @@ install with --force replaced are put back.
 
 With --purge kubelet's data goes, too: its pods are removed from the container runtime, everything that is mounted below
 its root directory is unmounted, and what is in that is deleted, credentials included. If a mount cannot be unmounted
-nothing is deleted. Images and /var/log/pods stay.`,
+nothing is deleted. Images and /var/log/pods stay. After an uninstall, --purge deletes what that has left in
+` + hostfs.KubeletDir + `.`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), uninstall(a, c, o, purge)) },
 	}

@@ -7,22 +7,22 @@ import (
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
-// accused finds out which of several places kubelet's words speak of. Of several the most specific, which is the longest text,
+// causeFinder finds out which of several places kubelet's words speak of. Of several the most specific, which is the longest text,
 // is the one.
-type accused struct {
+type causeFinder struct {
 	words string // in lower case
 	place string
 	best  int
 }
 
-func newAccused(words string) *accused {
-	return &accused{words: strings.ToLower(words), best: 4} // what is shorter than that says nothing
+func newCauseFinder(words string) *causeFinder {
+	return &causeFinder{words: strings.ToLower(words), best: 4} // what is shorter than that says nothing
 }
 
-func (a *accused) consider(text, place string) {
+func (f *causeFinder) consider(text, place string) {
 	text = strings.ToLower(strings.Trim(text, `"'`))
-	if len(text) > a.best && containsWord(a.words, text) {
-		a.best, a.place = len(text), place
+	if len(text) > f.best && containsWord(f.words, text) {
+		f.best, f.place = len(text), place
 	}
 }
 
@@ -34,27 +34,27 @@ func (h *Host) foreignCause(words string, ours *plan.Generation) string {
 	if err != nil {
 		return ""
 	}
-	blame := newAccused(words)
+	finder := newCauseFinder(words)
 	if unit, _, err := o.UnitFile(); err == nil && unit != nil {
 		command, _ := o.UnitCommand(unit, dropIns) // one that cannot be read is told by systemd
 		for _, w := range command.Args {
 			if ours.File(w.File).Kind == plan.Absent {
 				name, value, _ := strings.Cut(w.Text, "=")
 				place := o.Line(w.Position)
-				blame.consider(name, place)
-				blame.consider(value, place)
+				finder.consider(name, place)
+				finder.consider(value, place)
 			}
 		}
 	}
-	if blame.place != "" {
-		return blame.place
+	if finder.place != "" {
+		return finder.place
 	}
 	for _, d := range dropIns {
 		if line := d.Command(); line != nil && ours.File(d.Path).Kind == plan.Absent {
-			blame.place = o.Line(line.Position)
+			finder.place = o.Line(line.Position)
 		}
 	}
-	return blame.place
+	return finder.place
 }
 
 // foreignHint says what to do about the line of foreignCause, which kubeletctl leaves as it is.

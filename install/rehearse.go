@@ -103,35 +103,35 @@ func locateCause(refused *rehearsal.RefusedError, args []string, files []plan.Fi
 	if refused.Words == "" {
 		return ""
 	}
-	blame := newAccused(refused.Words)
+	finder := newCauseFinder(refused.Words)
 	for _, arg := range args {
 		name, value, _ := strings.Cut(arg, "=")
-		blame.consider(name, arg)
-		blame.consider(value, arg)
+		finder.consider(name, arg)
+		finder.consider(value, arg)
 	}
 	for _, f := range files {
-		blame.considerLines(f)
+		finder.considerLines(f)
 	}
-	return blame.place
+	return finder.place
 }
 
 // considerLines considers the keys and the values of a configuration file.
-func (a *accused) considerLines(f plan.File) {
+func (f *causeFinder) considerLines(file plan.File) {
 	number := 0
-	for line := range strings.Lines(string(f.Content)) {
+	for line := range strings.Lines(string(file.Content)) {
 		number++
 		text := strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(line), "- "))
 		if strings.HasPrefix(text, "#") || strings.HasPrefix(text, "apiVersion:") || strings.HasPrefix(text, "kind:") {
 			continue
 		}
-		place := fmt.Sprintf("%s:%d: %s", f.Path, number, text)
+		place := fmt.Sprintf("%s:%d: %s", file.Path, number, text)
 		key, value, found := strings.Cut(text, ":")
 		if !found {
 			value = key
 		} else {
-			a.consider(key, place)
+			f.consider(key, place)
 		}
-		a.consider(strings.TrimSpace(value), place)
+		f.consider(strings.TrimSpace(value), place)
 	}
 }
 
