@@ -133,6 +133,10 @@ func TestUnhealthyKubeletLeadsBack(t *testing.T) {
 	if !errors.As(err, &back) || !strings.Contains(err.Error(), "sick") || !strings.Contains(err.Error(), "v1.37.1 is in place again") {
 		t.Errorf("error: %v", err)
 	}
+	if !b.unfinished() {
+		b.t.Error("what was fetched is gone: another try would fetch it again")
+	}
+	b.discard()
 	b.same(before, "after the rollback")
 }
 
@@ -256,6 +260,7 @@ func TestRecover(t *testing.T) {
 		if err != nil || !strings.Contains(said, "interrupted") {
 			t.Errorf("%s: %q, %v", tt.name, said, err)
 		}
+		b.discard()
 		b.same(before, tt.name)
 		b.install(b.spec(tt.version, nil))
 	}
@@ -360,6 +365,7 @@ func TestFailedCommitLeadsBack(t *testing.T) {
 		if !errors.As(err, &back) || !strings.Contains(err.Error(), "committing generation") {
 			t.Errorf("%s: %v", version, err)
 		}
+		b.discard()
 		b.same(before, version)
 		b.install(b.spec(version, nil))
 	}

@@ -229,6 +229,7 @@ func TestIncompleteUndo(t *testing.T) {
 		t.Errorf("recovery: %q, %v", said, err)
 	}
 	pending(false)
+	b.discard()
 	b.same(before, "after the recovery")
 }
 
@@ -307,6 +308,7 @@ func TestAnotherKubeletDoesNotPass(t *testing.T) {
 	if !errors.As(err, new(*RolledBackError)) || !strings.Contains(err.Error(), "it is not the one that was installed: the process runs another binary") {
 		t.Errorf("error: %v", err)
 	}
+	b.discard()
 	b.same(before, "after the rollback")
 }
 
@@ -329,6 +331,7 @@ func TestStuckKubeletIsKilled(t *testing.T) {
 	if i := slices.Index(tail, "kill kubelet.service"); i < 0 || !slices.Equal(tail[i:], []string{"kill kubelet.service", "stop kubelet.service", "start kubelet.service"}) {
 		t.Errorf("on the way back systemd was asked %q", tail)
 	}
+	b.discard()
 	b.same(before, "after the rollback")
 }
 

@@ -62,6 +62,7 @@ func (w *wayBack) take(ctx context.Context) (left []error) {
 			h.note("%s is damaged, and was before: kubeletctl repair fetches it again", s.Target)
 			continue
 		}
+		w.keepDownload(s)
 		err := e.do(ctx, s)
 		var failed *GateError
 		switch starts := s.Target == systemd.KubeletService && (s.Action == plan.Start || s.Action == plan.Restart); {
@@ -79,6 +80,17 @@ func (w *wayBack) take(ctx context.Context) (left []error) {
 		return left
 	}
 	return w.close(ctx)
+}
+
+// keepDownload makes the binary that a step is about to remove a download again, so that another try need not fetch it. After
+// a first install nothing is to be left.
+func (w *wayBack) keepDownload(s plan.Step) {
+	if s.Action != plan.Remove || s.File.Kind != plan.Binary || w.current == nil || w.current.Snapshot {
+		return
+	}
+	if err := w.host.Store().Downloads().Reclaim(w.before, w.host.Observer().Has); err != nil {
+		w.host.note("keeping the download: %v", err)
+	}
 }
 
 // close ends the record of the change that was undone.

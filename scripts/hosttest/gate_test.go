@@ -24,7 +24,7 @@ func TestFlappingKubelet(t *testing.T) {
 	contains(t, r.Stderr, `kubelet v1\.37\.1 is in place again`)
 	h.must("systemctl", "stop", "flapping.service")
 	h.running("v1.37.1")
-	if after := h.ours(); after != before {
+	if after := h.kept(); after != before {
 		t.Errorf("files changed:\n%s", difference(before, after))
 	}
 	// What --wait allows, twice what a relapse may take, and the way back.
@@ -54,7 +54,7 @@ func TestWayBackFromAStubbornKubelet(t *testing.T) {
 	contains(t, r.Stderr, "kubelet.service does not stop; it is killed")
 	contains(t, r.Stderr, `kubelet v1\.37\.1 is in place again`)
 	h.running("v1.37.1")
-	if after := h.ours(); after != before {
+	if after := h.kept(); after != before {
 		t.Errorf("files changed:\n%s", difference(before, after))
 	}
 	if most := 15 * time.Second; down-wait > most {

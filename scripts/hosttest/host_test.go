@@ -100,7 +100,7 @@ func TestBadKubeletIsRolledBack(t *testing.T) {
 			contains(t, r.Stderr, tt.words)
 			contains(t, r.Stderr, `kubelet v1\.37\.1 is in place again`)
 			h.running("v1.37.1")
-			if after := h.ours(); after != before {
+			if after := h.kept(); after != before {
 				t.Errorf("before:\n%s\nafter:\n%s", before, after)
 			}
 		})
@@ -175,7 +175,7 @@ func TestTerminatedDuringTheChange(t *testing.T) {
 		r := h.exits(8, "timeout", args...)
 		contains(t, r.Stderr, "interrupted")
 		h.running("v1.37.1")
-		if after := h.ours(); after != before {
+		if after := h.kept(); after != before {
 			t.Errorf("%s: before:\n%s\nafter:\n%s", signal, before, after)
 		}
 	}
@@ -290,7 +290,7 @@ func TestPowerCutDuringTheChange(t *testing.T) {
 	}
 	h.eventually("the former kubelet runs", func() bool { return h.show("ActiveState") == "active" })
 	h.running("v1.37.1")
-	if after := h.ours(); after != before {
+	if after := h.kept(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
 	contains(t, h.must("kubeletctl", "status"), "(?m)recovered: .*an earlier run was interrupted while it changed this host; undone: kubelet v1.37.1 is in place again")
@@ -316,7 +316,7 @@ func TestKilledDuringTheChange(t *testing.T) {
 	h.eventually("the change is undone", func() bool { return h.try("test", "-e", "/var/lib/kubeletctl/pending").ExitCode != 0 })
 	h.eventually("the former kubelet runs", func() bool { return h.show("ActiveState") == "active" })
 	h.running("v1.37.1")
-	if after := h.ours(); after != before {
+	if after := h.kept(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
 	h.eventually("the timer is gone", func() bool {
