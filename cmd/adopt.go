@@ -32,8 +32,9 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 	if err != nil {
 		return adoption{}, withHint(err, "without --adopt, install starts from scratch")
 	}
-	to := found.Version
+	to, name := found.Version, found.Version.String()
 	if o.spec.Version != "" {
+		name = spec.TargetName(o.spec.Version)
 		if to, err = spec.TargetVersion(o.spec.Version); err != nil {
 			return adoption{}, &usageError{fmt.Errorf("--adopt needs an exact --version: %w", err)}
 		}
@@ -47,7 +48,7 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 	}
 	a.note("adopting the kubelet of " + found.Unit)
 	if a.talks() {
-		a.printItems(a.err, to.String(), m.Items)
+		a.printItems(a.err, name, m.Items)
 	}
 	for _, setting := range found.Lost {
 		a.note("not taken over: " + setting + "; a drop-in in kubelet.service.d can bring it back")

@@ -16,7 +16,6 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
-	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/release"
@@ -379,14 +378,19 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 	x.app.table(w, sentences(1), rows)
 	x.app.printChanged(w, changedDefaults(c))
 	for _, conflict := range c.Plan.Conflicts {
+		line := conflict.Path + ": " + conflict.Reason
 		switch consented := o.force || o.yes; {
 		case !consented:
-			say(w, "needs --yes: %s: %s", conflict.Path, conflict.Reason)
+			line = "needs --yes: " + line
 		case conflict.Stays:
-			say(w, "agreed to: %s: %s", conflict.Path, conflict.Reason)
+			line = "agreed to: " + line
 		default:
-			say(w, "overwrites %s: %s; the old content is kept below %s", conflict.Path, conflict.Reason, hostfs.StateDir)
+			line = "overwrites " + line
+			if backup := x.host.Backup(c, conflict.Path); backup != "" {
+				line += "; the old content is kept in " + backup
+			}
 		}
+		say(w, "%s", line)
 	}
 }
 

@@ -228,11 +228,12 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 	if err != nil {
 		return err
 	}
+	m.Spec.Version = spec.TargetName(o.to)
 	text, err := specYAML(m.Spec)
 	if err != nil {
 		return err
 	}
-	doc := migrateResult{To: to.String(), Items: m.Items, Warnings: m.Rendered.Warnings, Missing: setup.Missing, Spec: m.Spec, Files: map[string]string{}}
+	doc := migrateResult{To: m.Spec.Version, Items: m.Items, Warnings: m.Rendered.Warnings, Missing: setup.Missing, Spec: m.Spec, Files: map[string]string{}}
 	for _, f := range m.Files {
 		doc.Files[f.Path] = string(f.Content)
 	}
@@ -253,7 +254,7 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 	}
 	if len(m.Impossible()) > 0 {
 		if a.quiet && !a.output.structured() {
-			a.printItems(a.err, to.String(), m.Impossible())
+			a.printItems(a.err, doc.To, m.Impossible())
 		}
 		return &exitError{exitFailed}
 	}

@@ -54,7 +54,7 @@ the digests that upstream published.`,
 			if strings.Contains(args[0], "://") {
 				return &usageError{withHint(errors.New("DIR is a URL"), "DIR is a local directory; name the URL to copy from with --source")}
 			}
-			m := &mirrorRun{app: a, dir: absolute(args[0]), options: o, done: []release.Mirrored{}}
+			m := &mirrorRun{app: a, given: args[0], dir: absolute(args[0]), options: o, done: []release.Mirrored{}}
 			return m.run(c)
 		},
 	}
@@ -78,6 +78,7 @@ the digests that upstream published.`,
 // mirrorRun is one run of the verb.
 type mirrorRun struct {
 	app     *app
+	given   string // dir, as the user writes it
 	dir     string
 	options mirrorOptions
 
@@ -93,7 +94,7 @@ func (m *mirrorRun) run(c *cobra.Command) error {
 		return &usageError{err}
 	}
 	if m.options.check {
-		return checkMirror(m.app, m.dir, m.least())
+		return checkMirror(m.app, m.given, m.least())
 	}
 	if err := m.resolve(c.Context()); err != nil {
 		return err
@@ -266,20 +267,22 @@ func checkMirror(a *app, dir string, least release.Trust) error {
 		return withHint(fmt.Errorf("no kubelet is in %s", dir), "a mirror has vX.Y.Z/bin/linux/ARCH/kubelet in it")
 	}
 	var bad []error
+	var again []string
 	for i, m := range list {
 		if m.State == release.MirrorPresent && !m.Trust.Meets(least) {
 			m.State, m.Problem = release.MirrorBad, fmt.Sprintf("the trust in its digest is %q, %q is required", m.Trust, least)
 			list[i] = m
 		}
 		if m.State == release.MirrorBad {
-			bad = append(bad, &release.VerifyError{Name: filepath.Join(dir, m.Version.String(), m.Arch), Problem: m.Problem})
+			bad = append(bad, &release.VerifyError{Name: filepath.Join(dir, m.Path()), Problem: m.Problem})
+			again = append(again, fmt.Sprintf("kubeletctl mirror %s --version %s --arch %s", shellQuote(dir), m.Version, m.Arch))
 		}
 	}
 	if !a.output.structured() || len(bad) == 0 {
 		printMirror(a, list)
 	}
 	if len(bad) > 0 {
-		return withHint(errors.Join(bad...), "kubeletctl mirror DIR --version ... downloads the bad files again")
+		return withHint(errors.Join(bad...), "to download what is bad again: "+strings.Join(again, "; "))
 	}
 	return nil
 }

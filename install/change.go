@@ -328,6 +328,18 @@ func recordParents(g *plan.Generation) []string {
 	return parents
 }
 
+// Backup is where the change will keep what it overwrites at a path; empty when it keeps nothing of it.
+func (h *Host) Backup(c *Change, file string) string {
+	n, err := h.Store().Next()
+	if err != nil {
+		return "" // the change itself fails by that
+	}
+	if c.Have == nil {
+		n = 0
+	}
+	return store.Backup(n, c.Seen.Snapshot(c.Want, c.Have).File(file))
+}
+
 // Refused reports, as an error, what keeps a change from being carried out at all, whatever the user allows.
 func (c *Change) Refused() error {
 	if len(c.Plan.Blocked) > 0 {

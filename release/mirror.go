@@ -59,6 +59,9 @@ type MirrorOptions struct {
 	Done func(Mirrored)
 }
 
+// Path is where the kubelet is, below the directory.
+func (m Mirrored) Path() string { return binaryPath(m.Version, m.Arch) }
+
 // each calls f for each version and architecture.
 func (o MirrorOptions) each(f func(v Version, arch string)) {
 	for _, v := range o.Versions {

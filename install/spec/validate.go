@@ -179,3 +179,13 @@ func TargetVersion(s string) (release.Version, error) {
 	}
 	return v, nil
 }
+
+// TargetName is what to call the release that TargetVersion reads from s: of a minor, that minor, since its newest patch is
+// not known here.
+func TargetName(s string) string {
+	request, err := release.ParseRequest(s)
+	if err != nil {
+		return s
+	}
+	return request.String()
+}

@@ -323,6 +323,20 @@ func (s Store) numbers() ([]int, error) {
 	return numbers, nil
 }
 
+// Backup is where the content of a file is kept that the change to generation n overwrites, or, for the first one, what the
+// host was before, which is generation 0. It is empty when the content is kept nowhere.
+func Backup(n int, before plan.File) string {
+	switch {
+	case before.Kind == plan.Text:
+		return path.Join(dirOf(n), textDir, before.SHA256)
+	case before.Kind == plan.Link && n == 0:
+		return path.Join(dirOf(n), recordFile)
+	case before.Kind == plan.Link:
+		return path.Join(dirOf(n), previousFile)
+	}
+	return ""
+}
+
 // Next is the number that a new generation gets.
 func (s Store) Next() (int, error) {
 	numbers, err := s.numbers()
