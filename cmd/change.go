@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -373,12 +374,12 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 	fmt.Fprintln(w, "Plan:")
 	var rows [][]string
 	for _, s := range c.Plan.Steps {
-		rows = append(rows, []string{"  " + string(s.Action), s.Target, s.Reason})
+		rows = append(rows, []string{"  " + string(s.Action), x.app.place(s.Target), s.Reason})
 	}
 	x.app.table(w, sentences(1), rows)
 	x.app.printChanged(w, changedDefaults(c))
 	for _, conflict := range c.Plan.Conflicts {
-		line := conflict.Path + ": " + conflict.Reason
+		line := x.app.place(conflict.Path) + ": " + conflict.Reason
 		switch consented := o.force || o.yes; {
 		case !consented:
 			line = "needs --yes: " + line
@@ -387,11 +388,19 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 		default:
 			line = "overwrites " + line
 			if backup := x.host.Backup(c, conflict.Path); backup != "" {
-				line += "; the old content is kept in " + backup
+				line += "; the old content is kept in " + x.app.place(backup)
 			}
 		}
 		say(w, "%s", line)
 	}
+}
+
+// place is where a path of the host is on this machine: below --root. The name of a unit is none.
+func (a *app) place(target string) string {
+	if a.root == "/" || !strings.HasPrefix(target, "/") {
+		return target
+	}
+	return filepath.Join(a.root, target)
 }
 
 // confirm asks about conflicts, where there is somebody to ask.
