@@ -101,7 +101,7 @@ func exitCode(err error) int {
 		return exitNotInstalled
 	case errors.As(err, &failed), errors.As(err, &conflict), errors.As(err, &flags), errors.As(err, &unvouched), errors.As(err, &rehearsal),
 		errors.As(err, &recovery), errors.As(err, &refused), errors.As(err, &forgotten), errors.As(err, &tried),
-		errors.As(err, &unwritable), errors.As(err, &unchanged), errors.Is(err, release.ErrInsecure):
+		errors.As(err, &unwritable) && !errors.Is(err, fs.ErrPermission), errors.As(err, &unchanged), errors.Is(err, release.ErrInsecure):
 		return exitRefused
 	case errors.As(err, &downgrade) && !downgrade.exact:
 		return exitRefused

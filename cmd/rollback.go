@@ -45,7 +45,8 @@ func repairCommand(a *app) *cobra.Command {
 		Short: "Put back what differs from what was installed",
 		Long: `Repair makes this host again what was installed last: files that were edited, damaged or removed, units that were
 disabled or not reloaded, a kubelet that is stopped or runs something else. Kubelet is restarted only when it runs with
-what it should not, or when it has exited and systemd would start it again only later. What repair overwrites is kept below ` + hostfs.StateDir + `. Drop-ins of an administrator are named and stay.
+what it should not, or when it has exited and systemd would start it again only later. What repair overwrites is kept below
+` + hostfs.StateDir + `. Drop-ins of an administrator are named and stay.
 
 kubeletctl diff shows what repair would fix.`,
 		Args: takes(),
