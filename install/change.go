@@ -255,7 +255,7 @@ func (e *NoGenerationError) Error() string {
 // Hint says what to do about it.
 func (e *NoGenerationError) Hint() string {
 	if e.Number == 0 {
-		return "kubeletctl upgrade --version VERSION installs another release, kubeletctl set changes settings; kubeletctl uninstall goes back to the host before the first install"
+		return "kubeletctl upgrade --version VERSION installs another release, and kubeletctl set changes settings"
 	}
 	return "kubeletctl history lists the generations"
 }
