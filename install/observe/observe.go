@@ -128,11 +128,11 @@ func (o Observer) surroundings(want *plan.Generation, seen *plan.Observation) er
 		if err != nil {
 			return err
 		}
-		for _, dir := range missing {
-			if !slices.Contains(seen.MissingDirs, dir) {
-				seen.MissingDirs = append(seen.MissingDirs, dir)
-			}
-		}
+		addMissing(seen, missing)
+	}
+	if want.PodDir != "" {
+		missing, _ := o.Tree.MissingDirs(want.PodDir) // what is in its place is kubelet's to complain of
+		addMissing(seen, missing)
 	}
 	seen.Credentials = o.credentials(want)
 	if binary := want.Binary(); binary.Path != "" && !want.Digest.IsZero() {
@@ -140,6 +140,14 @@ func (o Observer) surroundings(want *plan.Generation, seen *plan.Observation) er
 		seen.Partial = err == nil
 	}
 	return nil
+}
+
+func addMissing(seen *plan.Observation, dirs []string) {
+	for _, dir := range dirs {
+		if !slices.Contains(seen.MissingDirs, dir) {
+			seen.MissingDirs = append(seen.MissingDirs, dir)
+		}
+	}
 }
 
 // credentials reports whether one of the files is there that kubelet waits for.

@@ -164,6 +164,8 @@ type Generation struct {
 	Dirs []string `json:"dirs,omitempty"`
 	// RootDir is where kubelet keeps its data.
 	RootDir string `json:"rootDir,omitempty"`
+	// PodDir is the directory of static pods, which is made when it is missing; empty for none.
+	PodDir string `json:"podDir,omitempty"`
 	// HealthURL answers when kubelet is well; empty when its configuration turned that off.
 	HealthURL string `json:"healthURL,omitempty"`
 	// StartFiles are files that its configuration names and that kubelet reads only when it starts.

@@ -76,6 +76,9 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 		}
 	}
 	g.Credentials, g.StartFiles = unit.Credentials, startFiles(a.Version, r.Fields)
+	if s.HostDefaults > 0 {
+		g.PodDir = podDir(r.Fields)
+	}
 	g.Files = append(g.Files, binary,
 		plan.TextFile(hostfs.ConfigFile, 0o600, r.Config),
 		plan.File{Path: link, Kind: plan.Link, Target: BinaryName(a.Version)},
@@ -157,6 +160,15 @@ func startFiles(v release.Version, fields map[string]any) []string {
 		}
 	}
 	return files
+}
+
+// podDir is the directory of static pods; empty when there is none, or when it is a single file.
+func podDir(fields map[string]any) string {
+	dir, _ := fields["staticPodPath"].(string)
+	if !path.IsAbs(dir) || path.Ext(dir) != "" {
+		return ""
+	}
+	return path.Clean(dir)
 }
 
 // rootDir is where a kubelet with these arguments keeps its data.
