@@ -140,7 +140,19 @@ that version, starts the service, and reports its actual state afterwards.
 	c.SetHelpCommand(helpCommand(a))
 	c.CompletionOptions.HiddenDefaultCmd = false
 	c.SetFlagErrorFunc(flagError)
-	c.AddCommand(
+	c.AddCommand(a.commands()...)
+	c.InitDefaultCompletionCmd()
+	for _, sub := range c.Commands() {
+		if sub.HasSubCommands() {
+			group(sub)
+		}
+	}
+	return c
+}
+
+// commands are the verbs.
+func (a *app) commands() []*cobra.Command {
+	return []*cobra.Command{
 		installCommand(a),
 		upgradeCommand(a),
 		setCommand(a),
@@ -157,14 +169,7 @@ that version, starts the service, and reports its actual state afterwards.
 		recoverCommand(a),
 		rehearseCommand(a),
 		versionCommand(a),
-	)
-	c.InitDefaultCompletionCmd()
-	for _, sub := range c.Commands() {
-		if sub.HasSubCommands() {
-			group(sub)
-		}
 	}
-	return c
 }
 
 // register registers the flags that all verbs share.

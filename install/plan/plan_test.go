@@ -230,6 +230,8 @@ func TestChangeReason(t *testing.T) {
 		{"one too many", "", "1\n2\n3\n4\n5\n", "added 1, added 2, added 3, added 4, and 1 more line"},
 		{"many", "", "1\n2\n3\n4\n5\n6\n", "added 1, added 2, added 3, added 4, and 2 more lines"},
 		{"only blanks", "a\n", "a \n", "its content changes"},
+		{"a comment goes with its line", "# why\na: 1\n", "a: 2\n", "removed a: 1, added a: 2"},
+		{"only a comment", "a: 1\n", "# mine\na: 1\n", "added # mine"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -80,16 +80,23 @@ func changeReason(old, new File) string {
 	}
 	// A last argument that got a successor differs only by its line continuation.
 	both := func(s string) bool { return slices.Contains(removed, s) && slices.Contains(added, s) }
-	var words []string
-	for _, s := range removed {
-		if !both(s) {
-			words = append(words, "removed "+s)
+	var words, comments []string
+	for _, change := range []struct {
+		what  string
+		lines []string
+	}{{"removed ", removed}, {"added ", added}} {
+		for _, s := range change.lines {
+			switch {
+			case both(s):
+			case strings.HasPrefix(s, "#"):
+				comments = append(comments, change.what+s)
+			default:
+				words = append(words, change.what+s)
+			}
 		}
 	}
-	for _, s := range added {
-		if !both(s) {
-			words = append(words, "added "+s)
-		}
+	if len(words) == 0 {
+		words = comments
 	}
 	const most = 4
 	if len(words) > most {
