@@ -36,6 +36,8 @@ func phaseText(p install.Phase, c *install.Change) string {
 		return "rolling back"
 	case c.Want.Snapshot:
 		return "uninstalling kubelet"
+	case c.IsRestart():
+		return "restarting " + kubelet
 	}
 	return "switching to " + kubelet
 }

@@ -12,7 +12,7 @@ func restartCommand(a *app) *cobra.Command {
 		Long: `Restart starts the installed kubelet anew, or starts it when it is stopped, as systemctl restart kubelet.service does. Before
 that it is rehearsed with the configuration that is there, and afterwards it has to be healthy; history lists it as an event.
 
-It is refused when kubelet would not start as it was installed, for example since its unit or its configuration was edited:
+It is refused when kubelet would not start as it was installed, for example because its unit or its configuration was edited:
 kubeletctl repair puts that back. A kubelet that waits for credentials is not restarted either. A kubelet that does not
 become healthy is left to systemd, which tries again: there is no former one to go back to.`,
 		Example: `  kubeletctl restart

@@ -241,22 +241,18 @@ func (a *app) detach() {
 func (a *app) talks() bool { return !a.quiet && !a.output.structured() }
 
 // warn is note for what is told also when a run is quiet.
-func (a *app) warn(line string) {
-	if a.output.structured() {
-		a.note(line)
-		return
-	}
-	fmt.Fprintf(a.err, "kubeletctl: %s\n", line)
-}
+func (a *app) warn(line string) { a.tell(line, true) }
 
 // note tells one line that is not a result: on stderr, or in the document that -o json prints and beside which it prints
 // nothing.
-func (a *app) note(line string) {
+func (a *app) note(line string) { a.tell(line, a.talks()) }
+
+func (a *app) tell(line string, loud bool) {
 	a.noting.Lock()
 	defer a.noting.Unlock()
 	if a.output.structured() {
 		a.notes = append(a.notes, line)
-	} else if a.talks() {
+	} else if loud {
 		a.wipe()
 		say(a.err, "kubeletctl: %s", line)
 	}

@@ -103,7 +103,8 @@ func (w *work) reconcile() error {
 	}
 	recorded, err := spec.Recorded(current)
 	if errors.Is(err, spec.ErrNoSpec) {
-		w.app.note(fmt.Sprintf("generation %d has lost its settings: what is not repeated here is not kept", current.Number))
+		w.new = true
+		w.app.note(fmt.Sprintf("generation %d has lost its settings: settings that this command does not repeat are gone", current.Number))
 		return nil
 	}
 	if err != nil {

@@ -62,7 +62,7 @@ func statusWithin(ctx context.Context, h *install.Host, wait time.Duration) (*in
 	for {
 		s, err := h.Status(ctx)
 		left := time.Until(end)
-		if ctx.Err() == nil && (err != nil || statusError(s) == nil || left <= 0) {
+		if ctx.Err() == nil && (err != nil || statusError(s) == nil || left <= 0 || s.State == install.StateUnknown || s.State == install.StateUnreadable) {
 			return s, err
 		}
 		select {

@@ -198,7 +198,7 @@ func (h *Host) checkDirectories(c *Change) error {
 // planAgain observes the host again, right before it is changed, and plans again. What came into conflict since is refused;
 // what was allowed stays allowed.
 func (h *Host) planAgain(ctx context.Context, c *Change) error {
-	if !c.Want.Snapshot {
+	if !c.Want.Snapshot && !c.options.Restart {
 		stale, err := preflight.StaleCheckpoints(h.Observer(), c.Want, c.Have)
 		if err != nil {
 			return err
@@ -259,7 +259,7 @@ func (c *Change) recordOnly(s store.Store, command string) error {
 // recordAnew records the current generation, of which the record is damaged, as what the host is.
 func (c *Change) recordAnew(s store.Store, command string) error {
 	stamp(c.Want, c.Have.Number, command)
-	c.Want.Outcome = plan.Installed
+	c.Want.Outcome, c.Want.Dirs, c.Want.URL = plan.Installed, c.Have.Dirs, c.Have.URL
 	if err := errors.Join(s.Convert(), s.Forget(c.Have.Number)); err != nil {
 		return err
 	}
@@ -300,11 +300,14 @@ type ForeignDropInError struct {
 }
 
 func (e *ForeignDropInError) Error() string {
-	verb := " sets"
+	verb, line := " sets", ""
 	if len(e.Paths) > 1 {
 		verb = " set"
 	}
-	return strings.Join(e.Paths, ", ") + verb + " kubelet's command line, so that another kubelet runs than the one that is installed (" + e.Line + ")"
+	if e.Line != "" {
+		line = " (" + e.Line + ")"
+	}
+	return strings.Join(e.Paths, ", ") + verb + " kubelet's command line, so that another kubelet runs than the one that is installed" + line
 }
 
 // Hint says what to do about it.

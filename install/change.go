@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path"
 	"slices"
@@ -280,14 +279,16 @@ func (h *Host) RollbackTarget(to int) (*plan.Generation, error) {
 	if to == 0 && current.Damage != nil {
 		return nil, current.Damage
 	}
-	if _, err := s.Load(to); to > 0 && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err // its record is damaged
-	}
 	history, _, err := s.History(0)
-	if i := slices.IndexFunc(history, func(e store.Entry) bool { return e.Number == to }); err == nil && i >= 0 {
-		return nil, &NoGenerationError{to, &history[i]}
+	i := slices.IndexFunc(history, func(e store.Entry) bool { return e.Number == to })
+	if err != nil || i < 0 {
+		return nil, &NoGenerationError{Number: to}
 	}
-	return nil, &NoGenerationError{Number: to}
+	if history[i].Damaged {
+		_, err := s.Load(to)
+		return nil, err
+	}
+	return nil, &NoGenerationError{to, &history[i]}
 }
 
 // PrepareUninstall plans the way back to what the host was before the first install. It returns nil when nothing is

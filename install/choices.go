@@ -32,7 +32,7 @@ func (h *Host) Choices(ctx context.Context, s spec.Spec, minor config.Minor) ([]
 		return nil, nil
 	}
 	var choices []spec.Choice
-	if !s.Names("container-runtime-endpoint", "containerRuntimeEndpoint") {
+	if !s.Mentions("container-runtime-endpoint", "containerRuntimeEndpoint") {
 		runtime, err := h.chooseRuntime(ctx)
 		if err != nil {
 			return nil, err
@@ -57,6 +57,9 @@ func (h *Host) Choices(ctx context.Context, s spec.Spec, minor config.Minor) ([]
 
 // chooseRuntime looks which of the known container runtimes answers; without one that is containerd, which is the default.
 func (h *Host) chooseRuntime(ctx context.Context) ([]spec.Choice, error) {
+	if h.AskRuntime == nil {
+		h.note("could not ask which container runtime answers; run this as root")
+	}
 	answering := preflight.Runtimes(ctx, h.AskRuntime)
 	usual := cri.Known[0]
 	switch {

@@ -102,10 +102,15 @@ func (h *Host) refusePurge(ctx context.Context, current *plan.Generation) error 
 		return nil
 	}
 	state, err := h.Observer().Unit(ctx, systemd.KubeletService)
-	if err == nil && (state.LoadState == "loaded" || state.Up()) {
-		err = &purge.RefusedError{Path: hostfs.KubeletDir, Reason: "a " + systemd.KubeletService + " is here that kubeletctl did not install"}
+	switch {
+	case err != nil:
+		return err
+	case state.LoadState == "loaded" || state.Up():
+		return &purge.RefusedError{Path: hostfs.KubeletDir, Reason: "a " + systemd.KubeletService + " is here that kubeletctl did not install"}
+	case h.Live:
+		return purge.Unused(hostfs.KubeletDir)
 	}
-	return err
+	return nil
 }
 
 // lastInstalled is the newest generation that had a kubelet, also when an uninstall has begun to take it away.

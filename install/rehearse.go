@@ -72,7 +72,7 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	var refused *rehearsal.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		cause := locateCause(refused, c.Want.Args, append(h.dropIns(c.Want), file))
+		cause := locateCause(refused, c.Want.Args, append(h.configDropIns(c.Want), file))
 		return 0, &RehearsalError{Version: c.Want.Version, Err: refused, Cause: string(config.HideSecrets([]byte(cause)))}
 	case errors.Is(err, rehearsal.ErrUnsupported) && ctx.Err() == nil:
 		h.note("%v; the health gate alone decides", err)
@@ -81,8 +81,8 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	return time.Since(began), err
 }
 
-// dropIns are the files of --config-dir, the one that counts most first.
-func (h *Host) dropIns(g *plan.Generation) []plan.File {
+// configDropIns are the files of --config-dir, the one that counts most first.
+func (h *Host) configDropIns(g *plan.Generation) []plan.File {
 	dir, given := g.Arg("config-dir")
 	inputs, err := h.Observer().Inputs(g)
 	if !given || err != nil {

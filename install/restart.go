@@ -12,7 +12,7 @@ import (
 // PrepareRestart plans to start the installed kubelet anew, and nothing else. What would start something else than what was
 // installed, or nothing, is refused with a *preflight.FailedError. It changes nothing.
 func (h *Host) PrepareRestart(ctx context.Context) (*Change, error) {
-	have, err := h.Store().Installed()
+	have, err := h.Installed()
 	if err != nil {
 		return nil, err
 	}
@@ -26,6 +26,9 @@ func (h *Host) PrepareRestart(ctx context.Context) (*Change, error) {
 	c.repair = true
 	return c, h.refuseRestart(have, c.Seen)
 }
+
+// IsRestart reports whether a change starts kubelet anew and does nothing else.
+func (c *Change) IsRestart() bool { return c.options.Restart }
 
 // refuseRestart fails with all that is in the way of a restart.
 func (h *Host) refuseRestart(want *plan.Generation, seen *plan.Observation) error {

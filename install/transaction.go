@@ -288,9 +288,9 @@ func (tx *transaction) commitEvent() error {
 	return nil
 }
 
-// fail ends a change that failed: it leads back, but for a restart, before which there was the same kubelet.
+// fail ends a change that failed: it leads back, but for a restart that has begun, before which there was the same kubelet.
 func (tx *transaction) fail(ctx context.Context, cause error) error {
-	if !tx.change.options.Restart {
+	if !tx.change.options.Restart || tx.started.IsZero() {
 		return tx.undo(ctx, cause)
 	}
 	tx.change.Want.Reason = cause.Error()

@@ -73,7 +73,8 @@ func (f firstHalf) run(ctx context.Context) (trial, error) {
 	return trial{took: took, member: f.member(ctx)}, nil
 }
 
-// asItWillBe copies a binary of which only the mode or the owner is wrong, beside it, with those that it is to have.
+// asItWillBe copies a binary of which only the mode or the owner is wrong, beside it, with those that it is to have. The copy
+// is verified: until now somebody else may have been able to write to the original.
 func (f firstHalf) asItWillBe(binary plan.File) (string, error) {
 	content, err := f.host.Tree.Open(binary.Path)
 	if err != nil {
@@ -81,7 +82,17 @@ func (f firstHalf) asItWillBe(binary plan.File) (string, error) {
 	}
 	defer content.Close()
 	name := store.PartialName(binary.Path, f.change.Want.Digest)
-	return name, f.host.Tree.WriteFile(name, binary.Mode, binary.Owner, content)
+	if err := f.host.Tree.WriteFile(name, binary.Mode, binary.Owner, content); err != nil {
+		return "", err
+	}
+	same, err := f.host.Observer().HasDigest(name, f.change.Want.Digest)
+	if err == nil && !same {
+		err = &release.VerifyError{Name: binary.Path, Problem: "it was changed while it was looked at"}
+	}
+	if err != nil {
+		return "", errors.Join(err, f.host.Tree.Remove(name))
+	}
+	return name, nil
 }
 
 // complete adds to what is wanted what is known of the binary since it was fetched.

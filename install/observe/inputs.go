@@ -12,8 +12,9 @@ import (
 
 // Inputs are the files beside its configuration that a kubelet of a generation reads when it starts, and only then: the
 // drop-ins of --config-dir, the configuration of credential providers, what its configuration names, and, for systemd,
-// drop-ins of the unit and their environment files. A directory stands for what was added to it or removed from it. What is
-// not there is left out.
+// drop-ins of the unit and their environment files. A directory stands for what was added to it or removed from it. Files that
+// do not exist are left out, and so are those that cannot be reached: whether they matter is kubelet's and systemd's to say.
+// It is an error that this user may not look.
 func (o Observer) Inputs(g *plan.Generation) ([]plan.Input, error) {
 	c := inputs{Observer: o}
 	for _, file := range g.StartFiles {
@@ -57,7 +58,7 @@ func (c *inputs) add(name string) {
 	info, err := c.Tree.Stat(name)
 	if err == nil {
 		c.found = append(c.found, plan.Input{Path: name, Modified: info.ModTime()})
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	} else if errors.Is(err, fs.ErrPermission) {
 		c.err = errors.Join(c.err, err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -43,7 +44,7 @@ const DigestsFile = hostfs.StateDir + "/verified.json"
 // What may not be read is listed in Unreadable; the caller decides whether it can go on.
 func (o Observer) Observe(ctx context.Context, want *plan.Generation, others ...*plan.Generation) (*plan.Observation, error) {
 	seen := &plan.Observation{
-		Live: o.Live, Files: map[string]plan.File{}, Units: map[string]systemd.UnitState{}, Unreadable: map[string]error{},
+		Live: o.Live, Time: time.Now(), Files: map[string]plan.File{}, Units: map[string]systemd.UnitState{}, Unreadable: map[string]error{},
 	}
 	known := o.Tree.LoadDigests(DigestsFile)
 	for _, g := range append([]*plan.Generation{want}, others...) {

@@ -137,7 +137,7 @@ func (o *Observation) processDrift(want, have *Generation) []string {
 	reasons := o.OtherProcess(want)
 	var late []string // read by the process before it was changed
 	for _, in := range o.Inputs {
-		if in.Modified.After(o.Process.Started) {
+		if in.Modified.After(o.Process.Started) && !in.Modified.After(o.Time) {
 			late = append(late, in.Path)
 		}
 	}

@@ -21,6 +21,8 @@ type Observation struct {
 	Process *Process
 	// Overrides are the drop-ins in force, of somebody else's, that set ExecStart=.
 	Overrides []DropIn
+	// Time is when it was looked at: what is dated later tells nothing.
+	Time time.Time
 	// Inputs are the files beside its own that kubelet has read when it was started; none when no kubelet runs.
 	Inputs []Input
 	// Partial reports that an earlier run has fetched the wanted binary, or a part of it, and not given it its name.

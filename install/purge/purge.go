@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -331,4 +332,33 @@ func remove(ctx context.Context, parent int, entry, name string) error {
 		return &fs.PathError{Op: "rmdir", Path: name, Err: err}
 	}
 	return nil
+}
+
+// Unused refuses a root directory that a kubelet is working in, whatever program that is a part of: one listens on sockets in
+// it for device plugins and for those who ask for its pods' resources.
+func Unused(dir string) error {
+	data, err := os.ReadFile("/proc/net/unix")
+	if err != nil {
+		return err
+	}
+	if socket := listener(string(data), dir); socket != "" {
+		return &RefusedError{Path: dir, Reason: "a kubelet that kubeletctl did not install listens on " + socket}
+	}
+	return nil
+}
+
+// listener is a socket below a directory on which something listens, of those that /proc/net/unix lists (proc_pid_net(5):
+// the path is the last column; the flag 0x10000 is that of a socket that listens). Empty when there is none.
+func listener(table, dir string) string {
+	const listens = 0x10000
+	for line := range strings.Lines(table) {
+		columns := strings.Fields(line)
+		if len(columns) < 8 || !strings.HasPrefix(columns[7], dir+"/") {
+			continue
+		}
+		if flags, err := strconv.ParseUint(columns[3], 16, 64); err == nil && flags&listens != 0 {
+			return columns[7]
+		}
+	}
+	return ""
 }

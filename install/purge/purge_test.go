@@ -53,3 +53,23 @@ func TestEmptyGoesOn(t *testing.T) {
 		t.Errorf("it was not cut off once")
 	}
 }
+
+func TestListener(t *testing.T) {
+	t.Parallel()
+	const table = `Num       RefCount Protocol Flags    Type St Inode Path
+0000000000000000: 00000002 00000000 00010000 0001 01 11 /run/other.sock
+0000000000000000: 00000003 00000000 00000000 0001 03 12 /data/kubelet/device-plugins/peer.sock
+0000000000000000: 00000002 00000000 00010000 0001 01 13
+0000000000000000: 00000002 00000000 00010000 0001 01 14 /data/kubelet/device-plugins/kubelet.sock
+`
+	tests := []struct{ dir, want string }{
+		{"/data/kubelet", "/data/kubelet/device-plugins/kubelet.sock"},
+		{"/data/kube", ""},
+		{"/var/lib/kubelet", ""},
+	}
+	for _, tt := range tests {
+		if got := listener(table, tt.dir); got != tt.want {
+			t.Errorf("below %s: %q, want %q", tt.dir, got, tt.want)
+		}
+	}
+}

@@ -22,7 +22,10 @@ func Changes(have, want *plan.Generation) []string {
 		return []string{want.Version.String()}
 	}
 	var changes []string
-	if have.Version != want.Version {
+	switch {
+	case have.Version.IsZero(): // its record is damaged
+		changes = append(changes, want.Version.String())
+	case have.Version != want.Version:
 		changes = append(changes, fmt.Sprintf("%s -> %s", have.Version, want.Version))
 	}
 	changes = append(changes, changedSettings(have, want)...)

@@ -32,8 +32,8 @@ func (c Choice) path() string {
 	return "kubeletConfiguration." + c.Field
 }
 
-// Names reports whether a spec speaks of a flag or of the field that says the same.
-func (s Spec) Names(flag, field string) bool {
+// Mentions reports whether a spec has a flag, or the field that says the same.
+func (s Spec) Mentions(flag, field string) bool {
 	for name := range s.Flags {
 		if strings.ReplaceAll(name, "_", "-") == flag {
 			return true
@@ -51,7 +51,7 @@ func (s Spec) WithChoices(choices []Choice) (Spec, error) {
 	}
 	var taken []Choice
 	for _, c := range choices {
-		if s.Names(c.Flag, c.Field) {
+		if s.Mentions(c.Flag, c.Field) {
 			continue
 		}
 		path, err := config.SplitPath(c.path())
@@ -72,7 +72,7 @@ func (s Spec) WithChoices(choices []Choice) (Spec, error) {
 	}
 	for _, c := range taken {
 		next.Origins[c.path()] = ByHost
-		next.Chosen = append(next.Chosen, config.Item{Item: strings.TrimPrefix(strings.TrimPrefix(c.path(), "kubeletConfiguration."), "flags."),
+		next.Chosen = append(next.Chosen, config.Item{Item: SettingName(c.path()),
 			Outcome: config.Changed, Old: c.Old, New: c.Value, Why: c.Why})
 	}
 	next.HostDefaults = hostDefaults

@@ -87,6 +87,9 @@ func (e *UnknownError) Error() string {
 	for _, n := range e.Known {
 		known = append(known, strconv.Itoa(n))
 	}
+	if len(known) == 0 {
+		return text
+	}
 	return text + "; there are " + strings.Join(known, ", ")
 }
 
@@ -117,6 +120,9 @@ func (s Store) find(n int, wanted func(Entry) bool) (Entry, *plan.Generation, er
 	unknown := &UnknownError{Number: n}
 	for _, e := range list {
 		switch {
+		case e.Number == n && e.Damaged:
+			_, err := s.Load(n)
+			return e, nil, err
 		case e.Number == n && wanted(e):
 			read := s.Load
 			if !e.IsGeneration() {
