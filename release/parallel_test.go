@@ -218,7 +218,7 @@ func TestTrickle(t *testing.T) {
 	t.Parallel()
 	server, web := serve(t, tree(t, kubelet, untabled))
 	server.Fault("kubelet", mirror.Fault{Throttle: 200, Times: 1})
-	c := &release.Client{StallTimeout: 500 * time.Millisecond, Backoff: time.Millisecond}
+	c := &release.Client{StallTimeout: 3 * time.Second, Backoff: time.Millisecond}
 	path := filepath.Join(t.TempDir(), "partial")
 	a := release.Artifact{Version: version(t, untabled), Arch: "amd64", Digest: digestOf(kubelet), Trust: release.Given,
 		URLs: []string{web + "/" + untabled + "/bin/linux/amd64/kubelet"}}
@@ -227,7 +227,7 @@ func TestTrickle(t *testing.T) {
 	if _, err := c.Fetch(t.Context(), a, path); err != nil {
 		t.Fatal(err)
 	}
-	if len(notes) != 1 || !strings.Contains(notes[0], "bytes in 500ms") {
+	if len(notes) != 1 || !strings.Contains(notes[0], "bytes in 3s") {
 		t.Errorf("notes: %q", notes)
 	}
 }
