@@ -286,6 +286,7 @@ func (x *changer) printResult(c *install.Change, outcome plan.Outcome) {
 	if a.output.structured() {
 		doc := resultOf(c)
 		doc.Result, doc.Generation, doc.Notes = outcome, c.Want.Number, a.notes
+		doc.Plan = a.plan // as it was before anything was fetched
 		a.print(doc)
 		return
 	}

@@ -599,6 +599,7 @@ func (o *installOptions) mergeKubelet(f *pflag.FlagSet, s *spec.Spec) error {
 		s.Flags[name] = value
 	}
 	for _, n := range nodeFlags {
+		errs = append(errs, refuseEmpty(f, n.name))
 		if f.Changed(n.name) {
 			setFlag(n.name, *o.nodeFlags[n.name])
 		}

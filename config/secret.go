@@ -9,7 +9,10 @@ import (
 )
 
 // hidden stands where a secret was.
-const hidden = "(hidden)"
+// Hidden stands for a secret where things are shown.
+const Hidden = "(hidden)"
+
+const hidden = Hidden
 
 // What may hold a secret. This is the only list: notes, problems, plans, diffs and logs are all masked by it.
 var (

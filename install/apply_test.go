@@ -119,9 +119,14 @@ func TestInterruptAfterEachStepLeadsBack(t *testing.T) {
 func TestUnhealthyKubeletLeadsBack(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "v1.37.1", "v1.37.2")
-	b.install(b.spec("v1.37.1", nil))
+	edition := func(version string) spec.Spec { // a host on which a directory of static pods was made, and is empty
+		s := b.spec(version, nil)
+		s.HostDefaults = 1
+		return s
+	}
+	b.install(edition("v1.37.1"))
 	before := b.state()
-	c := b.prepare(b.spec("v1.37.2", nil))
+	c := b.prepare(edition("v1.37.2"))
 	b.healthy = false
 	switched := false
 	b.fake.gone = func() { // the former kubelet is well again once it is back

@@ -69,6 +69,10 @@ type RunningStatus struct {
 	SHA256  string `json:"sha256,omitempty"`
 }
 
+// wordsTimeout is how long a status waits for what the journal has of a kubelet that died; that takes 20 ms on a host with
+// little to do.
+const wordsTimeout = 2 * time.Second
+
 // State of a kubelet, as a token: a stable interface.
 type State string
 
@@ -330,9 +334,9 @@ func (a assessment) assess(ctx context.Context) {
 func (a assessment) crashed(ctx context.Context) {
 	a.status.State = StateUnhealthy
 	message := health.ExitReason(a.unit, 0)
-	once, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	brief, cancel := context.WithTimeout(ctx, wordsTimeout)
 	defer cancel()
-	words := health.LastWords(once, a.unit)
+	words := health.LastWords(brief, a.unit)
 	if words != "" {
 		message += ": " + string(config.HideSecrets([]byte(words)))
 	}

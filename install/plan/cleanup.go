@@ -35,7 +35,7 @@ func (p *planner) cleanUp() {
 		return
 	}
 	for _, dir := range slices.Backward(p.have.Dirs) {
-		if !slices.Contains(p.seen.MissingDirs, dir) {
+		if !slices.Contains(p.seen.MissingDirs, dir) && !slices.Contains(p.want.Dirs, dir) {
 			p.add(RemoveDir, dir, "kubeletctl made it; it stays if anything is in it", File{})
 		}
 	}

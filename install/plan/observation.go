@@ -92,6 +92,7 @@ func (o *Observation) Snapshot(want, have *Generation, extra ...File) *Generatio
 	if have != nil {
 		before.Version, before.HealthURL, before.Credentials = have.Version, have.HealthURL, have.Credentials
 		before.Args, before.RootDir, before.Spec, before.Took = have.Args, have.RootDir, have.Spec, have.Took
+		before.Dirs = have.Dirs
 	}
 	for _, g := range []*Generation{want, have} {
 		if g == nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 )
 
@@ -70,7 +71,11 @@ func changedSettings(have, want *plan.Generation) (changes []string) {
 		case !given:
 			changes = append(changes, "removed "+SettingName(name))
 		case !reflect.DeepEqual(old[name], value):
-			changes = append(changes, SettingName(name)+short(masked[name]))
+			shown, whole := masked[name]
+			if !whole { // something above it is a secret
+				shown = config.Hidden
+			}
+			changes = append(changes, SettingName(name)+short(shown))
 		}
 	}
 	return changes

@@ -31,6 +31,8 @@ func TestChanges(t *testing.T) {
 			want: []string{"node-labels"}},
 		{name: "a list", oldVersion: "v1.37.2", version: "v1.37.2", new: with(nil, map[string]any{"clusterDNS": []any{"10.96.0.10"}}),
 			want: []string{`clusterDNS=["10.96.0.10"]`}},
+		{name: "a secret", oldVersion: "v1.37.2", version: "v1.37.2", new: with(nil, map[string]any{"staticPodURLHeader": map[string]any{"X-Token": []any{"hunter2"}}}),
+			want: []string{"staticPodURLHeader.X-Token=(hidden)"}},
 		{name: "nothing", oldVersion: "v1.37.2", old: fifty, version: "v1.37.2", new: fifty},
 	}
 	for _, tt := range tests {

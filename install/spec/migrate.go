@@ -56,6 +56,10 @@ func (s *Setup) Migrate(v, from release.Version, profile config.Profile) (*Migra
 
 // RenderFiles renders the files that install would write for a spec.
 func RenderFiles(s Spec, v release.Version, positions config.Positions) ([]plan.File, error) {
+	s, err := s.WithChoices(nil) // as a new installation
+	if err != nil {
+		return nil, err
+	}
 	b, err := Build(s, positions, Resolution{Artifact: release.Artifact{Version: v, Arch: s.Architecture()}})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
@@ -232,6 +233,14 @@ func (s Spec) Check() error {
 	}
 	if registers, _ := strconv.ParseBool(flags["register-node"]); registers && s.Standalone && s.Origins["flags.register-node"] != ByAdoption {
 		errs = append(errs, errors.New("a standalone kubelet has no API server to register its node with: standalone and register-node=true contradict each other"))
+	}
+	for _, name := range []string{"kubeconfig", "bootstrap-kubeconfig"} {
+		if file := flags[name]; file != "" && !path.IsAbs(file) {
+			errs = append(errs, fmt.Errorf("--%s=%s is not an absolute path", name, file))
+		}
+	}
+	if endpoint := flags["container-runtime-endpoint"]; endpoint != "" && !path.IsAbs(endpoint) && !strings.Contains(endpoint, "://") {
+		errs = append(errs, fmt.Errorf("--container-runtime-endpoint=%s is neither a URL, as unix:///run/containerd/containerd.sock, nor an absolute path", endpoint))
 	}
 	if dir := flags["root-dir"]; dir != "" && (!path.IsAbs(dir) || hostfs.IsProtected(dir)) {
 		errs = append(errs, fmt.Errorf("--root-dir=%s cannot be kubelet's: it needs an absolute path to a directory of its own, as %s", dir, hostfs.KubeletDir))
