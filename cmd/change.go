@@ -338,6 +338,9 @@ func conclusion(outcome plan.Outcome, c *install.Change) string {
 	case plan.Queued:
 		return kubelet + " is installed; systemd starts it later in this boot"
 	case plan.Installed:
+		if c.Seen.Live && c.Draft != nil && c.Draft.Spec.NoStart && c.Seen.Process != nil {
+			return kubelet + " is installed; the kubelet that runs goes on as it was started, until kubeletctl repair or a boot"
+		}
 		if c.Seen.Live && c.Draft != nil && c.Draft.Spec.NoStart {
 			return kubelet + " is installed and was not started; kubeletctl repair starts it, and so does a boot"
 		}

@@ -301,6 +301,9 @@ func (w *work) converge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if change.Have != nil && draft.Version.Compare(change.Have.Version) < 0 {
+		a.warn(fmt.Sprintf("kubelet %s is older than %s, which is installed", draft.Version, change.Have.Version))
+	}
 	problems := preflight.Check(ctx, draft, change.Have, change.Seen, preflight.Facts{Booting: h.Units.Booting(ctx), AskRuntime: h.AskRuntime})
 	if change.Have != nil && !w.options.dryRun { // what could be hardened was said at the first install
 		problems = slices.DeleteFunc(problems, func(p preflight.Problem) bool { return p.Severity == preflight.Info })

@@ -260,7 +260,11 @@ func (tx *transaction) commit(ctx context.Context, outcome plan.Outcome) error {
 		return nil
 	}
 	want.Outcome = outcome
-	if state, err := tx.host.Units.State(ctx, systemd.KubeletService); err == nil && state.Up() {
+	state, err := tx.host.Units.State(ctx, systemd.KubeletService)
+	switch {
+	case tx.change.options.NoStart:
+		want.Invocation = "" // what runs was started before
+	case err == nil && state.Up():
 		want.Invocation = state.InvocationID
 	}
 	if tx.change.repair {

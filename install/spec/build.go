@@ -114,7 +114,7 @@ func (s Spec) unitMode() fs.FileMode {
 // recorded is the spec as it is kept: with the exact version, without the digest of another one, and without secrets in its
 // URLs.
 func (s Spec) recorded(v release.Version) *Spec {
-	s.APIVersion, s.Kind, s.Version = APIVersion, Kind, v.String()
+	s.APIVersion, s.Kind, s.Version, s.NoStart = APIVersion, Kind, v.String(), false // that was for one run
 	if !s.Pin.For.IsZero() && s.Pin.For != v {
 		s.SHA256, s.SHA512 = "", ""
 	}
@@ -271,6 +271,7 @@ func Recorded(g *plan.Generation) (Spec, error) {
 		return Spec{}, fmt.Errorf("reading the recorded spec: %w", err)
 	}
 	s := r.Spec
+	s.NoStart = false
 	s.Origins, s.Asked, s.HostDefaults = r.Origins, r.Asked, r.HostDefaults
 	s.Pin = Pin{From: FromRecord, For: g.Version}
 	return s, nil

@@ -216,7 +216,7 @@ func TestNoStart(t *testing.T) {
 	t.Parallel()
 	h := start(t, tools.release)
 	h.must("kubeletctl", h.install("v1.37.1")...)
-	contains(t, h.must("kubeletctl", h.install("v1.37.2", "--no-start")...), `^kubelet v1\.37\.2 \(generation 2\) is installed and was not started`)
+	contains(t, h.must("kubeletctl", h.install("v1.37.2", "--no-start")...), `^kubelet v1\.37\.2 \(generation 2\) is installed; the kubelet that runs goes on as it was started`)
 	h.running("v1.37.1")
 	contains(t, h.exits(3, "kubeletctl", "status").Stdout, `^kubelet v1\.37\.1 runs, and v1\.37\.2 is installed: unhealthy\n`)
 	contains(t, h.exits(5, "kubeletctl", "diff").Stdout, "(?m)^kubelet.service: the process runs another binary")
@@ -228,6 +228,19 @@ func TestNoStart(t *testing.T) {
 	h.running("v1.37.2")
 	h.must("kubeletctl", h.install("v1.37.1")...)
 	h.running("v1.37.1")
+	h.status(0)
+
+	// Settings alone, and only for that run.
+	pid := h.show("MainPID")
+	h.must("kubeletctl", "set", "maxPods=42", "--no-start")
+	contains(t, h.exits(5, "kubeletctl", "diff").Stdout, "(?m)^kubelet.service: restart due: .*kubelet-config.yaml")
+	if now := h.show("MainPID"); now != pid {
+		t.Errorf("kubelet was restarted: pid %s, then %s", pid, now)
+	}
+	contains(t, h.must("kubeletctl", "set", "maxPods=43"), "is healthy")
+	if now := h.show("MainPID"); now == pid {
+		t.Error("kubelet was not restarted")
+	}
 	h.status(0)
 }
 
