@@ -196,6 +196,7 @@ type changeResult struct {
 	Plan       *plan.Plan    `json:"plan"`
 	Diff       string        `json:"diff,omitempty"`
 	Defaults   []config.Item `json:"defaults,omitempty"` // that change with the minor release
+	Recorded   []string      `json:"recorded,omitempty"` // settings for which nothing of the host had to change
 	Notes      []string      `json:"notes,omitempty"`
 }
 
@@ -286,6 +287,7 @@ func (x *changer) printResult(c *install.Change, outcome plan.Outcome) {
 	if a.output.structured() {
 		doc := resultOf(c)
 		doc.Result, doc.Generation, doc.Notes = outcome, c.Want.Number, a.notes
+		doc.Recorded = c.Recorded
 		doc.Plan = a.plan // as it was before anything was fetched
 		a.print(doc)
 		return
@@ -328,6 +330,9 @@ func conclusion(outcome plan.Outcome, c *install.Change) string {
 	kubelet := fmt.Sprintf("kubelet %s (generation %d)", c.Want.Version, c.Want.Number)
 	switch outcome {
 	case plan.Unchanged:
+		if len(c.Recorded) > 0 {
+			return kubelet + ": nothing to do; recorded: " + strings.Join(c.Recorded, ", ")
+		}
 		return kubelet + ": nothing to do"
 	case plan.Healthy:
 		return kubelet + " is healthy"

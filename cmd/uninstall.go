@@ -101,7 +101,7 @@ func (x *changer) purgeRest(ctx context.Context) error {
 		return err
 	}
 	defer data.Close()
-	if data.Dir == nil {
+	if data.Dir == nil || data.Dir.Entries == 0 {
 		return nothingInstalled(a, h)
 	}
 	a.note(fmt.Sprintf("kubeletctl has not installed a kubelet, and no record tells where one had its data: %s is the default", hostfs.KubeletDir))

@@ -16,6 +16,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/health"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
@@ -253,6 +254,7 @@ func (c *Change) recordOnly(s store.Store, command string) error {
 	if err := s.Convert(); err != nil {
 		return err
 	}
+	c.Recorded = spec.Changes(c.Have, c.Want)
 	return s.Commit(c.Want)
 }
 

@@ -30,6 +30,9 @@ type Change struct {
 	// Draft is what Want was built from; nil for what was installed before.
 	Draft *spec.Draft
 
+	// Recorded are the settings that were recorded although nothing of the host had to change for them.
+	Recorded []string
+
 	options plan.Options
 	repair  bool // Want is the current generation: a repair, or a restart
 	resets  bool // checkpoints that do not fit are removed

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 )
@@ -24,7 +25,22 @@ func (h *Host) PrepareRestart(ctx context.Context) (*Change, error) {
 		return nil, err
 	}
 	c.repair = true
-	return c, h.refuseRestart(have, c.Seen)
+	if err := h.refuseRestart(have, c.Seen); err != nil {
+		return nil, err
+	}
+	return c, h.refuseWithoutRuntime(ctx, have)
+}
+
+// refuseWithoutRuntime fails when no container runtime answers: a kubelet that is started without one does not stay.
+func (h *Host) refuseWithoutRuntime(ctx context.Context, g *plan.Generation) error {
+	endpoint, err := endpoint(g)
+	if err != nil || h.AskRuntime == nil {
+		return err
+	}
+	if problem := preflight.CheckRuntime(ctx, endpoint, config.Minor(g.Version.Minor()), h.AskRuntime); problem != nil {
+		return &preflight.FailedError{Problems: []preflight.Problem{*problem}}
+	}
+	return nil
 }
 
 // IsRestart reports whether a change starts kubelet anew and does nothing else.

@@ -135,12 +135,7 @@ func (o *Observation) processDrift(want, have *Generation) []string {
 		return nil
 	}
 	reasons := o.OtherProcess(want)
-	var late []string // read by the process before it was changed
-	for _, in := range o.Inputs {
-		if in.Modified.After(o.Process.Started) && !in.Modified.After(o.Time) {
-			late = append(late, in.Path)
-		}
-	}
+	late := o.late()
 	if !o.startedBy(have) { // otherwise it has read what was written for it
 		late = append(late, o.lateFiles(want)...)
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"path"
+	"slices"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/systemd"
@@ -76,6 +77,23 @@ func (o *Observation) needReload() bool {
 		}
 	}
 	return false
+}
+
+// newDropIn reports whether a drop-in of the unit came, or was changed, since kubelet was started. Up to 254, systemd does not
+// notice by itself that a unit got its first one.
+func (o *Observation) newDropIn() bool {
+	return o.Live && o.Process != nil && slices.ContainsFunc(o.late(), func(file string) bool { return path.Base(path.Dir(file)) == systemd.KubeletService+".d" })
+}
+
+// late are the inputs that were changed since the process has read them. What is dated in the future tells nothing.
+func (o *Observation) late() []string {
+	var late []string
+	for _, in := range o.Inputs {
+		if in.Modified.After(o.Process.Started) && !in.Modified.After(o.Time) {
+			late = append(late, in.Path)
+		}
+	}
+	return late
 }
 
 // startedBy reports whether the process is the one that was started with a generation when that was installed, so that it

@@ -299,6 +299,8 @@ func (p *planner) reload() {
 	switch {
 	case p.unitsChanged && p.seen.Live:
 		p.add(Reload, "systemd", "unit files changed", File{})
+	case p.seen.newDropIn():
+		p.add(Reload, "systemd", "a drop-in may be new", File{})
 	case p.seen.needReload():
 		p.add(Reload, "systemd", "unit files changed since systemd read them", File{})
 	}

@@ -31,4 +31,19 @@ func TestRestartDue(t *testing.T) {
 			}
 		})
 	}
+
+	// The first drop-in of the unit, which systemd does not notice by itself.
+	h.must("sh", "-c", `mkdir /etc/systemd/system/kubelet.service.d && printf '[Service]\nEnvironment=NEW=1\n' >/etc/systemd/system/kubelet.service.d/30-new.conf`)
+	contains(t, h.exits(5, "kubeletctl", "diff").Stdout, "(?m)restart due: .*/30-new.conf$")
+	h.must("kubeletctl", "repair")
+	h.must("sh", "-c", "tr '\\0' '\\n' </proc/"+h.show("MainPID")+"/environ | grep -x NEW=1")
+	h.must("kubeletctl", "diff")
+
+	// Without a container runtime a kubelet that runs is not taken down.
+	pid := h.show("MainPID")
+	h.must("systemctl", "stop", "containerd.service")
+	contains(t, h.exits(7, "kubeletctl", "restart").Stderr, "(?m)^kubeletctl: error: runtime: ")
+	if h.show("MainPID") != pid {
+		t.Error("kubelet was restarted without a container runtime")
+	}
 }
