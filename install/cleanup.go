@@ -145,7 +145,7 @@ func (c *Change) prune(ctx context.Context, h *Host) error {
 
 // pruneDamaged forgets damaged generations that are older than all that are kept.
 func (c *Change) pruneDamaged(s store.Store, kept []*plan.Generation) error {
-	damaged, err := s.Damaged()
+	damaged, err := s.Damaged(0)
 	if err != nil {
 		return err
 	}

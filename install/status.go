@@ -171,9 +171,12 @@ func (h *Host) healthURL() string {
 	return spec.HealthURL(fields)
 }
 
+// mostChecked is of how many generations a status looks for damage: of as many as a host usually keeps to go back to.
+const mostChecked = 2 * spec.DefaultKeep
+
 // damagedHistory names what is damaged of the record beside what was said of the current generation.
 func (h *Host) damagedHistory(s *Status, current *plan.Generation) {
-	damaged, err := h.Store().Damaged()
+	damaged, err := h.Store().Damaged(mostChecked)
 	if err != nil {
 		return // it was said
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -82,11 +83,15 @@ func (s Store) lost(n int) bool {
 	return n > 0 && !s.has(n, recordFile) && !s.has(n, revertedFile) && !s.has(n, eventFile) && s.has(n, specFile)
 }
 
-// Damaged says what is damaged, for each generation where something is, oldest first. That costs only what it holds.
-func (s Store) Damaged() ([]*DamagedError, error) {
+// Damaged says what is damaged, for each generation where something is, oldest first: of generation 0 and at most so many of
+// the newest, 0 for all, since all of their files are read.
+func (s Store) Damaged(most int) ([]*DamagedError, error) {
 	numbers, err := s.numbers()
 	if err != nil {
 		return nil, err
+	}
+	if older := len(numbers) - most; most > 0 && older > 1 {
+		numbers = slices.Delete(numbers, 1, older) // the first is 0
 	}
 	pending, isPending, err := s.Pending()
 	if err != nil {
