@@ -343,10 +343,10 @@ func conclusion(outcome plan.Outcome, c *install.Change) string {
 	case plan.Queued:
 		return kubelet + " is installed; systemd starts it later in this boot"
 	case plan.Installed:
-		if c.Seen.Live && c.Draft != nil && c.Draft.Spec.NoStart && c.Seen.Process != nil {
+		switch noStart := c.Seen.Live && c.Draft != nil && c.Draft.Spec.NoStart; {
+		case noStart && c.Seen.Process != nil:
 			return kubelet + " is installed; the kubelet that runs goes on as it was started, until kubeletctl repair or a boot"
-		}
-		if c.Seen.Live && c.Draft != nil && c.Draft.Spec.NoStart {
+		case noStart:
 			return kubelet + " is installed and was not started; kubeletctl repair starts it, and so does a boot"
 		}
 		return kubelet + " is installed"
@@ -404,7 +404,7 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 	}
 }
 
-// place is where a path of the host is on this machine: below --root. The name of a unit is none.
+// place is where a path of the host is on this machine: below --root. A unit, which is not a path, keeps its name.
 func (a *app) place(target string) string {
 	if a.root == "/" || !strings.HasPrefix(target, "/") {
 		return target

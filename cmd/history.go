@@ -28,8 +28,8 @@ func historyCommand(a *app) *cobra.Command {
 rolled back are in it, too; kubeletctl rollback --to GENERATION puts one back. A terminal that is too narrow gets fewer
 columns; --wide prints all.
 
-With a number it shows all that is recorded of that one: where its binary came from and how it was verified, who made it and how that ended, its files with
-their digests, and its spec without secrets. The spec and the arguments are for root only.`,
+With a number it shows all that is recorded of that one: where its binary came from and how it was verified, who made it and
+how that ended, its files with their digests, and its spec without secrets. The spec and the arguments are for root only.`,
 		Example: `  kubeletctl history
   kubeletctl history 3
   kubeletctl history 3 -o json`,

@@ -151,8 +151,8 @@ type work struct {
 	spec      spec.Spec
 	positions config.Positions
 	adoption  adoption
-	// new reports that kubeletctl has not installed a kubelet here.
-	new bool
+	// chooses reports that nothing is recorded of which defaults that depend on this host are to be kept.
+	chooses bool
 	// upgradeFrom is the release that must not be newer than what is installed; zero when that does not matter.
 	upgradeFrom release.Version
 }
@@ -209,8 +209,8 @@ func (w *work) run(ctx context.Context) error {
 	return w.converge(ctx)
 }
 
-// lockEarly takes the lock before that is read from the host which decides what is wanted. Where --splay is to pass first, it
-// only brings an interrupted change to an end: see lockLater.
+// lockEarly takes the lock before what is recorded on the host is read. With --splay it only brings an interrupted change to
+// an end, and gives the lock up again: see lockLater.
 func (w *work) lockEarly(ctx context.Context) error {
 	err := w.takeLock(ctx)
 	if w.want.fetch.splay > 0 {
@@ -356,7 +356,7 @@ func (w *work) build(ctx context.Context) (*spec.Draft, error) {
 
 // choose takes the defaults that depend on this host: for a new installation, and when that is asked for.
 func (w *work) choose(ctx context.Context, version release.Version) (err error) {
-	if !w.new && !w.want.refresh {
+	if !w.chooses && !w.want.refresh {
 		return nil
 	}
 	var choices []spec.Choice
@@ -613,7 +613,7 @@ func (o *installOptions) mergeKubelet(f *pflag.FlagSet, s *spec.Spec) error {
 			errs = append(errs, fmt.Errorf("--kubelet-flag %q is not NAME=VALUE", text))
 			continue
 		}
-		setFlag(strings.ReplaceAll(name, "_", "-"), value)
+		setFlag(config.FlagName(name), value)
 	}
 	for _, text := range o.sets {
 		path, value, err := config.ParseSet(text)

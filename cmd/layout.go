@@ -152,7 +152,7 @@ func (a *app) table(w io.Writer, columns []column, rows [][]string) {
 // gap is the space between two columns.
 const gap = 2
 
-// writeTable writes rows in columns that together are no wider than limit; 0 is none.
+// writeTable writes rows in columns that together are no wider than limit; 0 means that there is no limit.
 func writeTable(w io.Writer, limit int, columns []column, rows [][]string) {
 	var titles []string
 	for _, c := range columns {
@@ -178,7 +178,7 @@ func writeTable(w io.Writer, limit int, columns []column, rows [][]string) {
 // leftOut is the width of a column that is not shown.
 const leftOut = -gap
 
-// narrow makes a table no wider than limit, as far as that is possible: columns lose width in this order, the widest first.
+// narrow makes the columns of a table narrower until the table fits, or none can lose any more: in this order, the widest first.
 func narrow(widths []int, columns []column, limit int) {
 	over := -gap - limit
 	for _, n := range widths {

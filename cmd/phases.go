@@ -15,7 +15,7 @@ type phases struct {
 	app   *app
 	plain bool
 
-	ended   chan struct{} // closed when the phase is over; nil when there is none
+	ended   chan struct{} // closed when the phase is over; nil outside a phase
 	running sync.WaitGroup
 }
 

@@ -98,12 +98,12 @@ func (w *work) unset() error {
 // reconcile holds the spec of an install against what is recorded on the host, and tells what becomes of the difference.
 func (w *work) reconcile() error {
 	current, err := w.host.Store().Current()
-	if w.new = err == nil && (current == nil || current.Snapshot); err != nil || w.new {
+	if w.chooses = err == nil && (current == nil || current.Snapshot); err != nil || w.chooses {
 		return err
 	}
 	recorded, err := spec.Recorded(current)
 	if errors.Is(err, spec.ErrNoSpec) {
-		w.new = true
+		w.chooses = true
 		w.app.note(fmt.Sprintf("generation %d has lost its settings: settings that this command does not repeat are gone", current.Number))
 		return nil
 	}

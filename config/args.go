@@ -41,7 +41,7 @@ func ParseArgs(words []Word) ([]Arg, Problems) {
 			}
 			return args, problems
 		case strings.HasPrefix(name, "--"):
-			name = flagName(name)
+			name = FlagName(name)
 		case len(name) > 1 && name[0] == '-' && shorthands[name[1]] != "":
 			if rest := name[2:]; rest != "" { // -v2
 				value, hasValue = strings.TrimPrefix(w.Text[2:], "="), true

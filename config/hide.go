@@ -66,7 +66,7 @@ func (h *hider) line(line string) string {
 	masked, s := hideInLine(line)
 	for _, r := range readers {
 		if r.inside(line) {
-			masked = line[:indentOf(line)] + hidden
+			masked = line[:indentOf(line)] + Hidden
 		} else {
 			r.begin(s)
 		}
@@ -206,7 +206,7 @@ func hideInLine(line string) (string, secretAt) {
 			}
 		}
 	}
-	return schemeRE.ReplaceAllString(hideURLs(line), "$1 "+hidden) + tail, s
+	return schemeRE.ReplaceAllString(hideURLs(line), "$1 "+Hidden) + tail, s
 }
 
 // maskTail hides the rest of a line, but for what ends a quotation, and for the backslash with which the line goes on.
@@ -221,7 +221,7 @@ func maskTail(value string) string {
 	if last := text[len(text)-1:]; (last == `"` || last == "'") && strings.Count(text, last)%2 == 1 {
 		end = last + end
 	}
-	return hidden + end
+	return Hidden + end
 }
 
 // hideURLValue hides what is secret in the rest of a line that begins with a URL. That may be in quotes, and have escapes in

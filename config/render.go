@@ -151,7 +151,7 @@ func (r *renderer) warnDeprecatedFields(parent string, level map[string]any) {
 func (r *renderer) userFlags() {
 	written := map[string]string{} // canonical name -> as the user wrote it
 	for _, name := range slices.Sorted(maps.Keys(r.in.Flags)) {
-		canonical := flagName(name)
+		canonical := FlagName(name)
 		if twin, twice := written[canonical]; twice {
 			r.problem(name, "", "given twice, as %s and as %s", twin, name)
 			continue
@@ -295,7 +295,7 @@ func (r *renderer) unschedulable(written, shown, gone, value string) bool {
 // flag is the user's value of a flag, however it was written.
 func (r *renderer) flag(name string) (string, bool) {
 	for written, value := range r.in.Flags {
-		if flagName(written) == name {
+		if FlagName(written) == name {
 			return value, true
 		}
 	}
@@ -353,7 +353,7 @@ func (r *renderer) note(flag, item string, what Outcome, why string) {
 
 func (r *renderer) problem(flag, hint, format string, args ...any) {
 	r.problems = append(r.problems, Problem{
-		Position: r.in.Positions.of(below("flags", flag)), Path: "flag --" + flagName(flag),
+		Position: r.in.Positions.of(below("flags", flag)), Path: "flag --" + FlagName(flag),
 		Message: fmt.Sprintf(format, args...), Hint: hint,
 	})
 }
@@ -362,7 +362,7 @@ func (r *renderer) problem(flag, hint, format string, args ...any) {
 func (r *renderer) warn(path, hint, format string, args ...any) {
 	shown := path
 	if flag, ok := strings.CutPrefix(path, "flags."); ok {
-		shown = "flag --" + flagName(flag)
+		shown = "flag --" + FlagName(flag)
 	}
 	r.warnings = append(r.warnings, Problem{
 		Position: r.in.Positions.of(path), Path: shown, Message: fmt.Sprintf(format, args...), Hint: hint,

@@ -67,7 +67,7 @@ func described(schema map[string]any, sentences ...string) map[string]any {
 	return schema
 }
 
-// lifeOf says in which releases something is, as far as that is not in all.
+// lifeOf says in which releases something exists; nothing for what exists in all of them.
 func lifeOf(since, deprecated, removed Minor) string {
 	var words []string
 	if since > Oldest {

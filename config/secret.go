@@ -8,11 +8,8 @@ import (
 	"sync"
 )
 
-// hidden stands where a secret was.
-// Hidden stands for a secret where things are shown.
+// Hidden stands where a secret was.
 const Hidden = "(hidden)"
-
-const hidden = Hidden
 
 // What may hold a secret. This is the only list: notes, problems, plans, diffs and logs are all masked by it.
 var (
@@ -45,7 +42,7 @@ var tableNames = sync.OnceValue(func() map[string]bool {
 // isSecret reports whether what has this name may not be shown. A boolean may: it is the switch of a feature that is named
 // after secrets.
 func isSecret(name, value string) bool {
-	flag := flagName(name)
+	flag := FlagName(name)
 	switch {
 	case slices.Contains(secretFields, topOf(name)), slices.Contains(secretFlags, flag):
 		return true
@@ -72,7 +69,7 @@ func maskFlag(name, value string) string {
 	case value == "":
 		return ""
 	case isSecret(name, value):
-		return hidden
+		return Hidden
 	case urlNames.MatchString(name):
 		return hideURL(value)
 	}
@@ -100,7 +97,7 @@ func maskValue(name string, value any) any {
 		return maskFlag(name, v)
 	}
 	if isSecret(name, "") {
-		return hidden
+		return Hidden
 	}
 	switch v := value.(type) {
 	case map[string]any:
@@ -117,7 +114,7 @@ func maskValue(name string, value any) any {
 func maskAt(path string, value any) any {
 	path = strings.TrimPrefix(path, root+".")
 	if top := topOf(path); value != nil && top != path && slices.Contains(secretFields, top) {
-		return hidden
+		return Hidden
 	}
 	return maskValue(path[lastSeparator(path)+1:], tidy(value))
 }
@@ -144,10 +141,10 @@ func hideURL(text string) string {
 		scheme, rest = "", text
 	}
 	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		rest = hidden + rest[i:]
+		rest = Hidden + rest[i:]
 	}
 	if before, query, found := strings.Cut(rest, "?"); found && query != "" {
-		rest = before + "?" + hidden
+		rest = before + "?" + Hidden
 	}
 	return scheme + rest
 }

@@ -170,14 +170,14 @@ func parseTables(flagData, fieldData []byte) (tables, error) {
 	return t, nil
 }
 
-// flagName is the name as the table has it: kubelet takes `_` for `-`.
-func flagName(name string) string {
+// FlagName is the name of a flag as the table has it: kubelet takes `_` for `-`.
+func FlagName(name string) string {
 	return strings.ReplaceAll(strings.TrimLeft(name, "-"), "_", "-")
 }
 
 // LookupFlag finds a flag by its name without dashes, in whatever minor it existed.
 func LookupFlag(name string) (Flag, bool) {
-	f, ok := table().flags[flagName(name)]
+	f, ok := table().flags[FlagName(name)]
 	return f, ok
 }
 

@@ -154,8 +154,7 @@ func (h *Host) foreignDropIns(ctx context.Context, c *Change) error {
 	return &ForeignDropInError{names, h.foreignCause(words, c.Want)}
 }
 
-// UnchangedError reports that the host cannot take a change, for want of space or of a file system that may be written to.
-// Nothing was changed.
+// UnchangedError reports that a change cannot be made, because a file system is full or read-only. Nothing was changed.
 type UnchangedError struct{ Err error }
 
 func (e *UnchangedError) Error() string { return e.Err.Error() }
@@ -313,9 +312,9 @@ func (e *ForeignDropInError) Error() string {
 }
 
 // Hint says what to do about it.
-func (e *ForeignDropInError) Hint() string {
-	return "remove the drop-in, or let kubeletctl install --force mask it; uninstall gives it back"
-}
+func (e *ForeignDropInError) Hint() string { return dropInHint }
+
+const dropInHint = "remove the drop-in, or let kubeletctl install --force mask it; uninstall gives it back"
 
 // up reports whether kubelet is active.
 func (h *Host) up(ctx context.Context) bool {

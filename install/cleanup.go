@@ -85,9 +85,9 @@ func (h *Host) disarm(ctx context.Context) {
 	}
 }
 
-// prune forgets generations, and deletes their binaries, beyond the newest ones that are kept: so many, and of those that
-// differ from each other as many. The one that was just
-// installed and the one before it always stay, and so does a binary that is executed at the moment.
+// prune forgets generations, and deletes their binaries, beyond those that are kept: the newest ones, and as many of the
+// newest that differ from each other. The one that was just installed and the one before it always stay, and so does a binary
+// that is executed at the moment.
 func (c *Change) prune(ctx context.Context, h *Host) error {
 	keep := spec.DefaultKeep
 	if c.Want.Keep > 0 {

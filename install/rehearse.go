@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"runtime"
 	"slices"
 	"strings"
@@ -72,7 +71,7 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	var refused *rehearsal.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		cause := locateCause(refused, c.Want.Args, append(h.configDropIns(c.Want), file))
+		cause := locateCause(refused, c.Want.Args, h.configFiles(c.Want))
 		return 0, &RehearsalError{Version: c.Want.Version, Err: refused, Cause: string(config.HideSecrets([]byte(cause)))}
 	case errors.Is(err, rehearsal.ErrUnsupported) && ctx.Err() == nil:
 		h.note("%v; the health gate alone decides", err)
@@ -81,19 +80,10 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	return time.Since(began), err
 }
 
-// configDropIns are the files of --config-dir, the one that counts most first.
-func (h *Host) configDropIns(g *plan.Generation) []plan.File {
-	dir, given := g.Arg("config-dir")
-	inputs, err := h.Observer().Inputs(g)
-	if !given || err != nil {
-		return nil // they only help to explain
-	}
-	var files []plan.File
-	for _, in := range slices.Backward(inputs) {
-		if content, err := h.Tree.ReadFile(in.Path); err == nil && strings.HasPrefix(in.Path, path.Clean(dir)+"/") {
-			files = append(files, plan.TextFile(in.Path, 0, content))
-		}
-	}
+// configFiles are the files that kubelet makes its configuration of, the one that counts most first.
+func (h *Host) configFiles(g *plan.Generation) []plan.File {
+	files := append([]plan.File{g.File(hostfs.ConfigFile)}, h.Observer().ConfigDropIns(g)...)
+	slices.Reverse(files)
 	return files
 }
 

@@ -65,9 +65,8 @@ func TestLocateCauseInADropIn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	g := &plan.Generation{Args: []string{"--config-dir=/etc/kubelet.d/"}}
-	files := append(h.configDropIns(g), plan.TextFile(hostfs.ConfigFile, 0, []byte("maxPods: 110")))
-	got := locateCause(&rehearsal.RefusedError{Words: "invalid configuration: maxPods -5 must not be a negative number"}, nil, files)
+	g := &plan.Generation{Args: []string{"--config-dir=/etc/kubelet.d/"}, Files: []plan.File{plan.TextFile(hostfs.ConfigFile, 0, []byte("maxPods: 110"))}}
+	got := locateCause(&rehearsal.RefusedError{Words: "invalid configuration: maxPods -5 must not be a negative number"}, nil, h.configFiles(g))
 	if want := "/etc/kubelet.d/20-b.conf:2: maxPods: -5"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -55,7 +55,7 @@ func (h *Host) refuseRestart(want *plan.Generation, seen *plan.Observation) erro
 	for _, d := range seen.StartDrift(want) {
 		hint := "kubeletctl diff shows how; kubeletctl repair puts it back, and restarts kubelet if it has to"
 		if d.Kept {
-			hint = (&ForeignDropInError{}).Hint()
+			hint = dropInHint
 		}
 		fail(idDrift, "kubelet would not start as it was installed: "+d.Target+": "+d.Reason, hint)
 	}

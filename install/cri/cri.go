@@ -17,10 +17,10 @@ import (
 
 // Known are the sockets of the common container runtimes, and their units, as the Kubernetes documentation has them
 // (kubernetes.io/docs/setup/production-environment/container-runtimes).
-var Known = []struct{ Name, Unit, Endpoint string }{
-	{"containerd", "containerd.service", "unix:///var/run/containerd/containerd.sock"},
-	{"CRI-O", "crio.service", "unix:///var/run/crio/crio.sock"},
-	{"cri-dockerd", "cri-docker.service", "unix:///var/run/cri-dockerd.sock"},
+var Known = []struct{ Unit, Endpoint string }{
+	{"containerd.service", "unix:///var/run/containerd/containerd.sock"},
+	{"crio.service", "unix:///var/run/crio/crio.sock"},
+	{"cri-docker.service", "unix:///var/run/cri-dockerd.sock"},
 }
 
 // podLabel is on every sandbox that a kubelet makes (k8s.io/kubelet/pkg/types/labels.go).

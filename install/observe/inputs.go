@@ -10,28 +10,22 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/plan"
 )
 
-// Inputs are the files beside its configuration that a kubelet of a generation reads when it starts, and only then: the
+// inputs are the files beside its configuration that a kubelet of a generation reads when it starts, and only then: the
 // drop-ins of --config-dir, the configuration of credential providers, what its configuration names, and, for systemd,
 // drop-ins of the unit and their environment files. A directory stands for what was added to it or removed from it. Files that
 // do not exist are left out, and so are those that cannot be reached: whether they matter is kubelet's and systemd's to say.
 // It is an error that this user may not look.
-func (o Observer) Inputs(g *plan.Generation) ([]plan.Input, error) {
+func (o Observer) inputs(g *plan.Generation, dropIns []DropIn) ([]plan.Input, error) {
 	c := inputs{Observer: o}
 	for _, file := range g.StartFiles {
 		c.add(file)
 	}
-	if dir, given := g.Arg("config-dir"); given {
-		c.walk(dir, ".conf")
-	}
+	c.configDir(g)
 	if file, given := g.Arg("cloud-config"); given {
 		c.add(file)
 	}
 	if file, given := g.Arg("image-credential-provider-config"); given {
 		c.walk(file, ".json", ".yaml", ".yml") // a directory from 1.34 on
-	}
-	dropIns, err := o.DropIns()
-	if err != nil {
-		return nil, err
 	}
 	for _, d := range dropIns {
 		if g.File(d.Path).Kind == plan.Absent {
@@ -44,6 +38,18 @@ func (o Observer) Inputs(g *plan.Generation) ([]plan.Input, error) {
 		}
 	}
 	return c.found, c.err
+}
+
+// ConfigDropIns are the files of --config-dir, in the order in which kubelet merges them. One that cannot be read is left out.
+func (o Observer) ConfigDropIns(g *plan.Generation) (files []plan.File) {
+	c := inputs{Observer: o}
+	c.configDir(g)
+	for _, in := range c.found {
+		if content, err := o.Tree.ReadFile(in.Path); err == nil { // a directory has none
+			files = append(files, plan.TextFile(in.Path, 0, content))
+		}
+	}
+	return files
 }
 
 // inputs collects files.
@@ -60,6 +66,13 @@ func (c *inputs) add(name string) {
 		c.found = append(c.found, plan.Input{Path: name, Modified: info.ModTime()})
 	} else if errors.Is(err, fs.ErrPermission) {
 		c.err = errors.Join(c.err, err)
+	}
+}
+
+// configDir notes the files of --config-dir, and its directories.
+func (c *inputs) configDir(g *plan.Generation) {
+	if dir, given := g.Arg("config-dir"); given {
+		c.walk(dir, ".conf")
 	}
 }
 

@@ -57,18 +57,17 @@ func (o Observer) Observe(ctx context.Context, want *plan.Generation, others ...
 			return nil, err
 		}
 	}
-	if state := seen.Units[systemd.KubeletService]; o.Live && want != nil && state.MainPID > 0 {
-		var err error
-		if seen.Process, err = o.Process(state, known); err != nil {
-			seen.Unreadable[fmt.Sprintf("process %d", state.MainPID)] = err
-		}
-		if seen.Inputs, err = o.Inputs(want); err != nil {
-			seen.Unreadable["what kubelet reads when it starts"] = err
-		}
-	}
 	dropIns, err := o.DropIns()
 	if err != nil {
 		seen.Unreadable[plan.DropInDir] = err
+	}
+	if state := seen.Units[systemd.KubeletService]; o.Live && want != nil && state.MainPID > 0 {
+		if seen.Process, err = o.Process(state, known); err != nil {
+			seen.Unreadable[fmt.Sprintf("process %d", state.MainPID)] = err
+		}
+		if seen.Inputs, err = o.inputs(want, dropIns); err != nil {
+			seen.Unreadable["what kubelet reads when it starts"] = err
+		}
 	}
 	for _, d := range dropIns {
 		if d.SetsCommand() {

@@ -146,8 +146,8 @@ func answersWatchdog(v release.Version, r *config.Rendered) bool {
 	return gates["AllBeta"] != false
 }
 
-// startFiles are the files that a configuration names and that kubelet reads only when it starts. The client CA is none: it is
-// reloaded. Nor is the serving certificate from 1.31 on, where the gate ReloadKubeletServerCertificateFile is on
+// startFiles are the files that a configuration names and that kubelet reads only when it starts. It reloads the client CA in
+// all releases, and the serving certificate from 1.31 on, where the gate ReloadKubeletServerCertificateFile is on
 // (k8s.io/kubernetes/pkg/features).
 func startFiles(v release.Version, fields map[string]any) []string {
 	if v.Minor() >= 31 {

@@ -3,7 +3,6 @@ package spec
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/kubeletctl/kubeletctl/config"
 )
@@ -35,7 +34,7 @@ func (c Choice) path() string {
 // Mentions reports whether a spec has a flag, or the field that says the same.
 func (s Spec) Mentions(flag, field string) bool {
 	for name := range s.Flags {
-		if strings.ReplaceAll(name, "_", "-") == flag {
+		if config.FlagName(name) == flag {
 			return true
 		}
 	}
