@@ -338,6 +338,8 @@ func conclusion(outcome plan.Outcome, c *install.Change) string {
 		return kubelet + " is healthy"
 	case plan.WaitingForCredentials:
 		return kubelet + " is installed and waiting for credentials: it starts as soon as one of these exists: " + strings.Join(c.Want.Credentials, ", ")
+	case plan.WaitingForKubeadm:
+		return kubelet + " is installed and waiting for kubeadm: kubeadm init or kubeadm join starts it"
 	case plan.Restarted:
 		return kubelet + " was restarted"
 	case plan.Queued:

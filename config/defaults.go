@@ -17,10 +17,12 @@ const (
 	Hardened Profile = "hardened"
 	// Upstream leaves everything that can be left to the kubelet's own defaults.
 	Upstream Profile = "upstream"
+	// Kubeadm leaves the configuration, and most flags, to kubeadm.
+	Kubeadm Profile = "kubeadm"
 )
 
 // Profiles lists what there is; the first is the default.
-func Profiles() []Profile { return []Profile{Hardened, Upstream} }
+func Profiles() []Profile { return []Profile{Hardened, Upstream, Kubeadm} }
 
 // fieldDefault is a field that kubeletctl sets when the user does not. Where a
 // release has no such field but has the flag, it lands there; where it has

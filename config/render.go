@@ -66,6 +66,9 @@ func Render(in Input) (*Rendered, error) {
 	if in.Minor > Newest {
 		r.warn("version", "", "%s is newer than the tables of this kubeletctl: flags and fields are those of %s", asked, Newest)
 	}
+	if in.Profile == Kubeadm {
+		return r.forKubeadm()
+	}
 	r.userConfig()
 	r.userFlags()
 	if given, missing, found := halfPair(r.minor, r.args); found {
@@ -90,10 +93,7 @@ func Render(in Input) (*Rendered, error) {
 	}
 	r.fields["apiVersion"], r.fields["kind"] = apiVersion, kind
 
-	out := &Rendered{Config: data, Fields: r.fields, Notes: r.notes, Warnings: r.warnings, wished: wished}
-	for _, name := range slices.Sorted(maps.Keys(r.args)) {
-		out.Args = append(out.Args, "--"+name+"="+r.args[name])
-	}
+	out := &Rendered{Args: r.words(), Config: data, Fields: r.fields, Notes: r.notes, Warnings: r.warnings, wished: wished}
 	slices.SortStableFunc(out.Notes, func(a, b Note) int { return cmp.Compare(a.Item, b.Item) })
 	Problems(out.Warnings).sort()
 	return out, nil
@@ -123,6 +123,14 @@ func newRenderer(in Input) *renderer {
 		in: in, minor: min(in.Minor, Newest),
 		args: map[string]string{}, fields: fields, movers: map[string]string{},
 	}
+}
+
+// words are the flags as a command line has them.
+func (r *renderer) words() (words []string) {
+	for _, name := range slices.Sorted(maps.Keys(r.args)) {
+		words = append(words, "--"+name+"="+r.args[name])
+	}
+	return words
 }
 
 func (r *renderer) userConfig() {

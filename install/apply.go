@@ -211,6 +211,9 @@ func (h *Host) planAgain(ctx context.Context, c *Change) error {
 			return err
 		}
 	}
+	if err := preflight.CheckKubeadm(h.Observer(), c.Want); err != nil { // kubeadm may have been at work, too
+		return err
+	}
 	now, err := h.prepare(ctx, c.Want, c.Have, c.options)
 	if err != nil {
 		return err

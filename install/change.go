@@ -85,6 +85,7 @@ func (h *Host) have() (*plan.Generation, error) {
 	if have.Damage != nil {
 		h.recognize(have)
 	}
+	h.complete(have)
 	if !have.Snapshot {
 		return have, nil
 	}
@@ -94,6 +95,10 @@ func (h *Host) have() (*plan.Generation, error) {
 	}
 	return plan.Merge(have, all), nil
 }
+
+// complete adds what kubeadm says of a generation that is kubeadm's. What cannot be read of it is said where it matters: by
+// preflight, and by a status.
+func (h *Host) complete(g *plan.Generation) { _ = h.Observer().ReadKubeadm(g) }
 
 // recognize adds to a stand-in what is on the host and is surely of the generation that it stands for: a text of which that
 // keeps the bytes, and the link to another kubelet beside the one that is known; and where it answers. What else is there counts as somebody else's.
@@ -142,6 +147,10 @@ func (h *Host) prepareKubelet(ctx context.Context, want, have *plan.Generation, 
 	}
 	want.KeepComments(have)
 	want.Mask(have.Masks()...) // once adopted, a kubelet is not given back before it is uninstalled
+	want.MaskDropInsOf(have)
+	if err := preflight.CheckKubeadm(h.Observer(), want); err != nil {
+		return nil, err
+	}
 	if !o.LeaveOverrides {
 		dropIns, err := h.Observer().DropIns()
 		if err != nil {
@@ -149,7 +158,7 @@ func (h *Host) prepareKubelet(ctx context.Context, want, have *plan.Generation, 
 		}
 		for _, d := range dropIns {
 			if d.SetsCommand() {
-				want.Mask(d.Name())
+				want.Mask(d.Name()) // unless it has one of that name
 			}
 		}
 	}

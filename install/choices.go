@@ -28,7 +28,7 @@ const (
 // Choices are the defaults for a kubelet of a minor release that depend on this host, for a spec that does not speak of
 // them. Of a tree that does not run there are none. Several container runtimes are a *preflight.FailedError.
 func (h *Host) Choices(ctx context.Context, s spec.Spec, minor config.Minor) ([]spec.Choice, error) {
-	if !h.Live {
+	if !h.Live || s.Profile == config.Kubeadm { // which looks at the host itself
 		return nil, nil
 	}
 	var choices []spec.Choice

@@ -53,6 +53,7 @@ func (h *Host) Installed() (*plan.Generation, error) {
 	if errors.Is(err, store.ErrNotInstalled) {
 		err = h.notInstalledError(current)
 	}
+	h.complete(current)
 	return current, err
 }
 

@@ -57,6 +57,7 @@ func shortList(list []string) string {
 // PreparePurge looks for what a purge deletes. It changes nothing. Close the result.
 func (h *Host) PreparePurge(ctx context.Context) (*Purge, error) {
 	current, err := lastInstalled(h.Store())
+	h.complete(current)
 	if err != nil {
 		return nil, err
 	}
@@ -244,10 +245,10 @@ func (p *Purge) removePodSlice(ctx context.Context) {
 
 // endpoint is the CRI endpoint that a generation's kubelet speaks to.
 func endpoint(g *plan.Generation) (string, error) {
-	if endpoint, ok := g.Arg("container-runtime-endpoint"); ok {
+	fields, err := preflight.Fields(g)
+	endpoint := preflight.Endpoint(g, fields)
+	if endpoint != "" {
 		return endpoint, nil
 	}
-	fields, err := preflight.Fields(g)
-	endpoint, _ := fields["containerRuntimeEndpoint"].(string)
-	return endpoint, err
+	return "", err
 }

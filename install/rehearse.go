@@ -50,10 +50,20 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	if h.Rehearse == nil || f.options.SkipRehearsal || !h.Live || c.Want.Arch != runtime.GOARCH || c.Want.Snapshot || !c.Plan.SwitchesKubelet() {
 		return 0, nil
 	}
-	file := c.Want.File(hostfs.ConfigFile)
+	if c.Want.Kubeadm {
+		if err := h.Observer().ReadKubeadm(c.Want); err != nil {
+			return 0, err
+		}
+		if c.Want.KubeadmConfig.Kind == plan.Absent {
+			return 0, nil // kubeadm has not said yet what kubelet is to run with
+		}
+	}
 	trial := rehearsal.Trial{
-		Binary: binary, Args: c.Want.Args, Files: map[string][]byte{hostfs.ConfigFile: file.Content}, RootDir: c.Want.KubeletRoot(),
+		Binary: binary, Args: c.Want.Args, Files: map[string][]byte{}, RootDir: c.Want.KubeletRoot(),
 		NoCredentials: !c.Seen.Credentials, HealthURL: c.Want.HealthURL, Timeout: rehearsalTimeout,
+	}
+	if file := c.Want.File(hostfs.ConfigFile); file.Kind == plan.Text {
+		trial.Files[file.Path] = file.Content
 	}
 	fields, err := preflight.Fields(c.Want)
 	if err != nil {
@@ -82,7 +92,7 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 
 // configFiles are the files that kubelet makes its configuration of, the one that counts most first.
 func (h *Host) configFiles(g *plan.Generation) []plan.File {
-	files := append([]plan.File{g.File(hostfs.ConfigFile)}, h.Observer().ConfigDropIns(g)...)
+	files := append([]plan.File{g.ConfigFile()}, h.Observer().ConfigDropIns(g)...)
 	slices.Reverse(files)
 	return files
 }

@@ -20,6 +20,9 @@ func (h *Host) PrepareRestart(ctx context.Context) (*Change, error) {
 	if err := h.Store().Verify(have); err != nil { // it is rehearsed with what was recorded
 		return nil, err
 	}
+	if err := preflight.CheckKubeadm(h.Observer(), have); err != nil {
+		return nil, err
+	}
 	c, err := h.prepare(ctx, have.Clone(), have, plan.Options{Restart: true})
 	if err != nil {
 		return nil, err
@@ -60,6 +63,8 @@ func (h *Host) refuseRestart(want *plan.Generation, seen *plan.Observation) erro
 		fail(idDrift, "kubelet would not start as it was installed: "+d.Target+": "+d.Reason, hint)
 	}
 	switch {
+	case !seen.Credentials && want.Kubeadm:
+		fail(idKubeadm, "kubelet would not start: "+h.absent(want)+" does not exist", kubeadmHint)
 	case !seen.Credentials:
 		fail(idWaiting, "kubelet would not start: it needs one of these: "+strings.Join(want.Credentials, ", "), credentialsHint)
 	case !h.Live:

@@ -82,6 +82,7 @@ const (
 	StateStarting     State = "starting"
 	StateStopped      State = "stopped"
 	StateWaiting      State = "waiting-for-credentials"
+	StateKubeadm      State = "waiting-for-kubeadm"
 	StateNotInstalled State = "not-installed"
 	StateOffline      State = "offline"     // installed in a tree that does not run
 	StateChanging     State = "changing"    // by another run, at this moment
@@ -97,9 +98,13 @@ const (
 	idDamaged     = "damaged-record"
 	idDrift       = "drift"
 	idWaiting     = "waiting-for-credentials"
+	idKubeadm     = "waiting-for-kubeadm"
 )
 
-const credentialsHint = "put the node's kubeconfig there, owned by root, mode 0600"
+const (
+	credentialsHint = "put the node's kubeconfig there, owned by root, mode 0600"
+	kubeadmHint     = "run kubeadm init, or kubeadm join, which starts kubelet"
+)
 
 func (s *Status) problem(id string, severity preflight.Severity, message, hint string) {
 	s.Problems = append(s.Problems, preflight.Problem{ID: id, Severity: severity, Message: message, Hint: hint})
@@ -238,6 +243,13 @@ func (h *Host) notInstalled(ctx context.Context, s *Status, current *plan.Genera
 func (h *Host) installedStatus(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState, change State) error {
 	s.Installed, s.Version, s.Generation = true, current.Version.String(), current.Number
 	s.Trust, s.Digest, s.SHA256 = string(current.Trust), current.Digest.String(), current.Binary().SHA256
+	var refused *preflight.FailedError
+	if errors.As(preflight.CheckKubeadm(h.Observer(), current), &refused) { // what runs may run on
+		for _, p := range refused.Problems {
+			p.Severity = preflight.Warning
+			s.Problems = append(s.Problems, p)
+		}
+	}
 	seen, err := h.Observer().Observe(ctx, current)
 	if err != nil {
 		return err
@@ -269,7 +281,7 @@ func (h *Host) installedStatus(ctx context.Context, s *Status, current *plan.Gen
 	a.askRuntime(ctx)
 	a.remarks(change)
 	var problems []preflight.Problem
-	s.Node, problems = nodeStatus(ctx, h.Tree, current, s.State == StateWaiting)
+	s.Node, problems = nodeStatus(ctx, h.Tree, current, s.State == StateWaiting || s.State == StateKubeadm)
 	s.Problems = append(s.Problems, problems...)
 	failed := func(p preflight.Problem) bool { return p.Severity == preflight.Failure }
 	if s.State == StateHealthy && slices.ContainsFunc(s.Problems, failed) {
@@ -318,6 +330,9 @@ func (a assessment) assess(ctx context.Context) {
 	case state.ActiveState == "active":
 		s.State = StateUnhealthy
 		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, "journalctl -u kubelet.service")
+	case !a.seen.Credentials && !state.Up() && a.current.Kubeadm:
+		s.State = StateKubeadm
+		s.problem(idKubeadm, preflight.Info, "kubeadm has not set up this node yet: "+a.host.absent(a.current)+" does not exist", kubeadmHint)
 	case !a.seen.Credentials && !state.Up():
 		s.State = StateWaiting
 		s.problem(idWaiting, preflight.Info, "kubelet starts as soon as one of these exists: "+strings.Join(a.current.Credentials, ", "),
@@ -367,6 +382,16 @@ func (a assessment) askRuntime(ctx context.Context) {
 	if problem != nil {
 		a.status.Problems = append(a.status.Problems, *problem)
 	}
+}
+
+// absent is the first file that a kubelet waits for and that is not there.
+func (h *Host) absent(g *plan.Generation) string {
+	for _, file := range append(slices.Clone(g.Requires), g.Credentials...) {
+		if _, err := h.Tree.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return file
+		}
+	}
+	return ""
 }
 
 func (a assessment) binaryMissing() bool {

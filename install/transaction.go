@@ -238,6 +238,8 @@ func (tx *transaction) outcome(ctx context.Context) plan.Outcome {
 		return plan.Removed
 	case !c.Seen.Live || !c.Want.Runs() || c.options.NoStart:
 		return plan.Installed
+	case !c.Seen.Credentials && !tx.host.up(ctx) && c.Want.Kubeadm:
+		return plan.WaitingForKubeadm
 	case !c.Seen.Credentials && !tx.host.up(ctx):
 		return plan.WaitingForCredentials
 	case tx.options.Wait == 0 && c.options.Restart:

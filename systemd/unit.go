@@ -2,7 +2,9 @@ package systemd
 
 import (
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -26,8 +28,12 @@ type KubeletUnit struct {
 	// RuntimeEndpoint is the CRI endpoint, as in --container-runtime-endpoint. A well-known socket orders kubelet after
 	// the unit of that runtime.
 	RuntimeEndpoint string
+	// Requires are files that must all exist before kubelet is started.
+	Requires []string
 	// Credentials are files of which at least one must exist before kubelet is started. None: no condition.
 	Credentials []string
+	// Kubeadm is set for a kubelet of which kubeadm writes the configuration and flags: KubeadmDropIn has its command line.
+	Kubeadm bool
 	// Watchdog makes systemd restart a kubelet that hangs. It takes one that sends signs of life, as 1.32 and later do;
 	// any other would be killed again and again.
 	Watchdog bool
@@ -114,7 +120,11 @@ var sandbox = []directive{
 func (u KubeletUnit) Service() []byte {
 	var b strings.Builder
 	line := func(d directive) { fmt.Fprintf(&b, "%s=%s\n", d.key, d.value) }
-	b.WriteString("# Written by kubeletctl. Local changes belong in kubelet.service.d/*.conf, which kubeletctl never touches.\n")
+	b.WriteString("# Written by kubeletctl. Local changes belong in kubelet.service.d/*.conf, which kubeletctl never touches")
+	if u.Kubeadm {
+		b.WriteString(", but for " + KubeadmDropIn)
+	}
+	b.WriteString(".\n")
 	b.WriteString("[Unit]\n")
 	b.WriteString("Description=Kubernetes kubelet\n")
 	b.WriteString("Documentation=https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/\n")
@@ -123,7 +133,13 @@ func (u KubeletUnit) Service() []byte {
 		after += " " + runtime
 	}
 	line(directive{"Wants", after})
+	if u.Kubeadm { // which knows the runtime, when it is run: each of them comes first, where it is there
+		after += " " + strings.Join(slices.Sorted(maps.Values(runtimeUnits)), " ")
+	}
 	line(directive{"After", after})
+	for _, file := range u.Requires {
+		line(directive{"ConditionPathExists", escapeSpecifiers(file)})
+	}
 	for _, file := range u.Credentials {
 		// The bar makes these alternatives: one of them that holds is enough.
 		line(directive{"ConditionPathExists", "|" + escapeSpecifiers(file)})
@@ -132,8 +148,10 @@ func (u KubeletUnit) Service() []byte {
 	b.WriteString("\n[Service]\n")
 	b.WriteString("Type=notify\n")
 	fmt.Fprintf(&b, "ExecStart=%s", QuoteArg(u.Binary))
-	for _, arg := range u.Args {
-		fmt.Fprintf(&b, " \\\n    %s", QuoteArg(arg))
+	if !u.Kubeadm {
+		for _, arg := range u.Args {
+			fmt.Fprintf(&b, " \\\n    %s", QuoteArg(arg))
+		}
 	}
 	b.WriteString("\n")
 	b.WriteString("TimeoutStartSec=10min\n")

@@ -150,8 +150,13 @@ func addMissing(seen *plan.Observation, dirs []string) {
 	}
 }
 
-// credentials reports whether one of the files is there that kubelet waits for.
+// credentials reports whether the files are there that kubelet waits for.
 func (o Observer) credentials(g *plan.Generation) bool {
+	for _, file := range g.Requires {
+		if _, err := o.Tree.Stat(file); err != nil {
+			return false
+		}
+	}
 	for _, file := range g.Credentials {
 		if _, err := o.Tree.Stat(file); err == nil {
 			return true

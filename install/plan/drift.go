@@ -169,7 +169,8 @@ func (o *Observation) OtherProcess(want *Generation) (reasons []string) {
 	if sum := want.Binary().SHA256; sum != "" && o.Process.SHA256 != "" && o.Process.SHA256 != sum {
 		reasons = append(reasons, "the process runs another binary")
 	}
-	if want.Args != nil && o.Process.Args != nil && !slices.Equal(want.Args, o.Process.Args) {
+	// What kubeadm or an administrator has changed of the arguments since is no other kubelet: a restart is due then.
+	if !want.Kubeadm && want.Args != nil && o.Process.Args != nil && !slices.Equal(want.Args, o.Process.Args) {
 		reasons = append(reasons, "the process was started with other arguments")
 	}
 	return reasons

@@ -122,6 +122,8 @@ const (
 	Healthy Outcome = "healthy"
 	// WaitingForCredentials: all is in place, and kubelet starts when its kubeconfig appears.
 	WaitingForCredentials Outcome = "waiting for credentials"
+	// WaitingForKubeadm: all is in place, and kubeadm init or kubeadm join starts kubelet.
+	WaitingForKubeadm Outcome = "waiting for kubeadm"
 	// Queued: the machine is still booting, and systemd starts kubelet when its turn comes.
 	Queued Outcome = "start queued"
 	// Installed: the files are in place, and nobody asked for kubelet to be started or waited for.
@@ -170,8 +172,12 @@ type Generation struct {
 	HealthURL string `json:"healthURL,omitempty"`
 	// StartFiles are files that its configuration names and that kubelet reads only when it starts.
 	StartFiles []string `json:"startFiles,omitempty"`
-	// Credentials are files of which one must exist before kubelet can run.
+	// Requires are files that must all exist before kubelet can run, and Credentials are files of which one must.
+	Requires    []string `json:"requires,omitempty"`
 	Credentials []string `json:"credentials,omitempty"`
+	// Kubeadm reports that kubeadm writes the configuration, the flags and the credentials of its kubelet. What they are is
+	// read from the host each time: see observe.Observer.ReadKubeadm.
+	Kubeadm bool `json:"kubeadm,omitempty"`
 	// Keep is how many generations are kept to go back to.
 	Keep int `json:"keepGenerations,omitempty"`
 	// Outcome is how the change to it ended; Reason says why it was reverted.
@@ -188,6 +194,8 @@ type Generation struct {
 	// secrets.
 	Args []string        `json:"-"`
 	Spec json.RawMessage `json:"-"`
+	// KubeadmConfig is the configuration file of kubeadm's, as it was read; Absent for none.
+	KubeadmConfig File `json:"-"`
 	// SpecHidden is set when this user may not read the two.
 	SpecHidden bool `json:"-"`
 	// Damage says why the record of a current generation cannot be read. Then this is a stand-in, which has what the other
@@ -307,6 +315,14 @@ func Argument(args []string, name string) (value string, given bool) {
 	return value, given
 }
 
+// ConfigFile is the configuration file that its kubelet reads.
+func (g *Generation) ConfigFile() File {
+	if g != nil && g.Kubeadm {
+		return g.KubeadmConfig
+	}
+	return g.File(hostfs.ConfigFile)
+}
+
 // Kubeconfig is the file with which kubelet talks to its API server; empty for a standalone one.
 func (g *Generation) Kubeconfig() string {
 	file, _ := g.Arg("kubeconfig")
@@ -349,6 +365,25 @@ func (g *Generation) Masks() []string {
 		}
 	}
 	return names
+}
+
+// hasDropIn reports whether the generation has a drop-in of that name itself, which takes the place of every other one.
+func (g *Generation) hasDropIn(name string) bool {
+	f := g.File(path.Join(DropInDir, name))
+	return f.Kind == Text || f.masks()
+}
+
+// MaskDropInsOf masks the drop-ins of another generation that this one does not have: they go only after the commit, and
+// kubelet is started before.
+func (g *Generation) MaskDropInsOf(other *Generation) {
+	if other == nil {
+		return
+	}
+	for _, f := range other.Files {
+		if f.Kind == Text && path.Dir(f.Path) == DropInDir && !g.hasDropIn(path.Base(f.Path)) {
+			g.Mask(path.Base(f.Path))
+		}
+	}
 }
 
 func (f File) masks() bool {

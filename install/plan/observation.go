@@ -108,7 +108,7 @@ func (o *Observation) startedBy(g *Generation) bool {
 func (o *Observation) Snapshot(want, have *Generation, extra ...File) *Generation {
 	before := &Generation{Snapshot: true, Command: "before"}
 	if have != nil {
-		before.Version, before.HealthURL, before.Credentials = have.Version, have.HealthURL, have.Credentials
+		before.Version, before.HealthURL, before.Credentials, before.Requires = have.Version, have.HealthURL, have.Credentials, have.Requires
 		before.Args, before.RootDir, before.Spec, before.Took = have.Args, have.RootDir, have.Spec, have.Took
 		before.Dirs = have.Dirs
 	}

@@ -246,6 +246,7 @@ func (p *planner) consent() {
 	for _, d := range p.seen.Overrides {
 		switch isMasked := slices.Contains(masked, d.Name()); {
 		case !isMasked && p.options.LeaveOverrides:
+		case !isMasked && p.want.hasDropIn(d.Name()): // it has another one of that name, which is what that is for
 		case isMasked && path.Dir(d.Path) == DropInDir: // the link that takes its place is a conflict of its own
 		default:
 			p.effect(d.Path, p.seen.setsCommand(d.Name()))
@@ -260,9 +261,8 @@ func (p *planner) consent() {
 // ForeignOverrides are the drop-ins that would still set kubelet's command line when a generation is in place.
 func (o *Observation) ForeignOverrides(want *Generation) []string {
 	var list []string
-	masked := want.Masks()
 	for _, d := range o.Overrides {
-		if !slices.Contains(masked, d.Name()) {
+		if !want.hasDropIn(d.Name()) {
 			list = append(list, d.Path)
 		}
 	}

@@ -40,16 +40,26 @@ func Check(ctx context.Context, d *spec.Draft, have *plan.Generation, seen *plan
 		return nil
 	}
 	fields := d.Rendered.Fields
+	failure, accept := Failure, func(setting string) string { return "--set " + setting }
+	if d.Kubeadm {
+		fields, _ = Fields(d.Generation) // that it can be read was found out when it was prepared
+		accept = func(setting string) string {
+			return strings.Replace(setting, "=", ": ", 1) + " in a KubeletConfiguration document of kubeadm's configuration"
+		}
+		if len(fields) == 0 { // kubeadm may still say so
+			failure = Warning
+		}
+	}
 	minor := config.Minor(d.Version.Minor())
 	if fails, known := fields["failCgroupV1"].(bool); minor >= 35 && cgroupV1() && (!known || fails) {
-		add(CgroupV1, Failure, "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or accept cgroup v1: --set failCgroupV1=false",
+		add(CgroupV1, failure, "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or accept cgroup v1: "+accept("failCgroupV1=false"),
 			"this host uses cgroup v1, and kubelet refuses to run on it from 1.35 on")
 	}
 	if fails, known := fields["failSwapOn"].(bool); (!known || fails) && swapOn() {
-		add(Swap, Failure, "turn swap off (swapoff -a, and /etc/fstab), or accept it: --set failSwapOn=false",
+		add(Swap, failure, "turn swap off (swapoff -a, and /etc/fstab), or accept it: "+accept("failSwapOn=false"),
 			"swap is on, and kubelet refuses to run with it")
 	}
-	if problem := CheckRuntime(ctx, d.RuntimeEndpoint(), minor, facts.AskRuntime); problem != nil {
+	if problem := CheckRuntime(ctx, Endpoint(d.Generation, fields), minor, facts.AskRuntime); problem != nil {
 		if facts.Booting || !seen.Credentials { // it may still come, and kubelet does not start before it has to
 			problem.Severity = Warning
 		}
@@ -66,6 +76,9 @@ func Check(ctx context.Context, d *spec.Draft, have *plan.Generation, seen *plan
 		add(StopsKubelet, Failure, "keep it with --standalone, or put the kubeconfig there first", "kubelet runs, and would be stopped until one of these exists: %s",
 			strings.Join(d.Credentials, ", "))
 	}
+	if d.Kubeadm {
+		return problems
+	}
 	if _, elsewhere := plan.Argument(d.Args, "config-dir"); !d.Spec.Standalone && fields["clusterDNS"] == nil && !elsewhere {
 		add(ClusterDNS, Info, "--set 'clusterDNS=[10.96.0.10]' --set clusterDomain=cluster.local, as the cluster has them",
 			"pods use the node's DNS servers and do not find the services of the cluster")
@@ -74,6 +87,16 @@ func Check(ctx context.Context, d *spec.Draft, have *plan.Generation, seen *plan
 		hardening(fields, d.Spec.Standalone, add)
 	}
 	return problems
+}
+
+// Endpoint is the CRI endpoint of a generation's kubelet, whose configuration has these fields; empty when neither its flags nor
+// its file say it.
+func Endpoint(g *plan.Generation, fields map[string]any) string {
+	if endpoint, ok := g.Arg("container-runtime-endpoint"); ok {
+		return endpoint
+	}
+	endpoint, _ := fields["containerRuntimeEndpoint"].(string)
+	return endpoint
 }
 
 // CheckRuntime asks whether a container runtime for a kubelet of a minor release is at an endpoint; nil when there is, or when

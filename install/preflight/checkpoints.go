@@ -10,7 +10,6 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 )
@@ -90,8 +89,9 @@ func (m manager) stale(found plan.File, wanted, had map[string]any) string {
 // Fields reads the configuration that a generation has; empty for none.
 func Fields(g *plan.Generation) (map[string]any, error) {
 	fields := map[string]any{}
-	if err := yaml.Unmarshal(g.File(hostfs.ConfigFile).Content, &fields); err != nil {
-		return nil, fmt.Errorf("reading the recorded %s: %w", path.Base(hostfs.ConfigFile), err)
+	file := g.ConfigFile()
+	if err := yaml.Unmarshal(file.Content, &fields); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", file.Path, err)
 	}
 	return fields, nil
 }

@@ -43,6 +43,7 @@ const (
 const (
 	KubeletDir   = "kubelet-dir"
 	BinDir       = "bin-dir"
+	KubeadmFiles = "kubeadm-files"
 	ManagerState = "manager-state"
 	StateDir     = "state-dir"
 )

@@ -50,7 +50,7 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 	}
 	g := &plan.Generation{
 		Version: a.Version, Arch: a.Arch, Trust: a.Trust, Digest: a.Digest, DigestFrom: a.From,
-		Args: r.Args, RootDir: rootDir(r.Args), Keep: s.KeepGenerations, HealthURL: HealthURL(r.Fields),
+		Keep: s.KeepGenerations,
 	}
 	if g.Spec, err = json.Marshal(record{*s.recorded(a.Version), s.Origins, s.Asked, s.HostDefaults}); err != nil {
 		return nil, err
@@ -66,29 +66,38 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 		recorded := a.Installed.Binary()
 		binary.SHA256, binary.SHA512, g.URL = recorded.SHA256, recorded.SHA512, a.Installed.URL
 	}
-	link := path.Join(s.BinDir(), "kubelet")
-	unit := systemd.KubeletUnit{
-		Binary: link, Args: r.Args, RuntimeEndpoint: runtimeEndpoint(r), Watchdog: answersWatchdog(a.Version, r),
+	link := plan.File{Path: path.Join(s.BinDir(), "kubelet"), Kind: plan.Link, Target: BinaryName(a.Version)}
+	unit := systemd.KubeletUnit{Binary: link.Path, Args: r.Args}
+	if s.Profile == config.Kubeadm {
+		g.Files = append(g.Files, binary, link)
+		s.kubeadm(g, unit)
+	} else {
+		g.Files = append(g.Files, binary, plan.TextFile(hostfs.ConfigFile, 0o600, r.Config), link)
+		s.configured(g, unit, r)
 	}
+	g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletService, Enabled: true, Run: plan.Running})
+	return &Draft{Generation: g, Spec: s, Rendered: r, Artifact: a.Artifact, accepted: a.AcceptedFlags}, nil
+}
+
+// configured adds what a kubelet has that kubeletctl configures: its unit with all its flags, and what starts it when its
+// credentials come.
+func (s Spec) configured(g *plan.Generation, unit systemd.KubeletUnit, r *config.Rendered) {
+	unit.RuntimeEndpoint, unit.Watchdog = runtimeEndpoint(r), answersWatchdog(g.Version, r)
 	for _, name := range []string{"kubeconfig", "bootstrap-kubeconfig"} {
 		if file, ok := plan.Argument(r.Args, name); ok {
 			unit.Credentials = append(unit.Credentials, file)
 		}
 	}
-	g.Credentials, g.StartFiles = unit.Credentials, startFiles(a.Version, r.Fields)
+	g.Args, g.RootDir, g.HealthURL = r.Args, rootDir(r.Args), HealthURL(r.Fields)
+	g.Credentials, g.StartFiles = unit.Credentials, StartFiles(g.Version, r.Fields)
 	if s.HostDefaults > 0 {
 		g.PodDir = podDir(r.Fields)
 	}
-	g.Files = append(g.Files, binary,
-		plan.TextFile(hostfs.ConfigFile, 0o600, r.Config),
-		plan.File{Path: link, Kind: plan.Link, Target: BinaryName(a.Version)},
-		plan.TextFile(path.Join(hostfs.UnitDir, systemd.KubeletService), s.unitMode(), unit.Service()))
+	g.Files = append(g.Files, plan.TextFile(path.Join(hostfs.UnitDir, systemd.KubeletService), s.unitMode(), unit.Service()))
 	if len(unit.Credentials) > 0 {
 		g.Files = append(g.Files, plan.TextFile(path.Join(hostfs.UnitDir, systemd.KubeletPath), 0o644, unit.Path()))
 		g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletPath, Enabled: true, Run: plan.Running})
 	}
-	g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletService, Enabled: true, Run: plan.Running})
-	return &Draft{Generation: g, Spec: s, Rendered: r, Artifact: a.Artifact, accepted: a.AcceptedFlags}, nil
 }
 
 // BinaryName is what the kubelet of a release is called.
@@ -105,7 +114,7 @@ func IsBinaryName(name string) bool {
 
 // unitMode is the mode of the unit: the CIS benchmark wants 0600 (4.1.1).
 func (s Spec) unitMode() fs.FileMode {
-	if s.Profile == config.Upstream || s.HostDefaults == 0 {
+	if s.Profile != "" && s.Profile != config.Hardened || s.HostDefaults == 0 {
 		return 0o644
 	}
 	return 0o600
@@ -146,10 +155,10 @@ func answersWatchdog(v release.Version, r *config.Rendered) bool {
 	return gates["AllBeta"] != false
 }
 
-// startFiles are the files that a configuration names and that kubelet reads only when it starts. It reloads the client CA in
+// StartFiles are the files that a configuration names and that kubelet reads only when it starts. It reloads the client CA in
 // all releases, and the serving certificate from 1.31 on, where the gate ReloadKubeletServerCertificateFile is on
 // (k8s.io/kubernetes/pkg/features).
-func startFiles(v release.Version, fields map[string]any) []string {
+func StartFiles(v release.Version, fields map[string]any) []string {
 	if v.Minor() >= 31 {
 		return nil
 	}
@@ -253,9 +262,6 @@ func (d *Draft) former(have *plan.Generation) *config.Rendered {
 	}
 	return r
 }
-
-// RuntimeEndpoint is the CRI endpoint that the kubelet speaks to.
-func (d *Draft) RuntimeEndpoint() string { return runtimeEndpoint(d.Rendered) }
 
 // Recorded is the spec that a generation was built from, with its exact version. A pinned digest in it belongs to that
 // version. It fails when the record has no spec, or none that can be read.

@@ -42,7 +42,7 @@ type Spec struct {
 
 	Flags                map[string]any `json:"flags,omitempty" doc:"Kubelet flags by name, without dashes; each has one value."`
 	KubeletConfiguration map[string]any `json:"kubeletConfiguration,omitempty" doc:"Fields of kubelet's configuration file."`
-	Profile              config.Profile `json:"profile,omitempty" doc:"The defaults of the fields that are not given: hardened, or upstream for kubelet's own. Default: hardened."`
+	Profile              config.Profile `json:"profile,omitempty" doc:"Who configures kubelet: kubeletctl, with the defaults hardened, or upstream for kubelet's own; or kubeadm. Default: hardened."`
 
 	Paths           Paths `json:"paths,omitzero" doc:"Where things lie on the host."`
 	Standalone      bool  `json:"standalone,omitempty" doc:"Run kubelet without an API server."`
@@ -233,6 +233,9 @@ func (s Spec) Check() error {
 	}
 	if registers, _ := strconv.ParseBool(flags["register-node"]); registers && s.Standalone && s.Origins["flags.register-node"] != ByAdoption {
 		errs = append(errs, errors.New("a standalone kubelet has no API server to register its node with: standalone and register-node=true contradict each other"))
+	}
+	if s.Standalone && s.Profile == config.Kubeadm {
+		errs = append(errs, errors.New("kubeadm makes a node of a cluster: standalone and the profile kubeadm contradict each other"))
 	}
 	for _, name := range []string{"kubeconfig", "bootstrap-kubeconfig"} {
 		if file := flags[name]; file != "" && !path.IsAbs(file) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/release"
 )
@@ -33,6 +34,10 @@ func TestGoldenInstallations(t *testing.T) {
 				"node-labels": "a=b,c=d e", "container-runtime-endpoint": "unix:///var/run/crio/crio.sock", "cgroup-driver": "cgroupfs"},
 			KubeletConfiguration: map[string]any{"maxPods": 50, "healthzPort": 0, "evictionHard": map[string]any{"memory.available": "200Mi"}},
 		}},
+		{"v1.13.0-kubeadm", "v1.13.0", Spec{Profile: config.Kubeadm}},
+		{"v1.24.17-kubeadm", "v1.24.17", Spec{Profile: config.Kubeadm}},
+		{"v1.36.3-kubeadm", "v1.36.3", Spec{Profile: config.Kubeadm, Flags: map[string]any{"node-ip": "192.0.2.1", "node-labels": "a=b,c=d e"}}},
+		{"v1.37.2-kubeadm", "v1.37.2", Spec{Profile: config.Kubeadm, Paths: Paths{BinDir: "/opt/bin"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -371,31 +371,34 @@ func (h *host) sandboxed() {
 	h.t.Log(m[0])
 }
 
-// writeImage writes an image of one static program, under both names, in the format of docker save.
+// writeImage writes an image of the pod's program, under both names.
 func writeImage(file string) error {
-	program := file + ".podcheck"
+	program := filepath.Join(filepath.Dir(file), "podcheck")
 	if err := gobuild.Static(program, "scripts/podcheck"); err != nil {
 		return err
 	}
+	run := map[string]any{"Entrypoint": []string{"/podcheck"}, "Cmd": []string{"pause"}}
+	return writeImageOf(file, program, run, podsImage, sandboxImage)
+}
+
+// writeImageOf writes an image of one static program, which lies in / there, in the format of docker save.
+func writeImageOf(file, program string, run map[string]any, names ...string) error {
 	binary, err := os.ReadFile(program)
 	if err != nil {
 		return err
 	}
 	var layer bytes.Buffer
-	if err := writeTar(&layer, tarFile{"podcheck", 0o755, binary}); err != nil {
+	if err := writeTar(&layer, tarFile{filepath.Base(program), 0o755, binary}); err != nil {
 		return err
 	}
 	config, err := json.Marshal(map[string]any{
-		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Entrypoint": []string{"/podcheck"}, "Cmd": []string{"pause"}},
+		"architecture": runtime.GOARCH, "os": "linux", "config": run,
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer.Bytes()))}},
 	})
 	if err != nil {
 		return err
 	}
-	index, err := json.Marshal([]map[string]any{
-		{"Config": "config.json", "RepoTags": []string{podsImage, sandboxImage}, "Layers": []string{"layer.tar"}},
-	})
+	index, err := json.Marshal([]map[string]any{{"Config": "config.json", "RepoTags": names, "Layers": []string{"layer.tar"}}})
 	if err != nil {
 		return err
 	}
