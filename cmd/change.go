@@ -133,11 +133,11 @@ func (x *changer) unlock() {
 
 func (x *changer) recover(ctx context.Context) error {
 	a, h := x.app, x.host
-	notice := h.Store().Notice()
+	notice := h.Store().Notice().Text()
 	if notice != "" {
 		a.note(notice)
 	}
-	if _, pending, _ := h.Store().Pending(); pending {
+	if _, pending, _ := h.Store().Pending().Number(); pending {
 		a.detach()
 	}
 	done, err := h.Recover(ctx, false)
@@ -152,14 +152,14 @@ func (x *changer) recover(ctx context.Context) error {
 		return saveNotice(h, done)
 	}
 	if notice != "" && told {
-		return h.Store().ClearNotice()
+		return h.Store().Notice().Clear()
 	}
 	return nil
 }
 
 // saveNotice keeps a line about a recovery, with its time, for the next run to tell.
 func saveNotice(h *install.Host, line string) error {
-	return h.Store().SaveNotice(time.Now().UTC().Format(time.RFC3339) + ": " + line)
+	return h.Store().Notice().Save(time.Now().UTC().Format(time.RFC3339) + ": " + line)
 }
 
 // preflight notes warnings and refuses for failures that are not ignored. A host that needs no change is not refused.

@@ -116,7 +116,7 @@ func (a *app) completeCompared(_ *cobra.Command, args []string, _ string) ([]cob
 // completeEntries completes the numbers of those of the newest entries of the history that fit.
 func (a *app) completeEntries(fits func(store.Entry) bool) ([]cobra.Completion, cobra.ShellCompDirective) {
 	var list []cobra.Completion
-	history, _, _ := a.record().History(historyLimit)
+	history, _, _ := a.record().History().List(historyLimit)
 	for _, e := range history {
 		if fits(e) {
 			what := fmt.Sprintf("%s, %s, %s", e.Version, e.Command, e.Created.Local().Format("2006-01-02"))
@@ -131,6 +131,6 @@ func (a *app) record() store.Store { return store.In(hostfs.At(absolute(a.root))
 
 // committed are the newest generations that can be gone back to, and the current one. One that was reverted cannot.
 func committed(record store.Store) ([]store.Entry, error) {
-	history, _, err := record.History(historyLimit)
+	history, _, err := record.History().List(historyLimit)
 	return slices.DeleteFunc(history, func(e store.Entry) bool { return !e.IsGeneration() }), err
 }

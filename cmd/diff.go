@@ -100,10 +100,10 @@ func compare(a *app, from, to string) error {
 			return err
 		}
 		record := a.record()
-		if pair[i], err = record.FindGeneration(n); err != nil {
+		if pair[i], err = record.History().FindGeneration(n); err != nil {
 			return err
 		}
-		if err := record.Verify(pair[i]); err != nil {
+		if err := record.Directory(n).Verify(pair[i]); err != nil {
 			return err
 		}
 	}

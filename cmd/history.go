@@ -52,7 +52,7 @@ how that ended, its files with their digests, and its spec without secrets. The 
 }
 
 func listHistory(a *app, limit int) error {
-	list, older, err := a.record().History(limit) // the record alone: no systemd is needed
+	list, older, err := a.record().History().List(limit) // the record alone: no systemd is needed
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func showGeneration(a *app, arg string) error {
 	if err != nil {
 		return err
 	}
-	entry, g, err := a.record().Find(n)
+	entry, g, err := a.record().History().Find(n)
 	if err != nil {
 		return err
 	}

@@ -264,7 +264,7 @@ func (c *Change) recordOnly(s store.Store, command string) error {
 func (c *Change) recordAnew(s store.Store, command string) error {
 	stamp(c.Want, c.Have.Number, command)
 	c.Want.Outcome, c.Want.Dirs, c.Want.URL = plan.Installed, c.Have.Dirs, c.Have.URL
-	if err := errors.Join(s.Convert(), s.Forget(c.Have.Number)); err != nil {
+	if err := errors.Join(s.Convert(), s.Directory(c.Have.Number).Forget()); err != nil {
 		return err
 	}
 	return s.Commit(c.Want)

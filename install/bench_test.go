@@ -341,7 +341,7 @@ func (b *bench) killed(c *Change, commit bool) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if n, pending, err := b.Store().Pending(); err != nil || !pending || n != c.Want.Number {
+	if n, pending, err := b.Store().Pending().Number(); err != nil || !pending || n != c.Want.Number {
 		b.t.Fatalf("pending is %d, %t, %v", n, pending, err)
 	}
 }

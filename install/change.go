@@ -109,7 +109,7 @@ func (h *Host) recognize(standIn *plan.Generation) {
 		if err != nil {
 			continue
 		}
-		text := f.Kind == plan.Text && found.Kind == plan.Text && h.Store().HasText(standIn.Number, found.SHA256)
+		text := f.Kind == plan.Text && found.Kind == plan.Text && h.Store().Directory(standIn.Number).HasText(found.SHA256)
 		link := f.Kind == plan.Link && found.Kind == plan.Link && spec.IsBinaryName(found.Target)
 		if text || link {
 			standIn.Files[i] = found
@@ -127,7 +127,7 @@ func (h *Host) PrepareRestore(ctx context.Context, g *plan.Generation, a release
 	if have == nil || have.Snapshot {
 		return nil, h.notInstalledError(have)
 	}
-	if err := h.Store().Verify(g); err != nil {
+	if err := h.Store().Directory(g.Number).Verify(g); err != nil {
 		return nil, err
 	}
 	want := g.Clone()
@@ -219,7 +219,7 @@ func (h *Host) RefuseRetry(c *Change) error {
 	if c.Plan.Empty() {
 		return nil
 	}
-	failed, err := h.Store().Failed(c.Want)
+	failed, err := h.Store().History().Failed(c.Want)
 	if err != nil || failed == nil {
 		return err
 	}
@@ -291,13 +291,13 @@ func (h *Host) RollbackTarget(to int) (*plan.Generation, error) {
 	if to == 0 && current.Damage != nil {
 		return nil, current.Damage
 	}
-	history, _, err := s.History(0)
+	history, _, err := s.History().List(0)
 	i := slices.IndexFunc(history, func(e store.Entry) bool { return e.Number == to })
 	if err != nil || i < 0 {
 		return nil, &NoGenerationError{Number: to}
 	}
 	if history[i].Damaged {
-		_, err := s.Load(to)
+		_, err := s.Directory(to).Load()
 		return nil, err
 	}
 	return nil, &NoGenerationError{to, &history[i]}
@@ -314,7 +314,7 @@ func (h *Host) PrepareUninstall(ctx context.Context, purge bool) (*Change, error
 	if current.Damage != nil { // its files would be taken for somebody else's, and stay
 		return nil, current.Damage
 	}
-	origin, err := s.Load(0)
+	origin, err := s.Directory(0).Load()
 	if err != nil {
 		return nil, err
 	}

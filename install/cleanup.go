@@ -30,7 +30,7 @@ func (h *Host) finish(ctx context.Context, c *Change, o ApplyOptions, outcome pl
 		}
 		if outcome == plan.Removed && plan.IsRecovery(s.Target) {
 			// Nothing is left to recover, and soon there is nothing to do it with.
-			if err := h.Store().ClearPending(); err != nil {
+			if err := h.Store().Pending().Clear(); err != nil {
 				return err
 			}
 			h.disarm(ctx)
@@ -75,7 +75,7 @@ func (c *Change) settle(ctx context.Context, h *Host, outcome plan.Outcome) erro
 	if err := c.prune(ctx, h); err != nil {
 		h.note("old generations could not be pruned: %v", err)
 	}
-	return h.Store().Settle(c.number)
+	return h.Store().Pending().Settle(c.number)
 }
 
 // disarm ends the timer of the recovery. One that stays finds nothing to do.
@@ -121,7 +121,7 @@ func (c *Change) prune(ctx context.Context, h *Host) error {
 				return err
 			}
 		}
-		if err := s.Remove(g.Number); err != nil {
+		if err := s.Directory(g.Number).Remove(); err != nil {
 			return err
 		}
 	}
@@ -129,13 +129,13 @@ func (c *Change) prune(ctx context.Context, h *Host) error {
 	if err := c.pruneDamaged(s, all); err != nil {
 		return err
 	}
-	events, err := s.Events()
+	events, err := s.History().Events()
 	if err != nil {
 		return err
 	}
 	for i, n := range slices.Backward(events) {
 		if len(events)-i > keep {
-			if err := s.Remove(n); err != nil {
+			if err := s.Directory(n).Remove(); err != nil {
 				return err
 			}
 		}
@@ -152,7 +152,7 @@ func (c *Change) pruneDamaged(s store.Store, kept []*plan.Generation) error {
 	for _, d := range damaged {
 		isOld := d.Generation > 0 && !slices.ContainsFunc(kept, func(g *plan.Generation) bool { return g.Number <= d.Generation })
 		if isOld && (c.Have == nil || d.Generation != c.Have.Number) {
-			if err := s.Remove(d.Generation); err != nil {
+			if err := s.Directory(d.Generation).Remove(); err != nil {
 				return err
 			}
 		}

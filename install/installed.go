@@ -18,7 +18,7 @@ const (
 // recordLost reports whether what is here was installed by kubeletctl, although nothing is recorded: what recovers and a
 // kubelet are here, which no uninstall leaves together.
 func (h *Host) recordLost() bool {
-	if _, pending, err := h.Store().Pending(); pending || err != nil {
+	if _, pending, err := h.Store().Pending().Number(); pending || err != nil {
 		return false
 	}
 	for _, unit := range []string{systemd.RecoverService, systemd.KubeletService} {

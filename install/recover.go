@@ -21,14 +21,14 @@ type recovery struct {
 // returns a line that says what it did, or nothing. What could not be undone is a *NotRolledBackError. The caller holds the
 // lock.
 func (h *Host) Recover(ctx context.Context, queue bool) (string, error) {
-	n, pending, err := h.Store().Pending()
+	n, pending, err := h.Store().Pending().Number()
 	if err == nil && !pending {
 		return "", reclaim(h)
 	}
 	if err != nil {
 		return "", err
 	}
-	if err := h.Store().DropTemporary(n); err != nil {
+	if err := h.Store().Pending().DropTemporary(n); err != nil {
 		return "", err
 	}
 	done, err := recovery{h, queue}.run(ctx, n)
@@ -56,7 +56,7 @@ func (r recovery) run(ctx context.Context, n int) (string, error) {
 	switch {
 	case current != nil && current.Snapshot:
 		return r.uninstall(ctx)
-	case current != nil && (current.Number == n || r.host.Store().HasEvent(n)):
+	case current != nil && (current.Number == n || r.host.Store().Directory(n).IsEvent()):
 		return "", r.cleanUp(ctx, current, n)
 	}
 	return r.undo(ctx, n, current)
@@ -96,11 +96,11 @@ func (r recovery) cleanUp(ctx context.Context, current *plan.Generation, n int) 
 
 // undo goes back from a change that was not committed.
 func (r recovery) undo(ctx context.Context, n int, current *plan.Generation) (string, error) {
-	before, err := r.host.Store().Previous(n)
+	before, err := r.host.Store().Directory(n).Previous()
 	if err != nil {
 		return "", err
 	}
-	tried, err := r.host.Store().Target(n)
+	tried, err := r.host.Store().Directory(n).Target()
 	if err != nil {
 		return "", err
 	}

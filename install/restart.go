@@ -17,7 +17,7 @@ func (h *Host) PrepareRestart(ctx context.Context) (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.Store().Verify(have); err != nil { // it is rehearsed with what was recorded
+	if err := h.Store().Directory(have.Number).Verify(have); err != nil { // it is rehearsed with what was recorded
 		return nil, err
 	}
 	if err := preflight.CheckKubeadm(h.Observer(), have); err != nil {

@@ -41,7 +41,7 @@ func (b *bench) restart(ctx context.Context, wait time.Duration) (plan.Outcome, 
 // event asserts that the newest entry of the history is a restart, and that generation 1 is the current one and as it was.
 func (b *bench) event(outcome plan.Outcome, reason string) {
 	b.t.Helper()
-	list, _, err := b.Store().History(0)
+	list, _, err := b.Store().History().List(0)
 	if err != nil || len(list) != 2 {
 		b.t.Fatalf("history: %+v, %v", list, err)
 	}
@@ -52,7 +52,7 @@ func (b *bench) event(outcome plan.Outcome, reason string) {
 	if !current.Current || current.Command != "install" || current.Outcome != plan.Installed && current.Outcome != plan.Healthy || current.Reason != "" {
 		b.t.Errorf("the generation is %+v", current)
 	}
-	if _, pending, err := b.Store().Pending(); pending || err != nil {
+	if _, pending, err := b.Store().Pending().Number(); pending || err != nil {
 		b.t.Errorf("pending: %t, %v", pending, err)
 	}
 }

@@ -205,11 +205,11 @@ func hintOf(err error) string {
 
 // changeUnderWay reports whether a change is being made, or was left in the middle; empty when neither is.
 func changeUnderWay(record store.Store, s *Status) State {
-	if notice := record.Notice(); notice != "" {
+	if notice := record.Notice().Text(); notice != "" {
 		defer s.problem("recovered", preflight.Warning, notice, "")
 	}
 	pid, busy := record.Busy()
-	_, pending, err := record.Pending()
+	_, pending, err := record.Pending().Number()
 	switch {
 	case err != nil:
 		s.problem(idDamaged, preflight.Failure, err.Error(), (&store.DamagedError{}).Hint())

@@ -58,13 +58,13 @@ func (h *Host) begin(ctx context.Context, c *Change, o ApplyOptions, t trial) (*
 			return nil, err
 		}
 	}
-	if err := s.Begin(c.Want, before); err != nil {
+	if err := s.Pending().Begin(c.Want, before); err != nil {
 		h.disarm(ctx)
-		return nil, errors.Join(fmt.Errorf("recording the change: %w", err), s.Abandon(c.Want, c.Have))
+		return nil, errors.Join(fmt.Errorf("recording the change: %w", err), s.Pending().Abandon(c.Want, c.Have))
 	}
-	if tx.back.before, err = s.Previous(n); err != nil { // it has the content of what was too large to be held in memory
+	if tx.back.before, err = s.Directory(n).Previous(); err != nil { // it has the content of what was too large to be held in memory
 		h.disarm(ctx)
-		return nil, errors.Join(err, s.Abandon(c.Want, c.Have))
+		return nil, errors.Join(err, s.Pending().Abandon(c.Want, c.Have))
 	}
 	return tx, nil
 }

@@ -66,7 +66,7 @@ func TestFailedDownloadUndoesNothing(t *testing.T) {
 				t.Errorf("systemd was asked %q", b.fake.calls)
 			}
 			b.same(want, "after the failed download")
-			if reverted, err := b.Store().Events(); len(reverted) > 0 || err != nil {
+			if reverted, err := b.Store().History().Events(); len(reverted) > 0 || err != nil {
 				t.Errorf("history tells of %v, %v", reverted, err)
 			}
 		})
@@ -204,7 +204,7 @@ func TestIncompleteUndo(t *testing.T) {
 	}
 	pending := func(want bool) {
 		t.Helper()
-		if n, pending, err := b.Store().Pending(); err != nil || pending != want || want && n != 2 {
+		if n, pending, err := b.Store().Pending().Number(); err != nil || pending != want || want && n != 2 {
 			t.Errorf("pending is %d, %t, %v", n, pending, err)
 		}
 		if b.fake.armed != want {
@@ -255,7 +255,7 @@ func TestRecoverContinuesTheCleanup(t *testing.T) {
 	if _, err := os.Lstat(b.file(pathFile)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s: %v", pathFile, err)
 	}
-	if _, pending, err := b.Store().Pending(); pending || err != nil || b.fake.armed {
+	if _, pending, err := b.Store().Pending().Number(); pending || err != nil || b.fake.armed {
 		t.Errorf("pending %t, %v, armed %t", pending, err, b.fake.armed)
 	}
 	if c := b.prepare(standalone); !c.Plan.Empty() || c.Have.Number != 2 {
@@ -345,7 +345,7 @@ func TestFormerKubeletIsIll(t *testing.T) {
 	if !errors.As(err, &back) || back.Ill == nil || !strings.Contains(err.Error(), "it runs but is not healthy") {
 		t.Errorf("error: %v", err)
 	}
-	if _, pending, err := b.Store().Pending(); pending || err != nil {
+	if _, pending, err := b.Store().Pending().Number(); pending || err != nil {
 		t.Errorf("pending: %t, %v", pending, err)
 	}
 	if b.linked() != "kubelet-v1.37.1" {
@@ -431,7 +431,7 @@ func TestRollbackToAMissingBlob(t *testing.T) {
 	t.Parallel()
 	b, s := upgrade(t)
 	b.install(s)
-	first, err := b.Store().Load(1)
+	first, err := b.Store().Directory(1).Load()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func (w *wayBack) keepDownload(s plan.Step) {
 func (w *wayBack) close(ctx context.Context) (left []error) {
 	h := w.host
 	w.tried.Number = w.before.Number
-	if err := errors.Join(w.recordProgram(), h.Store().Abandon(w.tried, w.current)); err != nil {
+	if err := errors.Join(w.recordProgram(), h.Store().Pending().Abandon(w.tried, w.current)); err != nil {
 		return []error{err}
 	}
 	if err := h.Store().Downloads().Forget(); err != nil {

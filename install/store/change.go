@@ -3,51 +3,14 @@ package store
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"path"
 	"strconv"
-	"strings"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 )
-
-// Begin records a generation that is about to be applied and the host as it is before, and marks the change as pending. The
-// very first one also records generation 0. Everything is on the disk when it returns. The record must have this layout:
-// see Convert.
-func (s Store) Begin(want, before *plan.Generation) error {
-	n := before.Number
-	w := s.write()
-	defer w.Discard()
-	current, err := s.Current()
-	if err != nil {
-		return err
-	}
-	if current == nil {
-		origin := before.Clone()
-		origin.Number = 0
-		if err := w.generation(origin); err != nil {
-			return err
-		}
-	}
-	for _, file := range []struct {
-		name string
-		g    *plan.Generation
-	}{{previousFile, before}, {targetFile, want}} {
-		if err := errors.Join(w.texts(n, file.g), w.whole(n, file.name, file.g)); err != nil {
-			return err
-		}
-	}
-	if err := w.WriteFile(in(formatFile), 0o644, strings.NewReader(strconv.Itoa(Format)+"\n")); err != nil {
-		return err
-	}
-	if err := w.Commit(); err != nil {
-		return err
-	}
-	return s.tree.WriteFile(PendingFile, 0o644, nil, strings.NewReader(strconv.Itoa(n)+"\n"))
-}
 
 // batch is a part of the record that is written as one.
 type batch struct {
@@ -129,7 +92,7 @@ func (s Store) Open(f plan.File) (io.ReadCloser, error) {
 }
 
 // Commit makes a generation the current one. From here on an interruption no longer undoes it; the change is pending until
-// Settle.
+// Pending.Settle.
 func (s Store) Commit(g *plan.Generation) error {
 	if err := s.Update(g); err != nil {
 		return err
@@ -148,7 +111,7 @@ func (s Store) Update(g *plan.Generation) error {
 }
 
 // CommitEvent records a repair or a restart, and what it left of the generation. From here on an interruption no longer
-// undoes it; the change is pending until Settle.
+// undoes it; the change is pending until Pending.Settle.
 func (s Store) CommitEvent(event, repaired *plan.Generation) error {
 	w := s.write()
 	defer w.Discard()
@@ -173,82 +136,6 @@ func (s Store) point(n int) error {
 	return s.tree.Symlink(path.Join("generations", strconv.Itoa(n)), in("current"))
 }
 
-// Settle ends a change that was committed. Settling twice is the same as once.
-func (s Store) Settle(n int) error {
-	if err := s.Downloads().Discard(); err != nil {
-		return err
-	}
-	if err := s.tree.Remove(PendingFile); err != nil {
-		return err
-	}
-	return s.removeFile(n, targetFile)
-}
-
-func (s Store) removeFile(n int, name string) error {
-	for _, name := range []string{name, legacyNames[name]} {
-		if name == "" {
-			continue
-		}
-		file := path.Join(dirOf(n), name)
-		if _, err := s.tree.Lstat(file); errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err := s.tree.RemoveAll(file); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ClearPending ends a change of which there is nothing left to recover.
-func (s Store) ClearPending() error { return s.tree.Remove(PendingFile) }
-
-// Abandon ends a change that was undone, also if its commit had half happened, and keeps of it what history tells, if there
-// is a reason to; current is the generation that counts, nil for none: then nothing is kept.
-func (s Store) Abandon(tried, current *plan.Generation) error {
-	n := tried.Number
-	if target, err := s.tree.Readlink(in("current")); err == nil && path.Base(target) == strconv.Itoa(n) {
-		if current == nil {
-			err = s.tree.Remove(in("current"))
-		} else {
-			err = s.point(current.Number)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	kept := false
-	if current != nil && tried.Reason != "" {
-		left := *tried
-		left.Files, left.Units, left.Dirs = nil, nil, nil
-		content, err := encode(&left)
-		// A full disk must not keep the host from being as before.
-		kept = err == nil && s.tree.WriteFile(path.Join(dirOf(n), revertedFile), 0o644, nil, content) == nil
-	}
-	if err := s.ClearPending(); err != nil {
-		return err
-	}
-	if !kept {
-		return s.Remove(n)
-	}
-	for _, name := range []string{recordFile, specFile, targetFile, previousFile, textDir} {
-		if err := s.removeFile(n, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Remove forgets a generation. First goes what makes it complete: a half removed one must not be taken for one to go back to.
-func (s Store) Remove(n int) error {
-	for _, name := range []string{recordFile, revertedFile, eventFile} {
-		if err := s.removeFile(n, name); err != nil {
-			return err
-		}
-	}
-	return s.tree.RemoveAll(dirOf(n))
-}
-
 // DropUnfinished forgets what was begun by runs that were killed before anything was changed.
 func (s Store) DropUnfinished(current int) error {
 	numbers, err := s.numbers()
@@ -256,10 +143,11 @@ func (s Store) DropUnfinished(current int) error {
 		return err
 	}
 	for _, n := range numbers {
-		if n == 0 || n == current || s.lost(n) || s.has(n, recordFile) || s.has(n, revertedFile) || s.has(n, eventFile) {
+		d := s.Directory(n)
+		if n == 0 || n == current || d.lost() || d.complete() {
 			continue
 		}
-		if err := s.tree.RemoveAll(dirOf(n)); err != nil {
+		if err := s.tree.RemoveAll(d.path()); err != nil {
 			return err
 		}
 	}
@@ -269,7 +157,7 @@ func (s Store) DropUnfinished(current int) error {
 // Erase removes the whole record, after an uninstall, in an order that makes sense wherever it is cut off: what is left last
 // is the symlink to generation 0, with which the next run goes on. The rest goes when the lock is released.
 func (s Store) Erase() error {
-	if err := errors.Join(s.ClearPending(), s.Downloads().Discard()); err != nil {
+	if err := errors.Join(s.Pending().Clear(), s.Downloads().Discard()); err != nil {
 		return err
 	}
 	numbers, err := s.numbers()
@@ -278,42 +166,10 @@ func (s Store) Erase() error {
 	}
 	for _, n := range numbers {
 		if n > 0 {
-			if err := s.Remove(n); err != nil {
+			if err := s.Directory(n).Remove(); err != nil {
 				return err
 			}
 		}
 	}
 	return s.tree.Remove(in("current"))
-}
-
-// DropTemporary deletes what a run that was killed while it changed generation n had not renamed yet: of the record, and
-// beside the files of the change.
-func (s Store) DropTemporary(n int) error {
-	var files []string
-	for _, name := range []string{recordFile, specFile, previousFile, targetFile, revertedFile} {
-		files = append(files, path.Join(dirOf(n), name), path.Join(dirOf(n), legacyName(name)))
-	}
-	for _, read := range []func(int) (*plan.Generation, error){s.Previous, s.Target} {
-		if g, err := read(n); err == nil {
-			for _, f := range g.Files {
-				files = append(files, f.Path, path.Join(dirOf(n), textDir, f.SHA256))
-			}
-		}
-	}
-	return dropTemporary(s.tree, files)
-}
-
-func dropTemporary(tree hostfs.Tree, files []string) error {
-	for _, file := range files {
-		left, err := tree.Temporary(file)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("looking for what was left beside %s: %w", file, err)
-		}
-		for _, name := range left {
-			if err := tree.RemoveAll(name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
@@ -45,22 +44,22 @@ func damagedLink(format string, args ...any) error {
 	return &DamagedError{Err: fmt.Errorf(format, args...), Way: "move it away, and the newest generation in " + in("generations") + " counts as the current one"}
 }
 
-// damagedGeneration is damage of what one generation is recorded in.
-func damagedGeneration(n int, err error) error {
-	return damagedText(n, fmt.Errorf("reading generation %d: %w", n, err))
+// damaged is damage of what one generation is recorded in.
+func (d Directory) damaged(err error) error {
+	return d.damagedText(fmt.Errorf("reading generation %d: %w", d.n, err))
 }
 
-// damagedText is damagedGeneration in other words.
-func damagedText(n int, err error) error {
-	return &DamagedError{Err: err, Generation: n, Way: "the others in kubeletctl history are not affected; to go back to this one, restore " + dirOf(n) + " from a backup"}
+// damagedText is damaged in other words.
+func (d Directory) damagedText(err error) error {
+	return &DamagedError{Err: err, Generation: d.n, Way: "the others in kubeletctl history are not affected; to go back to this one, restore " + d.path() + " from a backup"}
 }
 
 // unreadable is an error of reading a file of a generation: damage, unless it only is that this user may not read it.
-func unreadable(n int, err error) error {
+func (d Directory) unreadable(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("reading generation %d: %w", n, err)
+		return fmt.Errorf("reading generation %d: %w", d.n, err)
 	}
-	return damagedGeneration(n, err)
+	return d.damaged(err)
 }
 
 // unreadableFile is the same for a file that all generations have in common.
@@ -78,11 +77,6 @@ func decode(data []byte, file string, into any) error {
 	return nil
 }
 
-// lost reports whether a generation has lost the record that completes it: one that never was complete has no spec either.
-func (s Store) lost(n int) bool {
-	return n > 0 && !s.has(n, recordFile) && !s.has(n, revertedFile) && !s.has(n, eventFile) && s.has(n, specFile)
-}
-
 // Damaged says what is damaged, for each generation where something is, oldest first: of generation 0 and at most so many of
 // the newest, 0 for all, since all of their files are read.
 func (s Store) Damaged(most int) ([]*DamagedError, error) {
@@ -93,37 +87,18 @@ func (s Store) Damaged(most int) ([]*DamagedError, error) {
 	if older := len(numbers) - most; most > 0 && older > 1 {
 		numbers = slices.Delete(numbers, 1, older) // the first is 0
 	}
-	pending, isPending, err := s.Pending()
+	pending, isPending, err := s.Pending().Number()
 	if err != nil {
 		return nil, err
 	}
 	var list []*DamagedError
 	for _, n := range numbers {
 		var damage *DamagedError
-		if !(isPending && n == pending) && errors.As(s.check(n), &damage) {
+		if !(isPending && n == pending) && errors.As(s.Directory(n).check(), &damage) {
 			list = append(list, damage)
 		}
 	}
 	return list, nil
-}
-
-// check reads all of a generation, or of what is in the history instead of one.
-func (s Store) check(n int) error {
-	if !s.has(n, recordFile) && !s.lost(n) {
-		_, err := summary(s, n)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // its change did not get to its end
-		}
-		return err
-	}
-	g, err := s.Load(n)
-	if err == nil {
-		err = s.Verify(g)
-	}
-	if err == nil && path.Base(s.fileOf(n, recordFile)) == recordFile {
-		_, err = s.readSecret(n)
-	}
-	return err
 }
 
 // standIn is what is known of a current generation whose record is damaged: what the others have installed. Its version, its
@@ -143,20 +118,9 @@ func (s Store) standIn(n int, damage *DamagedError) (*plan.Generation, error) {
 		g = plan.Merge(g, all)
 	}
 	g.Number, g.Damage = n, damage
-	known, _ := s.readSecret(n)
+	known, _ := s.Directory(n).readSecret()
 	g.Spec = known.Spec
 	return g, nil
-}
-
-// HasText reports whether a generation keeps a text, as its own or as one of before.
-func (s Store) HasText(n int, sum string) bool {
-	_, err := s.tree.Lstat(path.Join(dirOf(n), textDir, sum))
-	return isSum(sum) && err == nil
-}
-
-// Forget forgets the damaged record of a generation that is about to be recorded anew.
-func (s Store) Forget(n int) error {
-	return errors.Join(s.removeFile(n, recordFile), s.removeFile(n, specFile))
 }
 
 // damagedFormat is damage of the number of the format, without which nothing may be changed: a newer kubeletctl may have.

@@ -11,11 +11,11 @@ func (s Store) KeepForeign(want, have *plan.Generation) error {
 	if have == nil || have.Snapshot || want.Snapshot || want.Number == have.Number {
 		return nil
 	}
-	before, err := s.Previous(want.Number)
+	before, err := s.Directory(want.Number).Previous()
 	if err != nil {
 		return err
 	}
-	origin, err := s.Load(0)
+	origin, err := s.Directory(0).Load()
 	if isDamage(err) {
 		return nil // an uninstall says so
 	}

@@ -32,11 +32,11 @@ func (e *NewerFormatError) Hint() string {
 	return "a newer kubeletctl has changed this host: use that one, or a newer one"
 }
 
-// format is the number of the record's layout; 0 for a host without a record.
-func (s Store) format() (int, error) {
-	text, err := s.tree.ReadRegular(in(formatFile), maxText)
+// formatOf is the number of the layout that the record on a host has; 0 for a host without a record.
+func formatOf(tree hostfs.Tree) (int, error) {
+	text, err := tree.ReadRegular(in(formatFile), maxText)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := s.tree.Lstat(in("generations")); err == nil {
+		if _, err := tree.Lstat(in("generations")); err == nil {
 			return 1, nil
 		}
 		return 0, nil
@@ -56,7 +56,7 @@ func (s Store) format() (int, error) {
 
 // Outdated reports that the record has an older layout than this program writes.
 func (s Store) Outdated() bool {
-	n, err := s.format()
+	n, err := formatOf(s.tree)
 	return err == nil && n > 0 && n < Format
 }
 
@@ -122,23 +122,10 @@ func unitArgs(file string, content []byte) ([]string, error) {
 	return args, nil
 }
 
-// fileOf is the path of a file of a generation: by the name of now, or by that of format 1 where only that is there.
-func (s Store) fileOf(n int, name string) string {
-	file := path.Join(dirOf(n), name)
-	if _, err := s.tree.Lstat(file); !errors.Is(err, fs.ErrNotExist) || legacyNames[name] == "" {
-		return file
-	}
-	legacy := path.Join(dirOf(n), legacyNames[name])
-	if _, err := s.tree.Lstat(legacy); errors.Is(err, fs.ErrNotExist) {
-		return file
-	}
-	return legacy
-}
-
 // Convert gives a record this layout; one that has it stays. It is cut off without harm anywhere: until the number is
 // written what was there counts, and what of that is left afterwards goes the next time.
 func (s Store) Convert() error {
-	format, err := s.format()
+	format, err := formatOf(s.tree)
 	if err != nil || format == 0 {
 		return err
 	}
@@ -147,13 +134,13 @@ func (s Store) Convert() error {
 		return err
 	}
 	if format < Format {
-		if err := s.writeAnew(numbers); err != nil {
+		if err := s.write().converted(numbers); err != nil {
 			return fmt.Errorf("converting the record in %s: %w", hostfs.StateDir, err)
 		}
 	}
 	for _, n := range numbers {
 		for name, old := range legacyNames {
-			if name == recordFile && path.Base(s.fileOf(n, name)) == old {
+			if name == recordFile && path.Base(s.Directory(n).fileOf(name)) == old {
 				continue // it is damaged, and could not be converted
 			}
 			if _, err := s.tree.Lstat(path.Join(dirOf(n), old)); err != nil {
@@ -167,16 +154,15 @@ func (s Store) Convert() error {
 	return nil
 }
 
-// writeAnew writes each generation of format 1 in this layout beside the old one, then the number of the format.
-func (s Store) writeAnew(numbers []int) error {
-	w := s.write()
+// converted writes each generation of format 1 in this layout beside the old one, then the number of the format.
+func (w batch) converted(numbers []int) error {
 	defer w.Discard()
 	for _, n := range numbers {
 		for _, name := range []string{recordFile, previousFile} {
-			if _, err := s.tree.Lstat(path.Join(dirOf(n), legacyNames[name])); err != nil {
+			if _, err := w.store.tree.Lstat(path.Join(dirOf(n), legacyNames[name])); err != nil {
 				continue
 			}
-			g, err := s.read(n, name)
+			g, err := w.store.Directory(n).read(name)
 			if isDamage(err) {
 				continue // it is told where it is needed
 			}

@@ -34,14 +34,19 @@ type Entry struct {
 	Damaged bool `json:"damaged,omitempty"`
 }
 
-// History lists what was installed, and what was tried and undone, newest first: at most so many, 0 for all. older reports
-// that there are more.
-func (s Store) History(most int) (list []Entry, older bool, err error) {
-	numbers, err := s.numbers()
+// History is what was installed on a host, and what was tried and undone, as people ask for it.
+type History struct{ store Store }
+
+// History returns that of this record.
+func (s Store) History() History { return History{s} }
+
+// List returns the newest first: at most so many, 0 for all. older reports that there are more.
+func (h History) List(most int) (list []Entry, older bool, err error) {
+	numbers, err := h.store.numbers()
 	if err != nil {
 		return nil, false, err
 	}
-	current, err := s.current()
+	current, err := h.store.current()
 	if err != nil && !isDamage(err) {
 		return nil, false, err
 	}
@@ -50,7 +55,7 @@ func (s Store) History(most int) (list []Entry, older bool, err error) {
 		if n == 0 {
 			break
 		}
-		e, found, err := s.entry(n)
+		e, found, err := h.entry(n)
 		if err != nil {
 			return nil, false, err
 		}
@@ -98,37 +103,37 @@ func (e *UnknownError) Hint() string { return "kubeletctl history lists them" }
 
 // Find returns what the history tells of a number, with its generation; of what is none, that has no files. A number that is
 // not there is an *UnknownError.
-func (s Store) Find(n int) (Entry, *plan.Generation, error) {
-	return s.find(n, func(Entry) bool { return true })
+func (h History) Find(n int) (Entry, *plan.Generation, error) {
+	return h.find(n, func(Entry) bool { return true })
 }
 
 // FindGeneration returns the generation of a number. A number that is not there, or is that of an event or of a change that
 // was undone, is an *UnknownError.
-func (s Store) FindGeneration(n int) (*plan.Generation, error) {
-	_, g, err := s.find(n, Entry.IsGeneration)
+func (h History) FindGeneration(n int) (*plan.Generation, error) {
+	_, g, err := h.find(n, Entry.IsGeneration)
 	return g, err
 }
 
-func (s Store) find(n int, wanted func(Entry) bool) (Entry, *plan.Generation, error) {
-	list, _, err := s.History(0)
+func (h History) find(n int, wanted func(Entry) bool) (Entry, *plan.Generation, error) {
+	list, _, err := h.List(0)
 	if err != nil {
 		return Entry{}, nil, err
 	}
 	if len(list) == 0 {
 		return Entry{}, nil, ErrNotInstalled
 	}
-	unknown := &UnknownError{Number: n}
+	unknown, d := &UnknownError{Number: n}, h.store.Directory(n)
 	for _, e := range list {
 		switch {
 		case e.Number == n && e.Damaged:
-			_, err := s.Load(n)
+			_, err := d.Load()
 			return e, nil, err
 		case e.Number == n && wanted(e):
-			read := s.Load
+			read := d.Load
 			if !e.IsGeneration() {
-				read = func(n int) (*plan.Generation, error) { return summary(s, n) }
+				read = d.summary
 			}
-			g, err := read(n)
+			g, err := read()
 			return e, g, err
 		case e.Number == n:
 			unknown.Instead = e.Command
@@ -143,10 +148,11 @@ func (s Store) find(n int, wanted func(Entry) bool) (Entry, *plan.Generation, er
 }
 
 // entry is what the history tells of a number; nothing when its change did not get to its end.
-func (s Store) entry(n int) (e Entry, found bool, err error) {
-	g, err := summary(s, n)
+func (h History) entry(n int) (e Entry, found bool, err error) {
+	d := h.store.Directory(n)
+	g, err := d.summary()
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !s.lost(n):
+	case errors.Is(err, fs.ErrNotExist) && !d.lost():
 		return Entry{}, false, nil
 	case isDamage(err):
 		return Entry{Number: n, Damaged: true, Reason: err.Error()}, true, nil
@@ -154,23 +160,33 @@ func (s Store) entry(n int) (e Entry, found bool, err error) {
 		return Entry{}, false, err
 	}
 	e = Entry{Number: n, Created: g.Created, Version: g.Version, Command: g.Command, User: g.User, Changes: g.Changes, Trust: g.Trust, Outcome: g.Outcome,
-		Reason: g.Reason, Event: s.HasEvent(n)}
+		Reason: g.Reason, Event: d.IsEvent()}
 	if binary := g.Binary(); binary.Path != "" {
 		e.Binary = path.Base(binary.Path)
 	}
 	return e, true, nil
 }
 
+// Events are the numbers of what is in the history and is not a generation, oldest first: changes that were undone, and
+// repairs and restarts.
+func (h History) Events() ([]int, error) {
+	numbers, err := h.store.numbers()
+	return slices.DeleteFunc(numbers, func(n int) bool {
+		d := h.store.Directory(n)
+		return !d.has(revertedFile) && !d.has(eventFile)
+	}), err
+}
+
 // Failed returns what is left of the newest change to a generation that was undone because it failed, unless that was
 // committed since; nil when it never was tried.
-func (s Store) Failed(want *plan.Generation) (*plan.Generation, error) {
-	numbers, err := s.numbers()
+func (h History) Failed(want *plan.Generation) (*plan.Generation, error) {
+	numbers, err := h.store.numbers()
 	if err != nil {
 		return nil, err
 	}
 	fingerprint := want.Fingerprint()
 	for _, n := range slices.Backward(numbers) {
-		g, err := summary(s, n)
+		g, err := h.store.Directory(n).summary()
 		if isDamage(err) || n == 0 { // or its change did not get to its end
 			continue
 		}
@@ -185,31 +201,4 @@ func (s Store) Failed(want *plan.Generation) (*plan.Generation, error) {
 		}
 	}
 	return nil, nil
-}
-
-// summary reads what the history tells of a generation, or of what is left of one that was undone.
-func summary(s Store, n int) (*plan.Generation, error) {
-	outcome := plan.Outcome("")
-	data, file, err := s.readFile(n, recordFile)
-	record := !errors.Is(err, fs.ErrNotExist)
-	if !record && s.has(n, revertedFile) {
-		data, file, err = s.readFile(n, revertedFile)
-		outcome = plan.Reverted
-	} else if !record && s.has(n, eventFile) {
-		data, file, err = s.readFile(n, eventFile)
-	}
-	if err != nil {
-		return nil, err
-	}
-	g := &plan.Generation{}
-	if err := decode(data, file, g); err != nil {
-		return nil, damagedGeneration(n, err)
-	}
-	if record && n > 0 && g.Version.IsZero() {
-		return nil, damagedGeneration(n, fmt.Errorf("%s: it has no version", file))
-	}
-	if outcome != "" {
-		g.Outcome = outcome
-	}
-	return g, nil
 }

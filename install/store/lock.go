@@ -39,7 +39,7 @@ func (e *LockedError) Hint() string { return "wait until it is done, then run th
 // also removes what would be left of a record in which no generation was ever committed, so that a run that changed
 // nothing leaves nothing.
 func (s Store) Lock() (release func(), err error) {
-	if _, err := s.format(); err != nil {
+	if _, err := formatOf(s.tree); err != nil {
 		return nil, err
 	}
 	// Whoever held the lock before may be removing the file and the directory: a lock on a file that nobody else can find

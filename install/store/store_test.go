@@ -298,7 +298,7 @@ func before(n int) *plan.Generation {
 
 func commit(t *testing.T, s Store, n int) {
 	t.Helper()
-	if err := errors.Join(s.Begin(generation(n), before(n)), s.Commit(generation(n)), s.Settle(n)); err != nil {
+	if err := errors.Join(s.Pending().Begin(generation(n), before(n)), s.Commit(generation(n)), s.Pending().Settle(n)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -315,14 +315,14 @@ func TestModes(t *testing.T) {
 		// public and secret are files that have to be there.
 		public, secret []string
 	}{
-		{"begun", func() error { return s.Begin(generation(1), before(1)) },
+		{"begun", func() error { return s.Pending().Begin(generation(1), before(1)) },
 			[]string{"format", "pending", "generations/0/record.json"},
 			[]string{"generations/0/spec.json", "generations/1/previous.json", "generations/1/target.json"}},
 		{"committed", func() error { return s.Commit(generation(1)) },
 			[]string{"generations/1/record.json"}, []string{"generations/1/spec.json", "generations/1/previous.json"}},
-		{"settled", func() error { return s.Settle(1) }, []string{"generations/1/record.json"}, []string{"generations/1/spec.json"}},
-		{"another begun", func() error { return s.Begin(generation(2), before(2)) }, nil, []string{"generations/2/target.json"}},
-		{"and undone", func() error { return s.Abandon(reverted, generation(1)) }, []string{"generations/2/reverted.json"}, nil},
+		{"settled", func() error { return s.Pending().Settle(1) }, []string{"generations/1/record.json"}, []string{"generations/1/spec.json"}},
+		{"another begun", func() error { return s.Pending().Begin(generation(2), before(2)) }, nil, []string{"generations/2/target.json"}},
+		{"and undone", func() error { return s.Pending().Abandon(reverted, generation(1)) }, []string{"generations/2/reverted.json"}, nil},
 	}
 	for _, tt := range stages {
 		if err := tt.do(); err != nil {
@@ -357,7 +357,7 @@ func TestModes(t *testing.T) {
 			t.Errorf("%s: %d files with a secret, %v", tt.name, found, err)
 		}
 	}
-	g, err := s.Load(1)
+	g, err := s.Directory(1).Load()
 	if err != nil || !strings.Contains(g.Args[0], secretArg) || !strings.Contains(string(g.Spec), secretSpec) || !strings.Contains(string(g.Files[0].Content), secretText) {
 		t.Errorf("loaded: %+v, %v", g, err)
 	}
@@ -391,7 +391,7 @@ func TestMissingBlob(t *testing.T) {
 			if err := damage(filepath.Join(s.tree.Root(), dirOf(1), textDir, generation(1).Files[0].SHA256)); err != nil {
 				t.Fatal(err)
 			}
-			list, _, err := s.History(0)
+			list, _, err := s.History().List(0)
 			if err != nil || len(list) != 2 || list[1].Number != 1 {
 				t.Errorf("history: %+v, %v", list, err)
 			}
@@ -399,11 +399,11 @@ func TestMissingBlob(t *testing.T) {
 			if err != nil || len(all) != 2 {
 				t.Fatalf("list: %v, %v", all, err)
 			}
-			err = s.Verify(all[0])
+			err = s.Directory(1).Verify(all[0])
 			if !errors.As(err, new(*DamagedError)) || !strings.Contains(err.Error(), "generation 1 has for "+hostfs.ConfigFile) {
 				t.Errorf("generation 1: %v", err)
 			}
-			if err := s.Verify(all[1]); err != nil {
+			if err := s.Directory(2).Verify(all[1]); err != nil {
 				t.Errorf("generation 2: %v", err)
 			}
 			if content, err := s.Open(all[0].Files[0]); err == nil {
@@ -426,10 +426,10 @@ func TestNewerFormat(t *testing.T) {
 		"Current": func() error { _, err := s.Current(); return err },
 		"Lock":    func() error { _, err := s.Lock(); return err },
 		"List":    func() error { _, err := s.List(); return err },
-		"History": func() error { _, _, err := s.History(0); return err },
+		"History": func() error { _, _, err := s.History().List(0); return err },
 		"Next":    func() error { _, err := s.Next(); return err },
 		"Convert": s.Convert,
-		"Begin":   func() error { return s.Begin(generation(2), before(2)) },
+		"Begin":   func() error { return s.Pending().Begin(generation(2), before(2)) },
 	} {
 		var newer *NewerFormatError
 		if err := ask(); !errors.As(err, &newer) || newer.Format != 3 || newer.Hint() == "" {
@@ -460,7 +460,7 @@ func TestSettleDiscardsTheDownload(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(filepath.Join(root, "/opt/kube/bin"), 0o755), os.WriteFile(filepath.Join(root, d.Partial), []byte("x"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Settle(1); err != nil {
+	if err := s.Pending().Settle(1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Lstat(filepath.Join(root, "/opt/kube")); !errors.Is(err, fs.ErrNotExist) {
