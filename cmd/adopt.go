@@ -28,7 +28,7 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 		recorded, err := recordedSpec(current)
 		return adoption{spec: &recorded}, err
 	}
-	found, err := adopt.Find(ctx, h.Observer(), a.note)
+	found, err := adopt.Find(ctx, h.Observer(), a.Note)
 	if err != nil {
 		return adoption{}, withHint(err, "without --adopt, install starts from scratch")
 	}
@@ -46,12 +46,12 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 	if err != nil {
 		return adoption{}, err
 	}
-	a.note("adopting the kubelet of " + found.Unit)
-	if a.talks() {
-		a.printItems(a.err, name, m.Items)
+	a.Note("adopting the kubelet of " + found.Unit)
+	if a.Talks() {
+		a.printItems(a.Err, name, m.Items)
 	}
 	for _, setting := range found.Lost {
-		a.note("not taken over: " + setting + "; a drop-in in kubelet.service.d can bring it back")
+		a.Note("not taken over: " + setting + "; a drop-in in kubelet.service.d can bring it back")
 	}
 	if impossible := m.Impossible(); len(impossible) > 0 && o.specFile == "" {
 		refusal := &preflight.FailedError{}

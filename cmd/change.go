@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -99,7 +100,7 @@ type changer struct {
 
 	lock     *install.Lock // nil for a dry run, which writes nothing
 	client   *release.Client
-	progress *progress
+	progress *terminal.Progress
 }
 
 // takeLock takes the lock and brings an interrupted change to an end; a dry run does neither, since it writes nothing. What
@@ -135,7 +136,7 @@ func (x *changer) recover(ctx context.Context) error {
 	a, h := x.app, x.host
 	notice := h.Store().Notice().Text()
 	if notice != "" {
-		a.note(notice)
+		a.Note(notice)
 	}
 	if _, pending, _ := h.Store().Pending().Number(); pending {
 		a.detach()
@@ -144,10 +145,10 @@ func (x *changer) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	told := a.talks() || a.output.structured()
+	told := a.Talks() || a.Structured()
 	switch {
 	case done != "" && told:
-		a.note(done)
+		a.Note(done)
 	case done != "":
 		return saveNotice(h, done)
 	}
@@ -173,10 +174,10 @@ func (x *changer) preflight(problems []preflight.Problem, p *plan.Plan) error {
 			refused = append(refused, problem)
 		case problem.Severity == preflight.Info:
 			if !p.Empty() && !slices.Contains(ignore, problem.ID) {
-				x.app.note(fmt.Sprintf("%s: %s; to change that: %s", problem.ID, problem.Message, problem.Hint))
+				x.app.Note(fmt.Sprintf("%s: %s; to change that: %s", problem.ID, problem.Message, problem.Hint))
 			}
 		default:
-			x.app.warn(fmt.Sprintf("%s: %s", problem.ID, problem.Message))
+			x.app.Warn(fmt.Sprintf("%s: %s", problem.ID, problem.Message))
 		}
 	}
 	if len(refused) > 0 {
@@ -214,25 +215,43 @@ func (x *changer) change(ctx context.Context, c *install.Change) error {
 
 // apply carries out a change that was consented to.
 func (x *changer) apply(ctx context.Context, c *install.Change) (plan.Outcome, error) {
-	a, phases := x.app, x.app.newPhases()
-	defer phases.end()
+	a, phases := x.app, x.app.NewPhases()
+	defer phases.End()
 	outcome, err := x.host.Apply(ctx, c, install.ApplyOptions{
 		Command: x.verb, Lock: x.lock, Release: x.client, Wait: x.options.wait, SkipRehearsal: x.options.skipRehearsal,
-		Fetched: x.progress.finish,
+		Fetched: x.progress.Finish,
 		Phase: func(p install.Phase) {
 			if p == install.Switching {
 				a.detach()
 			}
-			phases.begin(phaseText(p, c))
+			phases.Begin(phaseText(p, c))
 		},
 		Done: func(s plan.Step) {
 			if a.verbose {
-				a.note(fmt.Sprintf("done: %s %s", s.Action, s.Target))
+				a.Note(fmt.Sprintf("done: %s %s", s.Action, s.Target))
 			}
 		},
 	})
-	x.progress.finish()
+	x.progress.Finish()
 	return outcome, err
+}
+
+// phaseText says what a phase does, for people.
+func phaseText(p install.Phase, c *install.Change) string {
+	kubelet := fmt.Sprintf("kubelet %s", c.Want.Version)
+	switch {
+	case p == install.Rehearsing:
+		return "rehearsing " + kubelet
+	case p == install.Waiting:
+		return "waiting for " + kubelet + " to be healthy"
+	case p == install.RollingBack:
+		return "rolling back"
+	case c.Want.Snapshot:
+		return "uninstalling kubelet"
+	case c.IsRestart():
+		return "restarting " + kubelet
+	}
+	return "switching to " + kubelet
 }
 
 // consent shows a plan, refuses what cannot be done, and asks for what needs to be asked. Afterwards nothing stands in the
@@ -247,10 +266,10 @@ func (x *changer) consent(ctx context.Context, c *install.Change) error {
 		x.printDryRun(c)
 		return nil
 	}
-	if a.talks() && !c.Plan.Empty() {
-		x.printPlan(a.err, c)
+	if a.Talks() && !c.Plan.Empty() {
+		x.printPlan(a.Err, c)
 		if a.verbose {
-			fmt.Fprintf(a.err, "%s", shown(c.Plan.Diff()))
+			fmt.Fprintf(a.Err, "%s", shown(c.Plan.Diff()))
 		}
 	}
 	if err := preflight.Writable(x.host.Tree, c.Plan.Steps); err != nil {
@@ -273,28 +292,28 @@ func (x *changer) printDryRun(c *install.Change) {
 	if c.Plan.Empty() {
 		doc.Result = plan.Unchanged
 	}
-	x.printPlan(a.out, c)
-	if a.output.structured() {
-		doc.Notes = a.notes
-		a.print(doc)
+	x.printPlan(a.Out, c)
+	if a.Structured() {
+		doc.Notes = a.Notes()
+		a.Print(doc)
 	} else {
-		fmt.Fprint(a.out, doc.Diff)
+		fmt.Fprint(a.Out, doc.Diff)
 	}
 }
 
 func (x *changer) printResult(c *install.Change, outcome plan.Outcome) {
 	a := x.app
-	if a.output.structured() {
+	if a.Structured() {
 		doc := resultOf(c)
-		doc.Result, doc.Generation, doc.Notes = outcome, c.Want.Number, a.notes
+		doc.Result, doc.Generation, doc.Notes = outcome, c.Want.Number, a.Notes()
 		doc.Recorded = c.Recorded
 		doc.Plan = a.plan // as it was before anything was fetched
-		a.print(doc)
+		a.Print(doc)
 		return
 	}
-	say(a.out, "%s", conclusion(outcome, c))
+	terminal.Say(a.Out, "%s", conclusion(outcome, c))
 	for _, k := range c.Plan.Kept {
-		say(a.out, "kept %s: %s", k.Path, k.Reason)
+		terminal.Say(a.Out, "kept %s: %s", k.Path, k.Reason)
 	}
 }
 
@@ -368,11 +387,11 @@ func conclusion(outcome plan.Outcome, c *install.Change) string {
 // printPlan shows the steps and why each is needed, for people.
 func (x *changer) printPlan(w io.Writer, c *install.Change) {
 	o := x.options
-	if x.app.output.structured() {
+	if x.app.Structured() {
 		return
 	}
 	if c.Plan.Empty() && !c.Want.Snapshot {
-		say(w, "kubelet %s: nothing to do", c.Want.Version)
+		terminal.Say(w, "kubelet %s: nothing to do", c.Want.Version)
 		return
 	}
 	if !c.Want.Version.IsZero() && !c.Want.Snapshot {
@@ -380,14 +399,14 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 		if c.Artifact.Recorded {
 			from = "the record"
 		}
-		say(w, "kubelet %s for linux/%s, %s (trust: %s, from %s)", c.Want.Version, c.Want.Arch, x.app.digest(c.Want.Digest.String()), c.Want.Trust, from)
+		terminal.Say(w, "kubelet %s for linux/%s, %s (trust: %s, from %s)", c.Want.Version, c.Want.Arch, x.app.Digest(c.Want.Digest.String()), c.Want.Trust, from)
 	}
 	fmt.Fprintln(w, "Plan:")
 	var rows [][]string
 	for _, s := range c.Plan.Steps {
 		rows = append(rows, []string{"  " + string(s.Action), x.app.place(s.Target), s.Reason})
 	}
-	x.app.table(w, sentences(1), rows)
+	x.app.Table(w, terminal.Sentences(1), rows)
 	x.app.printChanged(w, changedDefaults(c))
 	for _, conflict := range c.Plan.Conflicts {
 		line := x.app.place(conflict.Path) + ": " + conflict.Reason
@@ -402,7 +421,7 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 				line += "; the old content is kept in " + x.app.place(backup)
 			}
 		}
-		say(w, "%s", line)
+		terminal.Say(w, "%s", line)
 	}
 }
 
@@ -424,8 +443,8 @@ func (x *changer) confirm(ctx context.Context, conflicts []plan.Conflict) error 
 		return &install.ConflictError{Conflicts: conflicts}
 	}
 	for _, c := range conflicts {
-		if a.quiet { // otherwise the plan has named them
-			say(a.err, "%s: %s", c.Path, c.Reason)
+		if a.Quiet { // otherwise the plan has named them
+			terminal.Say(a.Err, "%s: %s", c.Path, c.Reason)
 		}
 	}
 	yes, err := a.ask(ctx, "Overwrite?")
@@ -436,10 +455,10 @@ func (x *changer) confirm(ctx context.Context, conflicts []plan.Conflict) error 
 }
 
 // asks reports whether there is somebody to ask.
-func (a *app) asks() bool { return terminal(a.in) && terminal(a.err) && !a.output.structured() }
+func (a *app) asks() bool { return terminal.Is(a.in) && terminal.Is(a.Err) && !a.Structured() }
 
 func (a *app) ask(ctx context.Context, question string) (yes bool, err error) {
-	fmt.Fprint(a.err, question+" [y/N] ")
+	fmt.Fprint(a.Err, question+" [y/N] ")
 	answer, err := waitFor(ctx, func() (string, error) { return bufio.NewReader(a.in).ReadString('\n') })
 	if errors.Is(err, install.ErrInterrupted) {
 		return false, err

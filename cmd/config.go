@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -89,18 +90,18 @@ func printFindings(a *app, found []config.Finding) error {
 		} else {
 			doc.Warnings++
 		}
-		if !a.output.structured() && (f.Severity == config.Error || !a.quiet) {
-			colour := yellow
+		if !a.Structured() && (f.Severity == config.Error || !a.Quiet) {
+			colour := terminal.Yellow
 			if f.Severity == config.Error {
-				colour = red
+				colour = terminal.Red
 			}
-			say(a.out, "%s: %s", paint(a.out, colour, string(f.Severity)), f.Problem.Error())
+			terminal.Say(a.Out, "%s: %s", terminal.Paint(a.Out, colour, string(f.Severity)), f.Problem.Error())
 		}
 	}
-	if a.output.structured() {
-		a.print(doc)
-	} else if a.talks() {
-		say(a.err, "kubeletctl: %s, %s", release.FormatCount(doc.Errors, "error", "errors"), release.FormatCount(doc.Warnings, "warning", "warnings"))
+	if a.Structured() {
+		a.Print(doc)
+	} else if a.Talks() {
+		terminal.Say(a.Err, "kubeletctl: %s, %s", release.FormatCount(doc.Errors, "error", "errors"), release.FormatCount(doc.Warnings, "warning", "warnings"))
 	}
 	if doc.Errors > 0 {
 		return &exitError{exitFailed}
@@ -241,20 +242,20 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 	switch {
 	case o.out != "":
 		err = writeFiles(a, o.out, files)
-	case !a.output.structured():
-		printFiles(a.out, files)
+	case !a.Structured():
+		printFiles(a.Out, files)
 	}
 	if err != nil {
 		return err
 	}
-	if a.output.structured() {
-		a.print(doc)
-	} else if !a.quiet {
-		printMigration(a, a.err, doc)
+	if a.Structured() {
+		a.Print(doc)
+	} else if !a.Quiet {
+		printMigration(a, a.Err, doc)
 	}
 	if len(m.Impossible()) > 0 {
-		if a.quiet && !a.output.structured() {
-			a.printItems(a.err, doc.To, m.Impossible())
+		if a.Quiet && !a.Structured() {
+			a.printItems(a.Err, doc.To, m.Impossible())
 		}
 		return &exitError{exitFailed}
 	}
@@ -283,10 +284,10 @@ func specYAML(s *spec.Spec) ([]byte, error) {
 func printMigration(a *app, w io.Writer, doc migrateResult) {
 	a.printItems(w, doc.To, doc.Items)
 	for _, p := range doc.Warnings {
-		a.note("warning: " + p.Error())
+		a.Note("warning: " + p.Error())
 	}
 	for _, name := range doc.Missing {
-		a.note("the setup names " + name + ", which is not here; add --from " + name)
+		a.Note("the setup names " + name + ", which is not here; add --from " + name)
 	}
 }
 
@@ -301,7 +302,7 @@ func (a *app) printItems(w io.Writer, to string, items []config.Item) {
 		rows = append(rows, []string{"  " + string(i.Outcome), i.Item, i.Why})
 	}
 	fmt.Fprintf(w, "For %s:\n", to)
-	a.table(w, sentences(1), rows)
+	a.Table(w, terminal.Sentences(1), rows)
 	a.printChanged(w, changed)
 }
 
@@ -315,7 +316,7 @@ func (a *app) printChanged(w io.Writer, changed []config.Item) {
 	for _, i := range changed {
 		rows = append(rows, []string{"  " + i.Item, i.Old + " -> " + i.New, i.Why})
 	}
-	a.table(w, sentences(1), rows)
+	a.Table(w, terminal.Sentences(1), rows)
 }
 
 func renderCommand(a *app) *cobra.Command {
@@ -357,13 +358,13 @@ nothing. The flags are those of spec.`,
 
 // printRendered prints files, or the only one of that name, or writes them below a directory.
 func printRendered(a *app, files []plan.File, out, only string) error {
-	if only != "" && (out != "" || a.output.structured()) {
+	if only != "" && (out != "" || a.Structured()) {
 		return &usageError{errors.New("--only prints one file as it is: leave --out and -o away")}
 	}
 	if only != "" {
 		for _, f := range files {
 			if path.Base(f.Path) == only || f.Path == only {
-				_, err := a.out.Write(f.Content)
+				_, err := a.Out.Write(f.Content)
 				return err
 			}
 		}
@@ -372,15 +373,15 @@ func printRendered(a *app, files []plan.File, out, only string) error {
 	if out != "" {
 		return writeFiles(a, out, files)
 	}
-	if a.output.structured() {
+	if a.Structured() {
 		doc := map[string]string{}
 		for _, f := range files {
 			doc[f.Path] = string(f.Content)
 		}
-		a.print(doc)
+		a.Print(doc)
 		return nil
 	}
-	printFiles(a.out, files)
+	printFiles(a.Out, files)
 	return nil
 }
 
@@ -413,7 +414,7 @@ func writeFiles(a *app, dir string, files []plan.File) error {
 		if err := os.WriteFile(name, f.Content, f.Mode); err != nil {
 			return err
 		}
-		a.note("wrote " + name)
+		a.Note("wrote " + name)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 )
@@ -52,24 +53,24 @@ kubelet's arguments. That is no drift, so it exits with 0 whether they differ or
 
 func printDiff(a *app, d *install.Difference) error {
 	switch {
-	case a.output.structured() && d == nil:
-		a.print(diffResult{Drift: []plan.Drift{}})
-	case a.output.structured():
-		a.print(diffResult{Generation: d.Generation, Drift: d.Drift, Diff: string(shown(d.Text)), Unchecked: d.Unchecked})
+	case a.Structured() && d == nil:
+		a.Print(diffResult{Drift: []plan.Drift{}})
+	case a.Structured():
+		a.Print(diffResult{Generation: d.Generation, Drift: d.Drift, Diff: string(shown(d.Text)), Unchecked: d.Unchecked})
 	case d == nil:
-		fmt.Fprintln(a.out, "kubeletctl has not installed a kubelet")
+		fmt.Fprintln(a.Out, "kubeletctl has not installed a kubelet")
 	default:
 		for _, what := range d.Unchecked {
-			a.warn("could not check " + what)
+			a.Warn("could not check " + what)
 		}
 		for _, drift := range d.Drift {
-			say(a.out, "%s: %s", drift.Target, drift.Reason)
+			terminal.Say(a.Out, "%s: %s", drift.Target, drift.Reason)
 		}
-		fmt.Fprintf(a.out, "%s", shown(d.Text))
+		fmt.Fprintf(a.Out, "%s", shown(d.Text))
 		if len(d.Drift) == 0 && len(d.Unchecked) == 0 {
-			fmt.Fprintf(a.out, "no difference from generation %d\n", d.Generation)
+			fmt.Fprintf(a.Out, "no difference from generation %d\n", d.Generation)
 		} else if len(d.Drift) == 0 {
-			say(a.out, "no difference from generation %d in what could be checked; run this as root to check all", d.Generation)
+			terminal.Say(a.Out, "no difference from generation %d in what could be checked; run this as root to check all", d.Generation)
 		}
 	}
 	switch {
@@ -109,16 +110,16 @@ func compare(a *app, from, to string) error {
 	}
 	list, text := plan.Compare(pair[0], pair[1])
 	doc := comparisonResult{From: pair[0].Number, To: pair[1].Number, Differences: list, Diff: string(shown(text))}
-	if a.output.structured() {
-		a.print(doc)
+	if a.Structured() {
+		a.Print(doc)
 		return nil
 	}
 	for _, d := range list {
-		fmt.Fprintf(a.out, "%s: %s\n", d.Target, d.Reason)
+		fmt.Fprintf(a.Out, "%s: %s\n", d.Target, d.Reason)
 	}
-	fmt.Fprint(a.out, doc.Diff)
+	fmt.Fprint(a.Out, doc.Diff)
 	if len(list) == 0 {
-		fmt.Fprintf(a.out, "no difference between the generations %d and %d\n", doc.From, doc.To)
+		fmt.Fprintf(a.Out, "no difference between the generations %d and %d\n", doc.From, doc.To)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -160,8 +161,8 @@ func (a *app) report(err error) int {
 	for _, e := range flatten(err) {
 		items = append(items, failureItem{e.Error(), hintOf(e)})
 	}
-	if a.output.structured() {
-		doc := failure{Error: err.Error(), Errors: items, Notes: a.notes, ExitCode: code}
+	if a.Structured() {
+		doc := failure{Error: err.Error(), Errors: items, Notes: a.Notes(), ExitCode: code}
 		if code == exitRefused {
 			doc.Plan = a.plan
 		}
@@ -169,21 +170,21 @@ func (a *app) report(err error) int {
 		if errors.As(err, &failed) {
 			doc.Problems = failed.Problems
 		}
-		a.print(doc)
+		a.Print(doc)
 		return code
 	}
 	var back *install.RolledBackError
 	if errors.As(err, &back) {
 		items[0].Message = back.Cause.Error()
 		if back.Ill != nil {
-			defer say(a.err, "kubeletctl: the former kubelet runs again but is not healthy: %v", back.Ill)
+			defer terminal.Say(a.Err, "kubeletctl: the former kubelet runs again but is not healthy: %v", back.Ill)
 		}
-		defer say(a.err, "kubeletctl: the change was rolled back: %s", back.To)
+		defer terminal.Say(a.Err, "kubeletctl: the change was rolled back: %s", back.To)
 	}
 	for _, item := range items {
-		say(a.err, "kubeletctl: error: %s", item.Message)
+		terminal.Say(a.Err, "kubeletctl: error: %s", item.Message)
 		if item.Hint != "" {
-			say(a.err, "kubeletctl: hint: %s", item.Hint)
+			terminal.Say(a.Err, "kubeletctl: hint: %s", item.Hint)
 		}
 	}
 	return code

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
@@ -56,12 +57,12 @@ func listHistory(a *app, limit int) error {
 	if err != nil {
 		return err
 	}
-	if a.output.structured() {
-		a.print(list)
+	if a.Structured() {
+		a.Print(list)
 		return nil
 	}
 	if len(list) == 0 {
-		fmt.Fprintln(a.out, "kubeletctl has not installed a kubelet")
+		fmt.Fprintln(a.Out, "kubeletctl has not installed a kubelet")
 		return nil
 	}
 	var rows [][]string
@@ -78,10 +79,10 @@ func listHistory(a *app, limit int) error {
 		}
 		rows = append(rows, []string{strconv.Itoa(r.Number), when, r.Version.String(), r.Command, r.User, string(r.Trust), orDash(strings.Join(r.Changes, ", ")), mark})
 	}
-	a.table(a.out, []column{{title: "GENERATION"}, {title: "WHEN"}, {title: "VERSION", fit: spare}, {title: "COMMAND"}, {title: "USER", fit: spare},
-		{title: "TRUST", fit: spare}, {title: "CHANGES", fit: cuttable}, {title: "RESULT", fit: cuttable}}, rows)
+	a.Table(a.Out, []terminal.Column{{Title: "GENERATION"}, {Title: "WHEN"}, {Title: "VERSION", Fit: terminal.Spare}, {Title: "COMMAND"}, {Title: "USER", Fit: terminal.Spare},
+		{Title: "TRUST", Fit: terminal.Spare}, {Title: "CHANGES", Fit: terminal.Cuttable}, {Title: "RESULT", Fit: terminal.Cuttable}}, rows)
 	if older {
-		a.note("there are older ones; --limit 0 lists all")
+		a.Note("there are older ones; --limit 0 lists all")
 	}
 	return nil
 }
@@ -121,13 +122,13 @@ func showGeneration(a *app, arg string) error {
 		masked := recorded.Masked()
 		doc.Spec, doc.Origins = &masked, recorded.Origins
 	case errors.Is(err, fs.ErrPermission):
-		a.note("the spec and the arguments are for root only")
+		a.Note("the spec and the arguments are for root only")
 	case entry.IsGeneration():
-		a.note(err.Error())
+		a.Note(err.Error())
 	}
-	if a.output.structured() {
-		doc.Notes = a.notes
-		a.print(doc)
+	if a.Structured() {
+		doc.Notes = a.Notes()
+		a.Print(doc)
 		return nil
 	}
 	return printGeneration(a, doc)
@@ -143,7 +144,7 @@ func generationNumber(arg string) (int, error) {
 }
 
 func printGeneration(a *app, g generationResult) error {
-	w := a.out
+	w := a.Out
 	what := "generation " + strconv.Itoa(g.Number)
 	if !g.IsGeneration() {
 		what = fmt.Sprintf("%d, which is not a generation", g.Number)
@@ -179,7 +180,7 @@ func printGeneration(a *app, g generationResult) error {
 	for _, arg := range g.Args {
 		add("argument", arg)
 	}
-	a.table(w, sentences(0), rows)
+	a.Table(w, terminal.Sentences(0), rows)
 	if g.Spec == nil {
 		return nil
 	}

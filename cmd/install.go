@@ -291,7 +291,7 @@ func (w *work) converge(ctx context.Context) error {
 		return err
 	}
 	for _, line := range draft.Notes(installed) {
-		a.note(line)
+		a.Note(line)
 	}
 	prepare := w.options.prepare()
 	if w.adoption.found != nil {
@@ -302,7 +302,7 @@ func (w *work) converge(ctx context.Context) error {
 		return err
 	}
 	if change.Have != nil && draft.Version.Compare(change.Have.Version) < 0 {
-		a.warn(fmt.Sprintf("kubelet %s is older than %s, which is installed", draft.Version, change.Have.Version))
+		a.Warn(fmt.Sprintf("kubelet %s is older than %s, which is installed", draft.Version, change.Have.Version))
 	}
 	problems := preflight.Check(ctx, draft, change.Have, change.Seen, preflight.Facts{Booting: h.Units.Booting(ctx), AskRuntime: h.AskRuntime})
 	if change.Have != nil && !w.options.dryRun { // what could be hardened was said at the first install

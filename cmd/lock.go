@@ -40,7 +40,7 @@ func (w lockWait) take(ctx context.Context, a *app, lock func() error) error {
 			return fmt.Errorf("%w, still after %s (--lock-wait)", err, time.Duration(w))
 		}
 		if !told {
-			a.note(fmt.Sprintf("%v; waiting up to %s for it to end", err, time.Duration(w)))
+			a.Note(fmt.Sprintf("%v; waiting up to %s for it to end", err, time.Duration(w)))
 		}
 		select {
 		case <-time.After(min(left, lockPause)):

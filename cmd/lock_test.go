@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install/store"
 )
 
@@ -14,7 +15,7 @@ import (
 func TestRecordedIsReadWithTheLockHeld(t *testing.T) {
 	t.Parallel()
 	for splay, held := range map[time.Duration]bool{0: true, time.Minute: false} {
-		a := &app{root: t.TempDir(), out: io.Discard, err: io.Discard}
+		a := &app{Output: terminal.Output{Out: io.Discard, Err: io.Discard}, root: t.TempDir()}
 		o := newInstallOptions()
 		o.fetch.splay = splay
 		w := newWork(a, o, "set")

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
@@ -218,7 +219,7 @@ func (m *mirrorRun) fill(ctx context.Context) error {
 func (m *mirrorRun) report(done release.Mirrored) {
 	m.done = append(m.done, done)
 	if done.State == release.MirrorFetched {
-		m.app.note(fmt.Sprintf("fetched kubelet %s for linux/%s: %s, trust %s", done.Version, done.Arch, release.FormatSize(done.Size), done.Trust))
+		m.app.Note(fmt.Sprintf("fetched kubelet %s for linux/%s: %s, trust %s", done.Version, done.Arch, release.FormatSize(done.Size), done.Trust))
 	}
 }
 
@@ -278,7 +279,7 @@ func checkMirror(a *app, dir string, least release.Trust) error {
 			again = append(again, fmt.Sprintf("kubeletctl mirror %s --version %s --arch %s", shellQuote(dir), m.Version, m.Arch))
 		}
 	}
-	if !a.output.structured() || len(bad) == 0 {
+	if !a.Structured() || len(bad) == 0 {
 		printMirror(a, list)
 	}
 	if len(bad) > 0 {
@@ -289,8 +290,8 @@ func checkMirror(a *app, dir string, least release.Trust) error {
 
 func printMirror(a *app, list []release.Mirrored) {
 	slices.SortStableFunc(list, func(x, y release.Mirrored) int { return x.Version.Compare(y.Version) })
-	if a.output.structured() {
-		a.print(list)
+	if a.Structured() {
+		a.Print(list)
 		return
 	}
 	var rows [][]string
@@ -299,9 +300,9 @@ func printMirror(a *app, list []release.Mirrored) {
 		if m.Size > 0 {
 			size = release.FormatSize(m.Size)
 		}
-		rows = append(rows, []string{m.Version.String(), m.Arch, string(m.State), orDash(string(m.Trust)), size, orDash(a.digest(m.SHA256))})
+		rows = append(rows, []string{m.Version.String(), m.Arch, string(m.State), orDash(string(m.Trust)), size, orDash(a.Digest(m.SHA256))})
 	}
-	a.table(a.out, []column{{title: "VERSION"}, {title: "ARCH"}, {title: "STATE"}, {title: "TRUST"}, {title: "SIZE"}, {title: "SHA256", fit: cuttable}}, rows)
+	a.Table(a.Out, []terminal.Column{{Title: "VERSION"}, {Title: "ARCH"}, {Title: "STATE"}, {Title: "TRUST"}, {Title: "SIZE"}, {Title: "SHA256", Fit: terminal.Cuttable}}, rows)
 }
 
 func orDash(text string) string {

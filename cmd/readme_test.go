@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 )
 
 func readme(t *testing.T) string {
@@ -68,7 +70,7 @@ func TestReadmeHasEveryCommand(t *testing.T) {
 	for _, row := range rows(section(t, readme(t), "Commands")) {
 		got = append(got, strings.Trim(row[0], "`"))
 	}
-	root := (&app{out: io.Discard}).rootCommand()
+	root := (&app{Output: terminal.Output{Out: io.Discard}}).rootCommand()
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
@@ -145,7 +147,7 @@ func indentFences(text string) string {
 // checkCommand checks a command that a text names, with the word that follows.
 func checkCommand(t *testing.T, text, verb, next string) {
 	t.Helper()
-	root := (&app{out: io.Discard}).rootCommand()
+	root := (&app{Output: terminal.Output{Out: io.Discard}}).rootCommand()
 	root.InitDefaultHelpCmd()
 	c, _, err := root.Find([]string{verb})
 	if err != nil {
@@ -163,7 +165,7 @@ func checkCommand(t *testing.T, text, verb, next string) {
 // A topic is read in a terminal, and must not be hidden by a command of its name.
 func TestTopicsAreReadable(t *testing.T) {
 	const widest = 80
-	root := (&app{out: io.Discard}).rootCommand()
+	root := (&app{Output: terminal.Output{Out: io.Discard}}).rootCommand()
 	for _, topic := range topics() {
 		if c, _, err := root.Find([]string{topic.name}); err == nil && c != root {
 			t.Errorf("%s is a command, too", topic.name)

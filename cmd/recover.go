@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/store"
 )
@@ -24,7 +25,7 @@ func recoverCommand(a *app) *cobra.Command {
 			defer done()
 			lock, err := h.Lock()
 			if locked := (*store.LockedError)(nil); errors.As(err, &locked) {
-				say(a.out, "%v: nothing to recover yet", err)
+				terminal.Say(a.Out, "%v: nothing to recover yet", err)
 				return nil
 			}
 			if err != nil {
@@ -35,7 +36,7 @@ func recoverCommand(a *app) *cobra.Command {
 			if err != nil || line == "" {
 				return err
 			}
-			say(a.out, "%s", line)
+			terminal.Say(a.Out, "%s", line)
 			return saveNotice(h, line)
 		},
 	}

@@ -12,6 +12,6 @@ func rehearseCommand(a *app) *cobra.Command {
 		Use:    rehearsal.Verb,
 		Hidden: true,
 		Args:   takes(),
-		RunE:   func(*cobra.Command, []string) error { return rehearsal.Inside(a.in, a.out) },
+		RunE:   func(*cobra.Command, []string) error { return rehearsal.Inside(a.in, a.Out) },
 	}
 }

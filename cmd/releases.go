@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
@@ -163,12 +164,12 @@ func (r *releasesRun) addInstalled(record store.Store) {
 }
 
 func printReleases(a *app, r releasesResult) {
-	if a.output.structured() {
-		a.print(r)
+	if a.Structured() {
+		a.Print(r)
 		return
 	}
 	for _, problem := range r.Problems {
-		a.warn(problem)
+		a.Warn(problem)
 	}
 	var rows [][]string
 	for _, c := range r.Channels {
@@ -185,8 +186,8 @@ func printReleases(a *app, r releasesResult) {
 		rows = append(rows, []string{i.Version.String(), "installed", where})
 	}
 	if len(rows) == 0 {
-		fmt.Fprintln(a.out, "no releases found, and none installed")
+		fmt.Fprintln(a.Out, "no releases found, and none installed")
 		return
 	}
-	a.table(a.out, []column{{title: "VERSION"}, {title: "WHAT"}, {title: "WHERE", fit: cuttable}}, rows)
+	a.Table(a.Out, []terminal.Column{{Title: "VERSION"}, {Title: "WHAT"}, {Title: "WHERE", Fit: terminal.Cuttable}}, rows)
 }

@@ -120,7 +120,7 @@ func (r *restoration) run(c *cobra.Command) error {
 func (r *restoration) connect(c *cobra.Command, target *plan.Generation) (*release.Client, error) {
 	recorded, err := spec.Recorded(target)
 	if err != nil && !c.Flags().Changed("source") {
-		r.app.note(fmt.Sprintf("generation %d: %v; its binary is looked for where upstream publishes", target.Number, err))
+		r.app.Note(fmt.Sprintf("generation %d: %v; its binary is looked for where upstream publishes", target.Number, err))
 	}
 	sources, caFile := named(c, r.want.sources, r.want.caFile, recorded)
 	client, p, err := r.app.client(sources, caFile, fetchOptions{})

@@ -1,5 +1,5 @@
-// Package cmd is the command line: verbs and flags, progress and tables, hints and exit codes. What the verbs do is in
-// package install.
+// Package cmd is the command line: verbs and flags, hints and exit codes. What the verbs do is in package install, and how that
+// is shown in package terminal.
 package cmd
 
 import (
@@ -12,13 +12,13 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
@@ -40,17 +40,17 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 		time.Sleep(signalPause)
 		stop()
 	})
-	result := &checkedWriter{Writer: out}
-	a := &app{in: in, out: result, err: errs}
+	result := &terminal.CheckedWriter{Writer: out}
+	a := &app{Output: terminal.Output{Out: result, Err: errs}, in: in}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if a.detached && errors.Is(result.err, syscall.EPIPE) {
-		result.err = nil // nobody listens any more; the history has it
+	if a.detached && errors.Is(result.Err, syscall.EPIPE) {
+		result.Err = nil // nobody listens any more; the history has it
 	}
-	if err == nil && result.err != nil {
-		a.output = "" // nothing that goes to stdout would arrive
-		err = fmt.Errorf("the result could not be printed: %w", result.err)
+	if err == nil && result.Err != nil {
+		a.Format = "" // nothing that goes to stdout would arrive
+		err = fmt.Errorf("the result could not be printed: %w", result.Err)
 	}
 	if err != nil && !a.parsed {
 		a.guessOutput(args)
@@ -77,26 +77,20 @@ func (a *app) guessOutput(args []string) {
 			value, found = args[i+1], true
 		}
 		if found {
-			_ = a.output.Set(value) // another value leaves the table, which is right
+			_ = a.Format.Set(value) // another value leaves the table, which is right
 		}
 	}
 }
 
 // app is one run: the streams and the flags that all verbs share.
 type app struct {
-	in       io.Reader
-	out, err io.Writer
+	terminal.Output
+	in io.Reader
 
 	root    string
-	output  outputFormat
-	quiet   bool
 	verbose bool
-	wide    bool
 	timeout time.Duration
 
-	noting   sync.Mutex         // Note may be called from several downloads at once
-	drawn    bool               // stderr shows a line that is to be taken away; see drawLine
-	notes    []string           // what a document tells instead of stderr
 	plan     *plan.Plan         // of the change that this run is about; nil before there is one
 	parsed   bool               // the command line made sense
 	detached bool               // a change has begun; see detach
@@ -129,8 +123,8 @@ that version, starts the service, and reports its actual state afterwards.
 		},
 	}
 	c.SetIn(a.in)
-	c.SetOut(a.out)
-	c.SetErr(a.err)
+	c.SetOut(a.Out)
+	c.SetErr(a.Err)
 	a.register(c.PersistentFlags())
 	completes(c, "output", oneOf("table", "json", "yaml"))
 	c.Flags().BoolVar(&version, "version", false, "print the version, as kubeletctl version does")
@@ -174,10 +168,10 @@ func (a *app) commands() []*cobra.Command {
 
 // register registers the flags that all verbs share.
 func (a *app) register(f *pflag.FlagSet) {
-	f.VarP(&a.output, "output", "o", "how to print the result: table, json or yaml")
-	f.BoolVarP(&a.quiet, "quiet", "q", false, "print only results, warnings and errors")
+	f.VarP(&a.Format, "output", "o", "how to print the result: table, json or yaml")
+	f.BoolVarP(&a.Quiet, "quiet", "q", false, "print only results, warnings and errors")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print the differences of each file, too")
-	f.BoolVar(&a.wide, "wide", false, "print tables as wide as they are, also on a terminal that is narrower")
+	f.BoolVar(&a.Wide, "wide", false, "print tables as wide as they are, also on a terminal that is narrower")
 	inGroup(f, groupOutput)
 	f.StringVar(&a.root, "root", "/", "work on the tree below `DIR`, such as an image, and do not contact systemd")
 	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time, and roll back what was changed (0: no limit)")
@@ -211,7 +205,7 @@ func (a *app) begin(c *cobra.Command) error {
 
 // host opens the host, or the tree that --root names. Close it with the function that comes with it.
 func (a *app) host() (*install.Host, func(), error) {
-	h := &install.Host{Tree: hostfs.At(a.root), Note: a.note}
+	h := &install.Host{Tree: hostfs.At(a.root), Note: a.Note}
 	if a.root != "/" {
 		h.Units = systemd.Offline{Files: h.Tree}
 		return h, func() {}, nil
@@ -235,25 +229,4 @@ func (a *app) host() (*install.Host, func(), error) {
 func (a *app) detach() {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	a.detached = true
-}
-
-// talks reports whether people are to be told more than the result.
-func (a *app) talks() bool { return !a.quiet && !a.output.structured() }
-
-// warn is note for what is told also when a run is quiet.
-func (a *app) warn(line string) { a.tell(line, true) }
-
-// note tells one line that is not a result: on stderr, or in the document that -o json prints and beside which it prints
-// nothing.
-func (a *app) note(line string) { a.tell(line, a.talks()) }
-
-func (a *app) tell(line string, loud bool) {
-	a.noting.Lock()
-	defer a.noting.Unlock()
-	if a.output.structured() {
-		a.notes = append(a.notes, line)
-	} else if loud {
-		a.wipe()
-		say(a.err, "kubeletctl: %s", line)
-	}
 }

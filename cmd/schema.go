@@ -20,7 +20,7 @@ Editors with the YAML language server look for the schema that a comment at the 
 		Example: `  kubeletctl config schema >kubeletctl.schema.json`,
 		Args:    takes(),
 		RunE: func(*cobra.Command, []string) error {
-			a.print(spec.Schema())
+			a.Print(spec.Schema())
 			return nil
 		},
 	}

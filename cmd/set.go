@@ -104,7 +104,7 @@ func (w *work) reconcile() error {
 	recorded, err := spec.Recorded(current)
 	if errors.Is(err, spec.ErrNoSpec) {
 		w.chooses = true
-		w.app.note(fmt.Sprintf("generation %d has lost its settings: settings that this command does not repeat are gone", current.Number))
+		w.app.Note(fmt.Sprintf("generation %d has lost its settings: settings that this command does not repeat are gone", current.Number))
 		return nil
 	}
 	if err != nil {
@@ -118,10 +118,10 @@ func (w *work) reconcile() error {
 		return &forgottenError{r.Forgotten}
 	}
 	for _, s := range r.Kept {
-		w.app.note(fmt.Sprintf("kept: %s (%s)", spec.SettingName(s.Path), s.Origin))
+		w.app.Note(fmt.Sprintf("kept: %s (%s)", spec.SettingName(s.Path), s.Origin))
 	}
 	for _, s := range r.Dropped {
-		w.app.note(fmt.Sprintf("dropped: %s (%s)", spec.SettingName(s.Path), s.Origin))
+		w.app.Note(fmt.Sprintf("dropped: %s (%s)", spec.SettingName(s.Path), s.Origin))
 	}
 	w.spec = r.Spec
 	return w.spec.Check()

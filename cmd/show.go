@@ -45,18 +45,18 @@ func show(a *app, withSecrets bool) error {
 	if !withSecrets {
 		masked := s.Masked()
 		if !reflect.DeepEqual(masked, s) {
-			a.note("secrets are masked; --show-secrets prints them")
+			a.Note("secrets are masked; --show-secrets prints them")
 		}
 		s = masked
 	}
-	if a.output.structured() {
-		a.print(showResult{s, s.Origins})
+	if a.Structured() {
+		a.Print(showResult{s, s.Origins})
 		return nil
 	}
 	text, err := specYAML(&s)
 	if err != nil {
 		return err
 	}
-	_, err = a.out.Write(text)
+	_, err = a.Out.Write(text)
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/release"
@@ -88,11 +89,11 @@ func absolute(file string) string {
 }
 
 // client asks and downloads from sources, and shows how far it got.
-func (a *app) client(sources []string, caFile string, o fetchOptions) (*release.Client, *progress, error) {
-	p := a.newProgress()
-	client := &release.Client{Sources: sources, Note: a.note, Connections: o.connections}
+func (a *app) client(sources []string, caFile string, o fetchOptions) (*release.Client, *terminal.Progress, error) {
+	p := a.NewProgress()
+	client := &release.Client{Sources: sources, Note: a.Note, Connections: o.connections}
 	if p != nil {
-		client.Progress = p.show
+		client.Progress = p.Show
 	}
 	if o.splay > 0 && o.connections == release.DefaultConnections {
 		client.Connections = 1 // many hosts share what the mirror has
@@ -123,7 +124,7 @@ func (a *app) spread(ctx context.Context, splay time.Duration) error {
 		return nil
 	}
 	wait := rand.N(splay)
-	a.note(fmt.Sprintf("waiting %s before the first request", wait.Round(time.Millisecond)))
+	a.Note(fmt.Sprintf("waiting %s before the first request", wait.Round(time.Millisecond)))
 	select {
 	case <-time.After(wait):
 		return nil

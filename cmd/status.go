@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
@@ -41,8 +42,8 @@ waits until kubelet is healthy, and shows the status of then, or of when the tim
 			if err != nil {
 				return err
 			}
-			if a.output.structured() {
-				a.print(s)
+			if a.Structured() {
+				a.Print(s)
 			} else {
 				printStatus(a, s)
 			}
@@ -102,40 +103,40 @@ func stateText(s install.State) string {
 }
 
 func printStatus(a *app, s *install.Status) {
-	w := a.out
-	mood := yellow
+	w := a.Out
+	mood := terminal.Yellow
 	switch s.State {
 	case install.StateHealthy:
-		mood = green
+		mood = terminal.Green
 	case install.StateUnhealthy, install.StateStopped:
-		mood = red
+		mood = terminal.Red
 	}
 	switch {
 	case !s.Installed:
-		fmt.Fprintln(w, "kubelet is "+paint(w, mood, stateText(s.State)))
+		fmt.Fprintln(w, "kubelet is "+terminal.Paint(w, mood, stateText(s.State)))
 		if s.Service.PID > 0 || s.Service.ActiveState == "activating" || s.Service.ActiveState == "failed" {
 			fmt.Fprintln(w)
-			a.table(w, sentences(0), a.liveRows(s))
+			a.Table(w, terminal.Sentences(0), a.liveRows(s))
 		}
 	case s.Service.PID > 0 && s.Running.Version != "" && s.Running.Version != s.Version:
-		say(w, "kubelet %s runs, and %s is installed: %s\n", s.Running.Version, s.Version, paint(w, mood, stateText(s.State)))
-		a.table(w, sentences(0), a.statusRows(s))
+		terminal.Say(w, "kubelet %s runs, and %s is installed: %s\n", s.Running.Version, s.Version, terminal.Paint(w, mood, stateText(s.State)))
+		a.Table(w, terminal.Sentences(0), a.statusRows(s))
 	default:
-		fmt.Fprintf(w, "kubelet %s is %s\n\n", s.Version, paint(w, mood, stateText(s.State)))
-		a.table(w, sentences(0), a.statusRows(s))
+		fmt.Fprintf(w, "kubelet %s is %s\n\n", s.Version, terminal.Paint(w, mood, stateText(s.State)))
+		a.Table(w, terminal.Sentences(0), a.statusRows(s))
 	}
 	if len(s.Problems) == 0 {
 		return
 	}
 	fmt.Fprintln(w)
 	for _, p := range s.Problems {
-		c := yellow
+		c := terminal.Yellow
 		if p.Severity == preflight.Failure {
-			c = red
+			c = terminal.Red
 		}
-		say(w, "%s %s: %s", paint(w, c, string(p.Severity)), p.ID, p.Message)
+		terminal.Say(w, "%s %s: %s", terminal.Paint(w, c, string(p.Severity)), p.ID, p.Message)
 		if p.Hint != "" {
-			say(w, "  hint: %s", p.Hint)
+			terminal.Say(w, "  hint: %s", p.Hint)
 		}
 	}
 }
@@ -149,7 +150,7 @@ func (a *app) statusRows(s *install.Status) [][]string {
 	if s.SHA256 != "" { // of one kind with that of what runs
 		digest = "sha256:" + s.SHA256
 	}
-	rows := [][]string{row("installed", "%s, generation %d, trust %s (%s)", s.Version, s.Generation, s.Trust, a.digest(digest))}
+	rows := [][]string{row("installed", "%s, generation %d, trust %s (%s)", s.Version, s.Generation, s.Trust, a.Digest(digest))}
 	if s.State == install.StateOffline {
 		rows = append(rows, row("service", "%s, %s", s.Service.Unit, enabled(s.Service.Enabled)))
 		return append(rows, row("drift", "%s", driftLine(s.Drift)))
@@ -170,7 +171,7 @@ func (a *app) liveRows(s *install.Status) (rows [][]string) {
 	if s.Service.PID > 0 {
 		running := "could not be read"
 		if s.Running.SHA256 != "" {
-			running = fmt.Sprintf("%s (sha256:%s)", s.Running.Version, a.digest(s.Running.SHA256))
+			running = fmt.Sprintf("%s (sha256:%s)", s.Running.Version, a.Digest(s.Running.SHA256))
 		}
 		rows = append(rows, row("running", "%s, pid %d", running, s.Service.PID))
 	}

@@ -48,7 +48,7 @@ func helpCommand(a *app) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			for _, t := range topics() {
 				if len(args) == 1 && args[0] == t.name {
-					_, err := io.WriteString(a.out, t.text)
+					_, err := io.WriteString(a.Out, t.text)
 					return err
 				}
 			}

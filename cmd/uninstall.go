@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -104,7 +105,7 @@ func (x *changer) purgeRest(ctx context.Context) error {
 	if data.Dir == nil || data.Dir.Entries == 0 {
 		return nothingInstalled(a, h)
 	}
-	a.note(fmt.Sprintf("kubeletctl has not installed a kubelet, and no record tells where one had its data: %s is the default", hostfs.KubeletDir))
+	a.Note(fmt.Sprintf("kubeletctl has not installed a kubelet, and no record tells where one had its data: %s is the default", hostfs.KubeletDir))
 	if err := x.consentPurge(ctx, data); err != nil {
 		return err
 	}
@@ -121,11 +122,11 @@ func (x *changer) purgeRest(ctx context.Context) error {
 		result.Result, result.DryRun = plan.Removed, false
 		text = "the data of a former kubelet is deleted: " + data.Dir.Path
 	}
-	if result.Notes = a.notes; a.output.structured() {
-		a.print(result)
+	if result.Notes = a.Notes(); a.Structured() {
+		a.Print(result)
 		return nil
 	}
-	fmt.Fprintln(a.out, text)
+	fmt.Fprintln(a.Out, text)
 	return nil
 }
 
@@ -180,7 +181,7 @@ func (x *changer) discardDownload() error {
 	if err := downloads.Discard(); err != nil {
 		return err
 	}
-	x.app.note("deleted a download that was not finished")
+	x.app.Note("deleted a download that was not finished")
 	return nil
 }
 
@@ -191,7 +192,7 @@ func (x *changer) consentPurge(ctx context.Context, data *install.Purge) error {
 		return nil
 	}
 	for _, line := range data.Lines() {
-		a.note("purge: " + line)
+		a.Note("purge: " + line)
 	}
 	if o.dryRun || o.yes {
 		return nil
@@ -199,9 +200,9 @@ func (x *changer) consentPurge(ctx context.Context, data *install.Purge) error {
 	if !a.asks() {
 		return preflight.Failed("purge", "deleting data needs confirmation, and this is not a terminal", "confirm with --yes")
 	}
-	if a.quiet { // otherwise it is told above
+	if a.Quiet { // otherwise it is told above
 		for _, line := range data.Lines() {
-			say(a.err, "purge: %s", line)
+			terminal.Say(a.Err, "purge: %s", line)
 		}
 	}
 	return a.mustAgree(ctx, "purge", "Delete all of that?")
@@ -230,11 +231,11 @@ func nothingInstalled(a *app, h *install.Host) error {
 	if err := lostRecord(h); err != nil {
 		return err
 	}
-	if a.output.structured() {
-		a.print(changeResult{Result: plan.Unchanged, Plan: &plan.Plan{Steps: []plan.Step{}}, Notes: a.notes})
+	if a.Structured() {
+		a.Print(changeResult{Result: plan.Unchanged, Plan: &plan.Plan{Steps: []plan.Step{}}, Notes: a.Notes()})
 		return nil
 	}
-	fmt.Fprintln(a.out, "nothing to do: kubeletctl has not installed a kubelet")
+	fmt.Fprintln(a.Out, "nothing to do: kubeletctl has not installed a kubelet")
 	return nil
 }
 
@@ -242,6 +243,6 @@ func nothingInstalled(a *app, h *install.Host) error {
 func nameData(a *app, h *install.Host) {
 	entries, err := h.Tree.ReadDir(hostfs.KubeletDir)
 	if err == nil && len(entries) > 0 {
-		a.note(fmt.Sprintf("kept %s: kubelet's data and credentials (%s)", hostfs.KubeletDir, release.FormatCount(len(entries), "entry", "entries")))
+		a.Note(fmt.Sprintf("kept %s: kubelet's data and credentials (%s)", hostfs.KubeletDir, release.FormatCount(len(entries), "entry", "entries")))
 	}
 }

@@ -69,7 +69,7 @@ func upgrade(a *app, c *cobra.Command, o *installOptions) error {
 		return &downgradeError{to: version, from: current.Version, exact: true}
 	}
 	if hasSpecFile(a) {
-		a.note(fmt.Sprintf("upgrade does not read %s; update it, too, or the next kubeletctl install applies it", hostfs.SpecFile))
+		a.Note(fmt.Sprintf("upgrade does not read %s; update it, too, or the next kubeletctl install applies it", hostfs.SpecFile))
 	}
 	return w.run(c.Context())
 }
@@ -89,7 +89,7 @@ func (w *work) noteNewerMinor(ctx context.Context) {
 	quick.Retries, quick.Note = 1, nil
 	newest, err := quick.Resolve(ctx, release.Request{}) // stable
 	if err == nil && newest.Minor() > w.upgradeFrom.Minor() {
-		w.app.note(fmt.Sprintf("%s is the newest stable release; to install it: kubeletctl upgrade --version %s", newest, newest))
+		w.app.Note(fmt.Sprintf("%s is the newest stable release; to install it: kubeletctl upgrade --version %s", newest, newest))
 	}
 }
 

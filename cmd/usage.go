@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 )
 
 // groupKey is the annotation of a flag that names its group in the help.
@@ -50,25 +52,25 @@ func groupOf(flag *pflag.Flag) string {
 // help prints what a command does, and how it is used.
 func help(a *app, c *cobra.Command) {
 	text := strings.TrimSpace(cmp.Or(c.Long, c.Short))
-	if terminal(a.out) {
-		text = refill(text, helpWidth(a.out))
+	if terminal.Is(a.Out) {
+		text = terminal.Refill(text, helpWidth(a.Out))
 	}
 	fmt.Fprintf(c.OutOrStdout(), "%s\n\n", text)
-	_ = usage(a, c) // a.out remembers what could not be written
+	_ = usage(a, c) // a.Out remembers what could not be written
 }
 
 // usage prints how a command is used, with its flags in groups.
 func usage(a *app, c *cobra.Command) error {
 	var b strings.Builder
-	limit := width(a.out)
+	limit := terminal.Width(a.Out)
 	b.WriteString("Usage:\n")
 	if c.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "  %s COMMAND\n", c.CommandPath())
 	} else {
-		fmt.Fprintln(&b, wrap("  "+c.UseLine(), limit))
+		fmt.Fprintln(&b, terminal.Wrap("  "+c.UseLine(), limit))
 	}
 	if c.HasExample() {
-		fmt.Fprintf(&b, "\nExamples:\n%s\n", wrap(c.Example, limit))
+		fmt.Fprintf(&b, "\nExamples:\n%s\n", terminal.Wrap(c.Example, limit))
 	}
 	if c.HasAvailableSubCommands() {
 		b.WriteString("\nCommands:\n")
@@ -78,7 +80,7 @@ func usage(a *app, c *cobra.Command) error {
 				rows = append(rows, []string{"  " + sub.Name(), sub.Short})
 			}
 		}
-		writeTable(&b, limit, sentences(0), rows)
+		terminal.WriteTable(&b, limit, terminal.Sentences(0), rows)
 	}
 	if !c.HasParent() {
 		b.WriteString("\nHelp topics:\n")
@@ -86,11 +88,11 @@ func usage(a *app, c *cobra.Command) error {
 		for _, t := range topics() {
 			rows = append(rows, []string{"  " + t.name, t.title})
 		}
-		writeTable(&b, limit, sentences(0), rows)
+		terminal.WriteTable(&b, limit, terminal.Sentences(0), rows)
 	}
-	printFlags(&b, c, helpWidth(a.out))
+	printFlags(&b, c, helpWidth(a.Out))
 	if !c.HasParent() {
-		b.WriteString("\n" + wrap("kubeletctl COMMAND --help describes a command, kubeletctl help TOPIC a topic.", limit) + "\n")
+		b.WriteString("\n" + terminal.Wrap("kubeletctl COMMAND --help describes a command, kubeletctl help TOPIC a topic.", limit) + "\n")
 	}
 	_, err := io.WriteString(c.OutOrStdout(), b.String())
 	return err
@@ -133,5 +135,5 @@ func printFlags(w io.Writer, c *cobra.Command, width int) {
 // helpWidth is the number of columns that the help takes at most.
 func helpWidth(out io.Writer) int {
 	const most = 100
-	return min(cmp.Or(width(out), most), most)
+	return min(cmp.Or(terminal.Width(out), most), most)
 }

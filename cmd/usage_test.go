@@ -9,12 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 )
 
 // command finds a command of a new command line by its words, with the flags that cobra adds.
 func command(t *testing.T, words ...string) *cobra.Command {
 	t.Helper()
-	a := &app{out: io.Discard, err: io.Discard}
+	a := &app{Output: terminal.Output{Out: io.Discard, Err: io.Discard}}
 	c, _, err := a.rootCommand().Find(words)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/config"
 )
 
@@ -30,11 +31,11 @@ func versionCommand(a *app) *cobra.Command {
 func (a *app) printVersion() {
 	v := versionResult{Version: buildVersion(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Oldest: config.Oldest.String(), Newest: config.Newest.String()}
-	if a.output.structured() {
-		a.print(v)
+	if a.Structured() {
+		a.Print(v)
 		return
 	}
-	say(a.out, "kubeletctl %s (%s, %s), knows kubelet %s to %s", v.Version, v.Go, v.Platform, v.Oldest, v.Newest)
+	terminal.Say(a.Out, "kubeletctl %s (%s, %s), knows kubelet %s to %s", v.Version, v.Go, v.Platform, v.Oldest, v.Newest)
 }
 
 // buildVersion is the module version that go install recorded, or "devel".

@@ -24,6 +24,7 @@ var floors = [][]string{
 	{"install/observe", "install/rehearsal", "install/purge", "install/node"},
 	{"install/adopt", "install/preflight"},
 	{"install"},
+	{"cmd/terminal"},
 	{"cmd"},
 	{"cmd/kubeletctl"},
 }
@@ -59,6 +60,15 @@ func TestGroundFloorKnowsNoCommandLine(t *testing.T) {
 					t.Errorf("%s imports %s", name, banned)
 				}
 			}
+		}
+	}
+}
+
+// What draws on a terminal knows no verb, no flag and nothing of what a change is.
+func TestTerminalKnowsNoVerb(t *testing.T) {
+	for _, dep := range deps(t, "cmd/terminal") {
+		if strings.HasPrefix(dep, module+"install") || strings.HasPrefix(dep, "github.com/spf13/") {
+			t.Errorf("cmd/terminal imports %s", dep)
 		}
 	}
 }

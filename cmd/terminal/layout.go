@@ -1,4 +1,4 @@
-package cmd
+package terminal
 
 import (
 	"fmt"
@@ -13,9 +13,9 @@ import (
 	"golang.org/x/term"
 )
 
-// width is the number of columns of a terminal, COLUMNS if that is set; 0 for what is no terminal: there nothing is cut, and
+// Width is the number of columns of a terminal, COLUMNS if that is set; 0 for what is no terminal: there nothing is cut, and
 // no line is broken.
-func width(w io.Writer) int {
+func Width(w io.Writer) int {
 	const usual = 80 // of a terminal that does not say
 	f := terminalFile(w)
 	if f == nil {
@@ -30,13 +30,13 @@ func width(w io.Writer) int {
 	return usual
 }
 
-// say writes a text in lines that do not break in a word.
-func say(w io.Writer, format string, args ...any) {
-	fmt.Fprintln(w, wrap(fmt.Sprintf(format, args...), width(w)))
+// Say writes a text in lines that do not break in a word.
+func Say(w io.Writer, format string, args ...any) {
+	fmt.Fprintln(w, Wrap(fmt.Sprintf(format, args...), Width(w)))
 }
 
-// wrap breaks the lines of a text that are wider than width at spaces. What follows is indented by two more than the line.
-func wrap(text string, width int) string {
+// Wrap breaks the lines of a text that are wider than width at spaces. What follows is indented by two more than the line.
+func Wrap(text string, width int) string {
 	const hang = "  "
 	if width <= 0 {
 		return text
@@ -83,8 +83,8 @@ func breakUp(line string, first, next int) (lines []string) {
 	return append(lines, line)
 }
 
-// refill breaks a text of paragraphs and indented lines, as a help is, for a terminal that is narrower than the text.
-func refill(text string, width int) string {
+// Refill breaks a text of paragraphs and indented lines, as a help is, for a terminal that is narrower than the text.
+func Refill(text string, width int) string {
 	if width <= 0 {
 		return text
 	}
@@ -102,7 +102,7 @@ func refill(text string, width int) string {
 			continue
 		}
 		flush()
-		b.WriteString(wrap(line, width) + "\n")
+		b.WriteString(Wrap(line, width) + "\n")
 	}
 	flush()
 	return strings.TrimSuffix(b.String(), "\n")
@@ -115,48 +115,39 @@ func columnsOf(text string) int {
 	return utf8.RuneCountInString(colours.ReplaceAllString(text, ""))
 }
 
-// fit is what becomes of a column in a table that is wider than its terminal.
-type fit int
+// Fit is what becomes of a column in a table that is wider than its terminal.
+type Fit int
 
 const (
-	whole    fit = iota // cut when nothing else is left to cut
-	cuttable            // cut
-	wrapped             // broken at spaces; only the last column can be
-	spare               // left out, the last one first
+	Whole    Fit = iota // cut when nothing else is left to cut
+	Cuttable            // cut
+	Wrapped             // broken at spaces; only the last column can be
+	Spare               // left out, the last one first
 )
 
-// column is a column of a table. If none has a title, neither has the table.
-type column struct {
-	title string
-	fit   fit
+// Column is a column of a table. If none has a title, neither has the table.
+type Column struct {
+	Title string
+	Fit   Fit
 }
 
-// sentences are the columns of a table without titles: names, things that can be cut, and text.
-func sentences(things int) []column {
-	columns := []column{{}}
+// Sentences are the columns of a table without titles: names, things that can be cut, and text.
+func Sentences(things int) []Column {
+	columns := []Column{{}}
 	for range things {
-		columns = append(columns, column{fit: cuttable})
+		columns = append(columns, Column{Fit: Cuttable})
 	}
-	return append(columns, column{fit: wrapped})
-}
-
-// table writes rows in columns, which fit on a terminal unless --wide asks for all of them.
-func (a *app) table(w io.Writer, columns []column, rows [][]string) {
-	limit := width(w)
-	if a.wide {
-		limit = 0
-	}
-	writeTable(w, limit, columns, rows)
+	return append(columns, Column{Fit: Wrapped})
 }
 
 // gap is the space between two columns.
 const gap = 2
 
-// writeTable writes rows in columns that together are no wider than limit; 0 means that there is no limit.
-func writeTable(w io.Writer, limit int, columns []column, rows [][]string) {
+// WriteTable writes rows in columns that together are no wider than limit; 0 means that there is no limit.
+func WriteTable(w io.Writer, limit int, columns []Column, rows [][]string) {
 	var titles []string
 	for _, c := range columns {
-		titles = append(titles, c.title)
+		titles = append(titles, c.Title)
 	}
 	if strings.Join(titles, "") != "" {
 		rows = slices.Concat([][]string{titles}, rows)
@@ -179,25 +170,25 @@ func writeTable(w io.Writer, limit int, columns []column, rows [][]string) {
 const leftOut = -gap
 
 // narrow makes the columns of a table narrower until the table fits, or none can lose any more: in this order, the widest first.
-func narrow(widths []int, columns []column, limit int) {
+func narrow(widths []int, columns []Column, limit int) {
 	over := -gap - limit
 	for _, n := range widths {
 		over += n + gap
 	}
 	for i, n := range slices.Backward(widths) {
-		if columns[i].fit == spare && over > 0 {
+		if columns[i].Fit == Spare && over > 0 {
 			widths[i] = leftOut
 			over -= n + gap
 		}
 	}
 	for _, next := range []struct {
-		fit   fit
+		fit   Fit
 		least int
-	}{{wrapped, 20}, {cuttable, 12}, {wrapped, 12}, {cuttable, 4}, {whole, 4}} {
+	}{{Wrapped, 20}, {Cuttable, 12}, {Wrapped, 12}, {Cuttable, 4}, {Whole, 4}} {
 		for ; over > 0; over-- {
 			widest := -1
 			for i, n := range widths {
-				if columns[i].fit == next.fit && n > next.least && (widest < 0 || n > widths[widest]) {
+				if columns[i].Fit == next.fit && n > next.least && (widest < 0 || n > widths[widest]) {
 					widest = i
 				}
 			}
@@ -210,7 +201,7 @@ func narrow(widths []int, columns []column, limit int) {
 }
 
 // writeRow writes the cells of a row, each as wide as its column.
-func writeRow(w io.Writer, columns []column, widths []int, row []string) {
+func writeRow(w io.Writer, columns []Column, widths []int, row []string) {
 	var b strings.Builder
 	begin, end := 0, 0 // of the cell, and of what is written
 	for i, cell := range row {
@@ -218,7 +209,7 @@ func writeRow(w io.Writer, columns []column, widths []int, row []string) {
 			continue
 		}
 		lines := []string{cell}
-		if columns[i].fit == wrapped {
+		if columns[i].Fit == Wrapped {
 			lines = breakUp(cell, widths[i], widths[i])
 		}
 		for j, line := range lines {

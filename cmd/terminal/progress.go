@@ -1,4 +1,4 @@
-package cmd
+package terminal
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
-// progress shows a download: a bar on a terminal; elsewhere a line every ten percent, though not more than one a second, or
+// Progress shows a download: a bar on a terminal; elsewhere a line every ten percent, though not more than one a second, or
 // every ten seconds, and one at the end.
-type progress struct {
+type Progress struct {
 	w     io.Writer
 	bar   *progressbar.ProgressBar
 	plain bool
@@ -22,16 +22,16 @@ type progress struct {
 	done  int64
 }
 
-// newProgress returns nil when nothing is to be shown.
-func (a *app) newProgress() *progress {
-	if !a.talks() {
+// NewProgress returns nil when nothing is to be shown.
+func (o *Output) NewProgress() *Progress {
+	if !o.Talks() {
 		return nil
 	}
-	return &progress{w: a.err, plain: !a.redraws()}
+	return &Progress{w: o.Err, plain: !o.redraws()}
 }
 
-// show is the callback of a release.Client.
-func (p *progress) show(at release.Progress) {
+// Show is the callback of a release.Client.
+func (p *Progress) Show(at release.Progress) {
 	if p.began.IsZero() {
 		p.began, p.last = time.Now(), time.Now()
 		if p.plain {
@@ -78,8 +78,8 @@ func remaining(at release.Progress, elapsed time.Duration) string {
 	return fmt.Sprintf(", %.0f min left", rest/60)
 }
 
-// finish takes the bar away.
-func (p *progress) finish() {
+// Finish takes the bar away.
+func (p *Progress) Finish() {
 	if p == nil {
 		return
 	}
