@@ -12,6 +12,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/status"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
@@ -58,12 +59,12 @@ waits until kubelet is healthy, and shows the status of then, or of when the tim
 const statusPause = 500 * time.Millisecond
 
 // statusWithin is the status as soon as it is a good one, or that of the end of the wait.
-func statusWithin(ctx context.Context, h *install.Host, wait time.Duration) (*install.Status, error) {
+func statusWithin(ctx context.Context, h *install.Host, wait time.Duration) (*status.Status, error) {
 	end := time.Now().Add(wait)
 	for {
 		s, err := h.Status(ctx)
 		left := time.Until(end)
-		if ctx.Err() == nil && (err != nil || statusError(s) == nil || left <= 0 || s.State == install.StateUnknown || s.State == install.StateUnreadable) {
+		if ctx.Err() == nil && (err != nil || statusError(s) == nil || left <= 0 || s.State == status.Unknown || s.State == status.Unreadable) {
 			return s, err
 		}
 		select {
@@ -75,40 +76,40 @@ func statusWithin(ctx context.Context, h *install.Host, wait time.Duration) (*in
 }
 
 // statusError ends the program with the code for a status; nil for a good one.
-func statusError(s *install.Status) error {
+func statusError(s *status.Status) error {
 	switch {
-	case s.State == install.StateUnknown, s.State == install.StateUnreadable: // what is installed cannot be told
+	case s.State == status.Unknown, s.State == status.Unreadable: // what is installed cannot be told
 		return &exitError{exitFailed}
 	case !s.Installed:
 		return &exitError{exitNotInstalled}
-	case s.State != install.StateHealthy && s.State != install.StateOffline:
+	case s.State != status.Healthy && s.State != status.Offline:
 		return &exitError{exitUnhealthy}
 	}
 	return nil
 }
 
 // stateText is a state in words.
-func stateText(s install.State) string {
+func stateText(s status.State) string {
 	switch s {
-	case install.StateOffline:
+	case status.Offline:
 		return "installed in a tree"
-	case install.StateChanging:
+	case status.Changing:
 		return "being changed"
-	case install.StateInterrupted:
+	case status.Interrupted:
 		return "interrupted: a change did not finish"
-	case install.StateUnreadable:
+	case status.Unreadable:
 		return "unreadable: its record is not for this user"
 	}
 	return strings.ReplaceAll(string(s), "-", " ")
 }
 
-func printStatus(a *app, s *install.Status) {
+func printStatus(a *app, s *status.Status) {
 	w := a.Out
 	mood := terminal.Yellow
 	switch s.State {
-	case install.StateHealthy:
+	case status.Healthy:
 		mood = terminal.Green
-	case install.StateUnhealthy, install.StateStopped:
+	case status.Unhealthy, status.Stopped:
 		mood = terminal.Red
 	}
 	switch {
@@ -145,13 +146,13 @@ func row(name, format string, args ...any) []string {
 	return []string{"  " + name, fmt.Sprintf(format, args...)}
 }
 
-func (a *app) statusRows(s *install.Status) [][]string {
+func (a *app) statusRows(s *status.Status) [][]string {
 	digest := s.Digest
 	if s.SHA256 != "" { // of one kind with that of what runs
 		digest = "sha256:" + s.SHA256
 	}
 	rows := [][]string{row("installed", "%s, generation %d, trust %s (%s)", s.Version, s.Generation, s.Trust, a.Digest(digest))}
-	if s.State == install.StateOffline {
+	if s.State == status.Offline {
 		rows = append(rows, row("service", "%s, %s", s.Service.Unit, enabled(s.Service.Enabled)))
 		return append(rows, row("drift", "%s", driftLine(s.Drift)))
 	}
@@ -167,7 +168,7 @@ func (a *app) statusRows(s *install.Status) [][]string {
 }
 
 // liveRows are what can be told without a record.
-func (a *app) liveRows(s *install.Status) (rows [][]string) {
+func (a *app) liveRows(s *status.Status) (rows [][]string) {
 	if s.Service.PID > 0 {
 		running := "could not be read"
 		if s.Running.SHA256 != "" {
@@ -195,7 +196,7 @@ func (a *app) liveRows(s *install.Status) (rows [][]string) {
 }
 
 // nodeLine says what the API server knows of the node.
-func nodeLine(n *install.NodeStatus) string {
+func nodeLine(n *status.Node) string {
 	if n.Error != "" {
 		return "not known: " + n.Error
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/release"
@@ -220,7 +221,7 @@ func runPurge(ctx context.Context, data *install.Purge) error {
 // lostRecord reports, as an error, that a kubelet of ours is here and nothing is recorded of it.
 func lostRecord(h *install.Host) error {
 	_, err := h.Installed()
-	if lost := (*install.NotInstalledError)(nil); errors.As(err, &lost) && lost.Lost {
+	if lost := (*observe.NotInstalledError)(nil); errors.As(err, &lost) && lost.Lost {
 		return err
 	}
 	return nil

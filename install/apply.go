@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/install/diagnose"
 	"github.com/kubeletctl/kubeletctl/install/health"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
@@ -151,7 +152,7 @@ func (h *Host) foreignDropIns(ctx context.Context, c *Change) error {
 		defer cancel()
 		words = health.LastWords(ctx, state)
 	}
-	return &ForeignDropInError{names, h.foreignCause(words, c.Want)}
+	return &ForeignDropInError{names, diagnose.ForeignCause(h.Observer(), words, c.Want)}
 }
 
 // UnchangedError reports that a change cannot be made, because a file system is full or read-only. Nothing was changed.

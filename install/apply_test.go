@@ -15,6 +15,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/install/status"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
@@ -313,7 +314,7 @@ func TestInterruptedUninstallGoesOn(t *testing.T) {
 func TestStatusTellsTheTruth(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "v1.37.2")
-	status := func() *Status {
+	look := func() *status.Status {
 		t.Helper()
 		s, err := b.Status(context.Background())
 		if err != nil {
@@ -321,33 +322,33 @@ func TestStatusTellsTheTruth(t *testing.T) {
 		}
 		return s
 	}
-	ids := func(s *Status) (list []string) {
+	ids := func(s *status.Status) (list []string) {
 		for _, p := range s.Problems {
 			list = append(list, p.ID)
 		}
 		return list
 	}
-	if s := status(); s.Installed || s.State != StateNotInstalled {
+	if s := look(); s.Installed || s.State != status.NotInstalled {
 		t.Errorf("on an empty host: %+v", s)
 	}
 	b.install(b.spec("v1.37.2", nil))
-	s := status()
-	if !s.Installed || s.Version != "v1.37.2" || s.Trust != "checksum" || s.State != StateHealthy || !s.Health.OK || len(s.Drift) != 0 || len(s.Problems) != 0 {
+	s := look()
+	if !s.Installed || s.Version != "v1.37.2" || s.Trust != "checksum" || s.State != status.Healthy || !s.Health.OK || len(s.Drift) != 0 || len(s.Problems) != 0 {
 		t.Errorf("healthy: %+v", s)
 	}
 	b.healthy = false
-	if s := status(); s.State != StateUnhealthy || s.Health.OK || !slices.Equal(ids(s), []string{"unhealthy"}) {
+	if s := look(); s.State != status.Unhealthy || s.Health.OK || !slices.Equal(ids(s), []string{"unhealthy"}) {
 		t.Errorf("unhealthy: %+v", s)
 	}
 	b.healthy = true
 	if err := os.WriteFile(filepath.Join(b.Tree.Root(), hostfs.ConfigFile), []byte("mine\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if s := status(); len(s.Drift) != 1 || s.Drift[0].Target != hostfs.ConfigFile || !slices.Equal(ids(s), []string{"drift"}) {
+	if s := look(); len(s.Drift) != 1 || s.Drift[0].Target != hostfs.ConfigFile || !slices.Equal(ids(s), []string{"drift"}) {
 		t.Errorf("drifted: %+v", s)
 	}
 	delete(b.fake.active, systemd.KubeletService)
-	if s := status(); s.State != StateStopped {
+	if s := look(); s.State != status.Stopped {
 		t.Errorf("stopped: %+v", s)
 	}
 }
@@ -430,7 +431,7 @@ func TestStatusWhileAnotherRunHoldsTheLock(t *testing.T) {
 	b.install(b.spec("v1.37.2", nil))
 	lock := b.lock()
 	s, err := b.Status(context.Background())
-	if err != nil || s.State != StateHealthy || s.Problems[0].ID != "busy" || !strings.Contains(s.Problems[0].Message, fmt.Sprint(os.Getpid())) {
+	if err != nil || s.State != status.Healthy || s.Problems[0].ID != "busy" || !strings.Contains(s.Problems[0].Message, fmt.Sprint(os.Getpid())) {
 		t.Errorf("before the change has begun: %+v, %v", s, err)
 	}
 	b.write(store.PendingFile, 0o644, []byte("2\n"))
@@ -439,10 +440,10 @@ func TestStatusWhileAnotherRunHoldsTheLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	lock.Release()
-	if err != nil || s.State != StateChanging || s.Problems[0].ID != "changing" || !strings.Contains(s.Problems[0].Message, fmt.Sprint(os.Getpid())) {
+	if err != nil || s.State != status.Changing || s.Problems[0].ID != "changing" || !strings.Contains(s.Problems[0].Message, fmt.Sprint(os.Getpid())) {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if s, err := b.Status(context.Background()); err != nil || s.State != StateHealthy {
+	if s, err := b.Status(context.Background()); err != nil || s.State != status.Healthy {
 		t.Errorf("afterwards: %+v, %v", s, err)
 	}
 }

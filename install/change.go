@@ -14,6 +14,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/install/status"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 )
@@ -103,7 +104,7 @@ func (h *Host) complete(g *plan.Generation) { _ = h.Observer().ReadKubeadm(g) }
 // recognize adds to a stand-in what is on the host and is surely of the generation that it stands for: a text of which that
 // keeps the bytes, and the link to another kubelet beside the one that is known; and where it answers. What else is there counts as somebody else's.
 func (h *Host) recognize(standIn *plan.Generation) {
-	standIn.HealthURL = h.healthURL()
+	standIn.HealthURL = status.HealthURL(h.Observer())
 	for i, f := range standIn.Files {
 		found, err := h.Observer().Look(f)
 		if err != nil {
@@ -125,7 +126,7 @@ func (h *Host) PrepareRestore(ctx context.Context, g *plan.Generation, a release
 		return nil, err
 	}
 	if have == nil || have.Snapshot {
-		return nil, h.notInstalledError(have)
+		return nil, h.Observer().WhyNotInstalled(have)
 	}
 	if err := h.Store().Directory(g.Number).Verify(g); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/diagnose"
 	"github.com/kubeletctl/kubeletctl/install/health"
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -36,7 +37,7 @@ func (e *GateError) Error() string {
 // Hint says where to read more, or what to do.
 func (e *GateError) Hint() string {
 	if e.Foreign != "" {
-		return foreignHint
+		return diagnose.ForeignHint
 	}
 	return "journalctl -u kubelet.service shows all that kubelet said"
 }
@@ -236,7 +237,7 @@ func (h *Host) explain(ctx context.Context, want *plan.Generation, err error) er
 	}
 	if gate.LastWords == "" && h.Live {
 		words := health.LastWords(ctx, state)
-		gate.LastWords, gate.Foreign = string(config.HideSecrets([]byte(words))), h.foreignCause(words, want)
+		gate.LastWords, gate.Foreign = string(config.HideSecrets([]byte(words))), diagnose.ForeignCause(h.Observer(), words, want)
 	}
 	return gate
 }

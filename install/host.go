@@ -9,8 +9,10 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/observe"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/rehearsal"
+	"github.com/kubeletctl/kubeletctl/install/status"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -73,6 +75,14 @@ func (h *Host) Store() store.Store { return store.In(h.Tree) }
 // Observer looks at the host.
 func (h *Host) Observer() observe.Observer {
 	return observe.Observer{Tree: h.Tree, Units: h.Units, Live: h.Live}
+}
+
+// Installed is the current generation. That there is none is said with what is here instead.
+func (h *Host) Installed() (*plan.Generation, error) { return h.Observer().Installed() }
+
+// Status is how the kubelet of this host is.
+func (h *Host) Status(ctx context.Context) (*status.Status, error) {
+	return status.Reader{Observer: h.Observer(), AskRuntime: h.AskRuntime}.Read(ctx)
 }
 
 // Lock is the lock on the record, held by a run that changes the host.

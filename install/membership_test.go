@@ -1,7 +1,6 @@
 package install
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -125,42 +124,5 @@ func TestMembershipUnknown(t *testing.T) {
 	lost, unknown := (&membership{kubeconfig: hostfs.Kubeconfig, name: "worker-1", ready: true}).missing(t.Context(), h.Tree, g, time.Now())
 	if !unknown || !strings.Contains(lost, "connection refused") {
 		t.Errorf("lost %q, unknown %v", lost, unknown)
-	}
-}
-
-func TestNodeStatus(t *testing.T) {
-	t.Parallel()
-	answers := map[string]struct {
-		code          int
-		body          string
-		ready         string
-		problem, text string
-	}{
-		"ready":      {200, nodeBody("True", "", time.Now()), "True", "", ""},
-		"not ready":  {200, nodeBody("False", "no network", time.Now()), "False", "node-not-ready", "the node worker-1 is not Ready: no network"},
-		"not joined": {403, `{"message":"nodes is forbidden"}`, "", "not-joined", "the API server answers 403: nodes is forbidden"},
-	}
-	for name, tt := range answers {
-		h, g, _ := joinedHost(t, func(string) (int, string) { return tt.code, tt.body })
-		s, problems := nodeStatus(t.Context(), h.Tree, g, false)
-		if s == nil || s.Ready != tt.ready || (len(problems) > 0) != (tt.problem != "") {
-			t.Errorf("%s: %+v %+v", name, s, problems)
-		} else if len(problems) > 0 && (problems[0].ID != tt.problem || !strings.Contains(problems[0].Message, tt.text)) {
-			t.Errorf("%s: %+v", name, problems[0])
-		}
-	}
-	h, g, server := joinedHost(t, nil)
-	if s, problems := nodeStatus(t.Context(), h.Tree, g, true); s != nil || problems != nil {
-		t.Errorf("a kubelet that waits for credentials: %+v %+v", s, problems)
-	}
-	server.Close()
-	if s, problems := nodeStatus(context.Background(), h.Tree, g, false); s == nil || len(problems) != 1 || problems[0].ID != "api-server" {
-		t.Errorf("no server: %+v %+v", s, problems)
-	}
-	if err := os.Remove(filepath.Join(h.Tree.Root(), hostfs.Kubeconfig)); err != nil {
-		t.Fatal(err)
-	}
-	if s, problems := nodeStatus(t.Context(), h.Tree, g, false); s == nil || len(problems) != 1 || problems[0].ID != "not-joined" {
-		t.Errorf("no kubeconfig: %+v %+v", s, problems)
 	}
 }

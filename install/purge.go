@@ -84,7 +84,7 @@ func (h *Host) PreparePurge(ctx context.Context) (*Purge, error) {
 	if current == nil || current.Snapshot { // nothing is left that would say which runtime it was, nor of its pods
 		return p, nil
 	}
-	endpoint, err := endpoint(current)
+	endpoint, err := preflight.Endpoint(current)
 	if err != nil || endpoint == "" {
 		return p, err
 	}
@@ -241,14 +241,4 @@ func (p *Purge) removePodSlice(ctx context.Context) {
 		}
 	}
 	purge.RemoveCgroups()
-}
-
-// endpoint is the CRI endpoint that a generation's kubelet speaks to.
-func endpoint(g *plan.Generation) (string, error) {
-	fields, err := preflight.Fields(g)
-	endpoint := preflight.Endpoint(g, fields)
-	if endpoint != "" {
-		return endpoint, nil
-	}
-	return "", err
 }

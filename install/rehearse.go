@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/diagnose"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
@@ -81,73 +80,11 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	var refused *rehearsal.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		cause := locateCause(refused, c.Want.Args, h.configFiles(c.Want))
+		cause := diagnose.Cause(h.Observer(), refused.Words, c.Want)
 		return 0, &RehearsalError{Version: c.Want.Version, Err: refused, Cause: string(config.HideSecrets([]byte(cause)))}
 	case errors.Is(err, rehearsal.ErrUnsupported) && ctx.Err() == nil:
 		h.note("%v; the health gate alone decides", err)
 		return 0, nil
 	}
 	return time.Since(began), err
-}
-
-// configFiles are the files that kubelet makes its configuration of, the one that counts most first.
-func (h *Host) configFiles(g *plan.Generation) []plan.File {
-	files := append([]plan.File{g.ConfigFile()}, h.Observer().ConfigDropIns(g)...)
-	slices.Reverse(files)
-	return files
-}
-
-// locateCause looks for what kubelet's words speak of: a flag that was given, or a line of the configuration files, by the
-// name of its field or by its value. Of equals the first is named.
-func locateCause(refused *rehearsal.RefusedError, args []string, files []plan.File) string {
-	if refused.Words == "" {
-		return ""
-	}
-	finder := newCauseFinder(refused.Words)
-	for _, arg := range args {
-		name, value, _ := strings.Cut(arg, "=")
-		finder.consider(name, arg)
-		finder.consider(value, arg)
-	}
-	for _, f := range files {
-		finder.considerLines(f)
-	}
-	return finder.place
-}
-
-// considerLines considers the keys and the values of a configuration file.
-func (f *causeFinder) considerLines(file plan.File) {
-	number := 0
-	for line := range strings.Lines(string(file.Content)) {
-		number++
-		text := strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(line), "- "))
-		if strings.HasPrefix(text, "#") || strings.HasPrefix(text, "apiVersion:") || strings.HasPrefix(text, "kind:") {
-			continue
-		}
-		place := fmt.Sprintf("%s:%d: %s", file.Path, number, text)
-		key, value, found := strings.Cut(text, ":")
-		if !found {
-			value = key
-		} else {
-			f.consider(key, place)
-		}
-		f.consider(strings.TrimSpace(value), place)
-	}
-}
-
-// containsWord reports whether text holds word with nothing of a word right before or behind it.
-func containsWord(text, word string) bool {
-	letter := func(c byte) bool { return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' }
-	for from := 0; ; {
-		i := strings.Index(text[from:], word)
-		if i < 0 {
-			return false
-		}
-		i += from
-		before, behind := i == 0 || !letter(text[i-1]), i+len(word) == len(text) || !letter(text[i+len(word)])
-		if before && behind {
-			return true
-		}
-		from = i + 1
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/status"
 )
 
 // PrepareRestart plans to start the installed kubelet anew, and nothing else. What would start something else than what was
@@ -36,7 +37,7 @@ func (h *Host) PrepareRestart(ctx context.Context) (*Change, error) {
 
 // refuseWithoutRuntime fails when no container runtime answers: a kubelet that is started without one does not stay.
 func (h *Host) refuseWithoutRuntime(ctx context.Context, g *plan.Generation) error {
-	endpoint, err := endpoint(g)
+	endpoint, err := preflight.Endpoint(g)
 	if err != nil || h.AskRuntime == nil {
 		return err
 	}
@@ -60,15 +61,15 @@ func (h *Host) refuseRestart(want *plan.Generation, seen *plan.Observation) erro
 		if d.Kept {
 			hint = dropInHint
 		}
-		fail(idDrift, "kubelet would not start as it was installed: "+d.Target+": "+d.Reason, hint)
+		fail(status.IDDrift, "kubelet would not start as it was installed: "+d.Target+": "+d.Reason, hint)
 	}
 	switch {
 	case !seen.Credentials && want.Kubeadm:
-		fail(idKubeadm, "kubelet would not start: "+h.absent(want)+" does not exist", kubeadmHint)
+		fail(status.IDKubeadm, "kubelet would not start: "+h.Observer().Absent(want)+" does not exist", status.KubeadmHint)
 	case !seen.Credentials:
-		fail(idWaiting, "kubelet would not start: it needs one of these: "+strings.Join(want.Credentials, ", "), credentialsHint)
+		fail(status.IDWaiting, "kubelet would not start: it needs one of these: "+strings.Join(want.Credentials, ", "), status.CredentialsHint)
 	case !h.Live:
-		fail(string(StateOffline), "no kubelet runs in the tree of --root", "run kubeletctl restart on the host itself")
+		fail(string(status.Offline), "no kubelet runs in the tree of --root", "run kubeletctl restart on the host itself")
 	}
 	if len(refused.Problems) > 0 {
 		return refused

@@ -14,9 +14,6 @@ import (
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
-// recoverEvery is how often it is looked whether a change was left in the middle.
-const recoverEvery = 10 * time.Second
-
 // transaction is the second half of a change: from the record that it has begun to the commit. It is the only thing that
 // can be undone.
 type transaction struct {
@@ -136,7 +133,7 @@ func (tx *transaction) arm(ctx context.Context) error {
 	if tx.armed || !recovers && tx.change.Seen.Units[systemd.RecoverService].LoadState != "loaded" {
 		return nil
 	}
-	if err := tx.host.Units.Arm(ctx, recoverEvery); err != nil {
+	if err := tx.host.Units.Arm(ctx, systemd.RecoverEvery); err != nil {
 		return fmt.Errorf("arming the recovery: %w", err)
 	}
 	tx.armed = true

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -18,6 +19,9 @@ const (
 	// RecoverTimer starts RecoverService again and again while a change is under way. It is transient.
 	RecoverTimer = "kubeletctl-recover.timer"
 )
+
+// RecoverEvery is how often RecoverTimer elapses.
+const RecoverEvery = 10 * time.Second
 
 // KubeletUnit holds the values of kubelet.service and kubelet.path.
 type KubeletUnit struct {

@@ -22,7 +22,8 @@ var floors = [][]string{
 	{"install/plan", "install/health", "install/cri"},
 	{"install/spec", "install/store"},
 	{"install/observe", "install/rehearsal", "install/purge", "install/node"},
-	{"install/adopt", "install/preflight"},
+	{"install/adopt", "install/preflight", "install/diagnose"},
+	{"install/status"},
 	{"install"},
 	{"cmd/terminal"},
 	{"cmd"},
@@ -110,14 +111,14 @@ var ofThisMachine = map[string]string{
 	"install/program.go":         "/proc/self/exe, or what --recover-binary names",
 	"install/steps.go":           "the same",
 	"install/cleanup.go":         "the same",
-	"install/status.go":          "/proc/PID of the running kubelet",
+	"install/status/status.go":   "/proc/PID of the running kubelet",
 	"install/observe/observe.go": "/proc/PID of the running kubelet",
 	"install/store/lock.go":      "/proc/locks",
 	"install/preflight/check.go": "/proc and the runtime's socket of a live host",
 }
 
 func TestOnlyHostfsOpensFiles(t *testing.T) {
-	for _, room := range []string{"install", "install/plan", "install/spec", "install/store", "install/observe", "install/preflight", "install/adopt", "install/health"} {
+	for _, room := range []string{"install", "install/plan", "install/spec", "install/store", "install/observe", "install/preflight", "install/adopt", "install/health", "install/diagnose", "install/status"} {
 		eachCall(t, "../../"+room, func(file, call string) {
 			file = room + "/" + file
 			if _, allowed := ofThisMachine[file]; !allowed && slices.Contains(opens, call) {

@@ -165,6 +165,16 @@ func (o Observer) credentials(g *plan.Generation) bool {
 	return len(g.Credentials) == 0
 }
 
+// Absent is the first of the files that a generation's kubelet waits for and that is not there; empty when all are.
+func (o Observer) Absent(g *plan.Generation) string {
+	for _, file := range slices.Concat(g.Requires, g.Credentials) {
+		if _, err := o.Tree.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return file
+		}
+	}
+	return ""
+}
+
 // Process looks at the main process of kubelet.service; nil when it has exited by now.
 func (o Observer) Process(state systemd.UnitState, known hostfs.Digests) (*plan.Process, error) {
 	p := &plan.Process{PID: state.MainPID, Invocation: state.InvocationID, Started: state.Started}

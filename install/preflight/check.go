@@ -59,7 +59,8 @@ func Check(ctx context.Context, d *spec.Draft, have *plan.Generation, seen *plan
 		add(Swap, failure, "turn swap off (swapoff -a, and /etc/fstab), or accept it: "+accept("failSwapOn=false"),
 			"swap is on, and kubelet refuses to run with it")
 	}
-	if problem := CheckRuntime(ctx, Endpoint(d.Generation, fields), minor, facts.AskRuntime); problem != nil {
+	endpoint, _ := Endpoint(d.Generation)
+	if problem := CheckRuntime(ctx, endpoint, minor, facts.AskRuntime); problem != nil {
 		if facts.Booting || !seen.Credentials { // it may still come, and kubelet does not start before it has to
 			problem.Severity = Warning
 		}
@@ -87,16 +88,6 @@ func Check(ctx context.Context, d *spec.Draft, have *plan.Generation, seen *plan
 		hardening(fields, d.Spec.Standalone, add)
 	}
 	return problems
-}
-
-// Endpoint is the CRI endpoint of a generation's kubelet, whose configuration has these fields; empty when neither its flags nor
-// its file say it.
-func Endpoint(g *plan.Generation, fields map[string]any) string {
-	if endpoint, ok := g.Arg("container-runtime-endpoint"); ok {
-		return endpoint
-	}
-	endpoint, _ := fields["containerRuntimeEndpoint"].(string)
-	return endpoint
 }
 
 // CheckRuntime asks whether a container runtime for a kubelet of a minor release is at an endpoint; nil when there is, or when

@@ -96,6 +96,16 @@ func Fields(g *plan.Generation) (map[string]any, error) {
 	return fields, nil
 }
 
+// Endpoint is the CRI endpoint that a generation's kubelet speaks to.
+func Endpoint(g *plan.Generation) (string, error) {
+	if endpoint, ok := g.Arg("container-runtime-endpoint"); ok {
+		return endpoint, nil
+	}
+	fields, err := Fields(g)
+	endpoint, _ := fields["containerRuntimeEndpoint"].(string)
+	return endpoint, err
+}
+
 func at(fields map[string]any, field []string) any {
 	var value any = fields
 	for _, key := range field {

@@ -1,4 +1,4 @@
-package install
+package diagnose
 
 import (
 	"os"
@@ -6,11 +6,11 @@ import (
 	"testing"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
-	"github.com/kubeletctl/kubeletctl/install/rehearsal"
 )
 
-func TestLocateCause(t *testing.T) {
+func TestLocate(t *testing.T) {
 	t.Parallel()
 	const config = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -41,7 +41,7 @@ v: true
 		{"a true statement, version 2", ""},
 	}
 	for _, tt := range tests {
-		got := locateCause(&rehearsal.RefusedError{Words: tt.words}, args, []plan.File{plan.TextFile(hostfs.ConfigFile, 0, []byte(config))})
+		got := locate(tt.words, args, []plan.File{plan.TextFile(hostfs.ConfigFile, 0, []byte(config))})
 		want := tt.want
 		if want != "" && want[0] == ':' {
 			want = hostfs.ConfigFile + want
@@ -53,10 +53,10 @@ v: true
 }
 
 // A drop-in that sets the same field counts more than the file, and so is the one that is named.
-func TestLocateCauseInADropIn(t *testing.T) {
+func TestCauseInADropIn(t *testing.T) {
 	t.Parallel()
-	h := &Host{Tree: hostfs.At(t.TempDir())}
-	dir := filepath.Join(h.Tree.Root(), "etc/kubelet.d")
+	o := observe.Observer{Tree: hostfs.At(t.TempDir())}
+	dir := filepath.Join(o.Tree.Root(), "etc/kubelet.d")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestLocateCauseInADropIn(t *testing.T) {
 		}
 	}
 	g := &plan.Generation{Args: []string{"--config-dir=/etc/kubelet.d/"}, Files: []plan.File{plan.TextFile(hostfs.ConfigFile, 0, []byte("maxPods: 110"))}}
-	got := locateCause(&rehearsal.RefusedError{Words: "invalid configuration: maxPods -5 must not be a negative number"}, nil, h.configFiles(g))
+	got := Cause(o, "invalid configuration: maxPods -5 must not be a negative number", g)
 	if want := "/etc/kubelet.d/20-b.conf:2: maxPods: -5"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -1,4 +1,6 @@
-package install
+// Package status describes the kubelet of a host: what runs, whether it is healthy, and whether it is what was installed; with
+// each problem comes what to do about it. It changes nothing and needs no privilege.
+package status
 
 import (
 	"context"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/diagnose"
 	"github.com/kubeletctl/kubeletctl/install/health"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/observe"
@@ -34,23 +37,23 @@ type Status struct {
 	Digest     string              `json:"digest,omitempty"`
 	SHA256     string              `json:"sha256,omitempty"` // of the installed binary, whatever kind of digest it was verified by
 	State      State               `json:"state"`
-	Service    ServiceStatus       `json:"service"`
-	Running    RunningStatus       `json:"running"`
+	Service    Service             `json:"service"`
+	Running    Running             `json:"running"`
 	Health     health.Health       `json:"health"`
-	Runtime    *RuntimeStatus      `json:"runtime,omitempty"` // none when it was not asked
-	Node       *NodeStatus         `json:"node,omitempty"`    // none for a kubelet without a cluster
+	Runtime    *Runtime            `json:"runtime,omitempty"` // none when it was not asked
+	Node       *Node               `json:"node,omitempty"`    // none for a kubelet without a cluster
 	Drift      []plan.Drift        `json:"drift"`
 	Problems   []preflight.Problem `json:"problems"`
 }
 
-// RuntimeStatus is the container runtime of a kubelet that runs.
-type RuntimeStatus struct {
+// Runtime is the container runtime of a kubelet that runs.
+type Runtime struct {
 	Endpoint string `json:"endpoint"`
 	Answers  bool   `json:"answers"`
 }
 
-// ServiceStatus is what systemd says of kubelet.service, in systemd's words.
-type ServiceStatus struct {
+// Service is what systemd says of kubelet.service, in systemd's words.
+type Service struct {
 	Unit        string     `json:"unit"`
 	LoadState   string     `json:"loadState"`
 	ActiveState string     `json:"activeState"`
@@ -63,8 +66,8 @@ type ServiceStatus struct {
 	CPUSeconds  float64    `json:"cpuSeconds"`
 }
 
-// RunningStatus is what the process itself is, whatever the files say by now.
-type RunningStatus struct {
+// Running is what the process itself is, whatever the files say by now.
+type Running struct {
 	Version string `json:"version,omitempty"`
 	SHA256  string `json:"sha256,omitempty"`
 }
@@ -77,76 +80,87 @@ const wordsTimeout = 2 * time.Second
 type State string
 
 const (
-	StateHealthy      State = "healthy"
-	StateUnhealthy    State = "unhealthy"
-	StateStarting     State = "starting"
-	StateStopped      State = "stopped"
-	StateWaiting      State = "waiting-for-credentials"
-	StateKubeadm      State = "waiting-for-kubeadm"
-	StateNotInstalled State = "not-installed"
-	StateOffline      State = "offline"     // installed in a tree that does not run
-	StateChanging     State = "changing"    // by another run, at this moment
-	StateInterrupted  State = "interrupted" // by a change that did not get to its end
-	StateUnknown      State = "unknown"     // the record cannot be made sense of
-	StateUnreadable   State = "unreadable"  // this user may not read the record
+	Healthy      State = "healthy"
+	Unhealthy    State = "unhealthy"
+	Starting     State = "starting"
+	Stopped      State = "stopped"
+	Waiting      State = "waiting-for-credentials"
+	ForKubeadm   State = "waiting-for-kubeadm"
+	NotInstalled State = "not-installed"
+	Offline      State = "offline"     // installed in a tree that does not run
+	Changing     State = "changing"    // by another run, at this moment
+	Interrupted  State = "interrupted" // by a change that did not get to its end
+	Unknown      State = "unknown"     // the record cannot be made sense of
+	Unreadable   State = "unreadable"  // this user may not read the record
 )
 
 // Problem IDs of a status; their values are a stable interface.
 const (
+	IDDrift   = "drift"
+	IDWaiting = "waiting-for-credentials"
+
 	idInterrupted = "interrupted-change"
 	idUnreadable  = "unreadable"
 	idDamaged     = "damaged-record"
-	idDrift       = "drift"
-	idWaiting     = "waiting-for-credentials"
-	idKubeadm     = "waiting-for-kubeadm"
+	IDKubeadm     = "waiting-for-kubeadm"
 )
 
+// CredentialsHint and KubeadmHint say what to do about a kubelet that waits for credentials, or for kubeadm.
 const (
-	credentialsHint = "put the node's kubeconfig there, owned by root, mode 0600"
-	kubeadmHint     = "run kubeadm init, or kubeadm join, which starts kubelet"
+	CredentialsHint = "put the node's kubeconfig there, owned by root, mode 0600"
+	KubeadmHint     = "run kubeadm init, or kubeadm join, which starts kubelet"
 )
 
 func (s *Status) problem(id string, severity preflight.Severity, message, hint string) {
 	s.Problems = append(s.Problems, preflight.Problem{ID: id, Severity: severity, Message: message, Hint: hint})
 }
 
-// Status reads what there is to know. It changes nothing and needs no privilege; what could not be read is a problem with
+// Reader looks at a host for its status.
+type Reader struct {
+	observe.Observer
+	// AskRuntime reports, as an error, that no container runtime answers at an endpoint; nil asks nobody. See package cri.
+	AskRuntime func(ctx context.Context, endpoint string) error
+}
+
+func (r Reader) store() store.Store { return store.In(r.Tree) }
+
+// Read reads what there is to know. It changes nothing and needs no privilege; what could not be read is a problem with
 // the ID "unreadable".
-func (h *Host) Status(ctx context.Context) (*Status, error) {
-	s := &Status{State: StateNotInstalled, Drift: []plan.Drift{}, Problems: []preflight.Problem{}, Service: ServiceStatus{Unit: systemd.KubeletService}}
-	state, err := h.Observer().Unit(ctx, systemd.KubeletService)
+func (r Reader) Read(ctx context.Context) (*Status, error) {
+	s := &Status{State: NotInstalled, Drift: []plan.Drift{}, Problems: []preflight.Problem{}, Service: Service{Unit: systemd.KubeletService}}
+	state, err := r.Unit(ctx, systemd.KubeletService)
 	if err != nil {
 		return nil, err
 	}
 	s.Service.fill(state)
-	current, err := h.Store().Current()
+	current, err := r.store().Current()
 	if err == nil && current != nil {
 		err = current.Damage
 	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		s.State = StateUnreadable
+		s.State = Unreadable
 		s.problem(idUnreadable, preflight.Failure, err.Error(), "run this as root")
 	case err != nil:
-		s.State = StateUnknown
+		s.State = Unknown
 		s.problem(idDamaged, preflight.Failure, err.Error(), hintOf(err))
 	}
 	if err != nil {
-		h.liveHalf(ctx, s, state)
-		h.damagedHistory(s, current)
+		r.liveHalf(ctx, s, state)
+		r.damagedHistory(s, current)
 		return s, nil
 	}
-	change := changeUnderWay(h.Store(), s)
+	change := changeUnderWay(r.store(), s)
 	switch {
 	case current == nil && change != "":
 	case current == nil || current.Snapshot:
-		h.notInstalled(ctx, s, current, state)
+		r.notInstalled(ctx, s, current, state)
 	default:
-		if err := h.installedStatus(ctx, s, current, state, change); err != nil {
+		if err := r.installed(ctx, s, current, state, change); err != nil {
 			return nil, err
 		}
 	}
-	h.damagedHistory(s, current)
+	r.damagedHistory(s, current)
 	if change != "" {
 		s.State = change
 	}
@@ -154,24 +168,24 @@ func (h *Host) Status(ctx context.Context) (*Status, error) {
 }
 
 // liveHalf says of a kubelet what can be said without a record: what runs, and whether it is well.
-func (h *Host) liveHalf(ctx context.Context, s *Status, state systemd.UnitState) {
+func (r Reader) liveHalf(ctx context.Context, s *Status, state systemd.UnitState) {
 	s.Health.Error = "kubelet is not running"
-	if !h.Live || state.ActiveState != "active" {
+	if !r.Live || state.ActiveState != "active" {
 		return
 	}
-	s.Health = health.Probe(ctx, h.healthURL())
-	process, err := h.Observer().Process(state, h.Tree.LoadDigests(observe.DigestsFile))
+	s.Health = health.Probe(ctx, HealthURL(r.Observer))
+	process, err := r.Process(state, r.Tree.LoadDigests(observe.DigestsFile))
 	if err != nil {
 		s.problem(idUnreadable, preflight.Warning, fmt.Sprintf("could not check process %d: %v", state.MainPID, hostfs.Pathless(err)), "run this as root to see all")
 	} else if process != nil {
-		s.Running = running(ctx, h.Store(), process, &plan.Generation{})
+		s.Running = running(ctx, r.store(), process, &plan.Generation{})
 	}
 }
 
-// healthURL is where a kubelet with the configuration that is there answers, whatever was recorded. Where it cannot be read,
+// HealthURL is where a kubelet with the configuration that is there answers, whatever was recorded. Where it cannot be read,
 // kubelet's defaults are as good as anything.
-func (h *Host) healthURL() string {
-	config, _ := h.Observer().Look(plan.File{Path: hostfs.ConfigFile, Kind: plan.Text})
+func HealthURL(o observe.Observer) string {
+	config, _ := o.Look(plan.File{Path: hostfs.ConfigFile, Kind: plan.Text})
 	fields, _ := preflight.Fields(&plan.Generation{Files: []plan.File{config}})
 	return spec.HealthURL(fields)
 }
@@ -180,8 +194,8 @@ func (h *Host) healthURL() string {
 const mostChecked = 2 * spec.DefaultKeep
 
 // damagedHistory names what is damaged of the record beside what was said of the current generation.
-func (h *Host) damagedHistory(s *Status, current *plan.Generation) {
-	damaged, err := h.Store().Damaged(mostChecked)
+func (r Reader) damagedHistory(s *Status, current *plan.Generation) {
+	damaged, err := r.store().Damaged(mostChecked)
 	if err != nil {
 		return // it was said
 	}
@@ -217,40 +231,40 @@ func changeUnderWay(record store.Store, s *Status) State {
 		s.problem("busy", preflight.Info, fmt.Sprintf("another kubeletctl (pid %d) is preparing a change of this host", pid), "run kubeletctl status again when it is done")
 	case busy:
 		s.problem("changing", preflight.Info, fmt.Sprintf("another kubeletctl (pid %d) is changing this host", pid), "run kubeletctl status again when it is done")
-		return StateChanging
+		return Changing
 	case pending:
 		s.problem(idInterrupted, preflight.Failure, "a run of kubeletctl was interrupted while it changed this host",
-			systemd.RecoverService+" undoes it within "+recoverEvery.String()+", or at the next boot; so does the next run of kubeletctl install")
-		return StateInterrupted
+			systemd.RecoverService+" undoes it within "+systemd.RecoverEvery.String()+", or at the next boot; so does the next run of kubeletctl install")
+		return Interrupted
 	}
 	return ""
 }
 
 // notInstalled says what is there instead of a kubelet of ours.
-func (h *Host) notInstalled(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState) {
+func (r Reader) notInstalled(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState) {
 	switch {
 	case current != nil:
 		s.problem("interrupted-uninstall", preflight.Warning, "an uninstall did not finish", "run kubeletctl uninstall again")
-	case h.recordLost():
-		s.problem("lost-record", preflight.Failure, lostRecord, adoptHint)
-		h.liveHalf(ctx, s, state)
+	case r.RecordLost():
+		s.problem("lost-record", preflight.Failure, observe.LostRecord, observe.AdoptHint)
+		r.liveHalf(ctx, s, state)
 	case state.LoadState == "loaded":
-		s.problem("foreign-kubelet", preflight.Info, "a kubelet.service is here that kubeletctl did not install", adoptHint)
+		s.problem("foreign-kubelet", preflight.Info, "a kubelet.service is here that kubeletctl did not install", observe.AdoptHint)
 	}
 }
 
-// installedStatus describes a host with a kubelet of ours.
-func (h *Host) installedStatus(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState, change State) error {
+// installed describes a host with a kubelet of ours.
+func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState, change State) error {
 	s.Installed, s.Version, s.Generation = true, current.Version.String(), current.Number
 	s.Trust, s.Digest, s.SHA256 = string(current.Trust), current.Digest.String(), current.Binary().SHA256
 	var refused *preflight.FailedError
-	if errors.As(preflight.CheckKubeadm(h.Observer(), current), &refused) { // what runs may run on
+	if errors.As(preflight.CheckKubeadm(r.Observer, current), &refused) { // what runs may run on
 		for _, p := range refused.Problems {
 			p.Severity = preflight.Warning
 			s.Problems = append(s.Problems, p)
 		}
 	}
-	seen, err := h.Observer().Observe(ctx, current)
+	seen, err := r.Observe(ctx, current)
 	if err != nil {
 		return err
 	}
@@ -258,41 +272,41 @@ func (h *Host) installedStatus(ctx context.Context, s *Status, current *plan.Gen
 	for _, p := range slices.Sorted(maps.Keys(seen.Unreadable)) {
 		s.problem(idUnreadable, preflight.Warning, fmt.Sprintf("could not check %s: %v", p, hostfs.Pathless(seen.Unreadable[p])), "run this as root to see all")
 	}
-	if !h.Live {
-		s.State = StateOffline
+	if !r.Live {
+		s.State = Offline
 		return nil
 	}
-	a := assessment{host: h, status: s, unit: state, current: current, seen: seen}
-	_, a.busy = h.Store().Busy()
+	a := assessment{reader: r, status: s, unit: state, current: current, seen: seen}
+	_, a.busy = r.store().Busy()
 	if seen.Process != nil {
-		s.Running = running(ctx, h.Store(), seen.Process, current)
+		s.Running = running(ctx, r.store(), seen.Process, current)
 		if change == "" && len(seen.OtherProcess(current)) > 0 {
 			hint := a.advise("kubeletctl repair starts the installed one")
 			if names := seen.ForeignOverrides(current); len(names) > 0 {
-				hint = "this drop-in starts another one: " + h.foreignCause("", current)
+				hint = "this drop-in starts another one: " + diagnose.ForeignCause(r.Observer, "", current)
 			}
 			s.problem("running-differs", preflight.Failure, "the process that runs is not the kubelet that was installed: "+strings.Join(seen.OtherProcess(current), "; "), hint)
 		}
 	}
 	a.assess(ctx)
-	if change == "" && s.State == StateHealthy && (len(seen.OtherProcess(current)) > 0 || len(seen.ForeignOverrides(current)) > 0) {
-		s.State = StateUnhealthy // somebody else's kubelet may be healthy, too
+	if change == "" && s.State == Healthy && (len(seen.OtherProcess(current)) > 0 || len(seen.ForeignOverrides(current)) > 0) {
+		s.State = Unhealthy // somebody else's kubelet may be healthy, too
 	}
 	a.askRuntime(ctx)
 	a.remarks(change)
 	var problems []preflight.Problem
-	s.Node, problems = nodeStatus(ctx, h.Tree, current, s.State == StateWaiting || s.State == StateKubeadm)
+	s.Node, problems = nodeStatus(ctx, r.Tree, current, s.State == Waiting || s.State == ForKubeadm)
 	s.Problems = append(s.Problems, problems...)
 	failed := func(p preflight.Problem) bool { return p.Severity == preflight.Failure }
-	if s.State == StateHealthy && slices.ContainsFunc(s.Problems, failed) {
-		s.State = StateUnhealthy
+	if s.State == Healthy && slices.ContainsFunc(s.Problems, failed) {
+		s.State = Unhealthy
 	}
 	return nil
 }
 
 // assessment finds out how an installed kubelet is.
 type assessment struct {
-	host    *Host
+	reader  Reader
 	status  *Status
 	unit    systemd.UnitState
 	current *plan.Generation
@@ -326,21 +340,21 @@ func (a assessment) assess(ctx context.Context) {
 	}
 	switch {
 	case state.ActiveState == "active" && (s.Health.OK || a.current.HealthURL == ""):
-		s.State = StateHealthy
+		s.State = Healthy
 	case state.ActiveState == "active":
-		s.State = StateUnhealthy
+		s.State = Unhealthy
 		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, "journalctl -u kubelet.service")
 	case !a.seen.Credentials && !state.Up() && a.current.Kubeadm:
-		s.State = StateKubeadm
-		s.problem(idKubeadm, preflight.Info, "kubeadm has not set up this node yet: "+a.host.absent(a.current)+" does not exist", kubeadmHint)
+		s.State = ForKubeadm
+		s.problem(IDKubeadm, preflight.Info, "kubeadm has not set up this node yet: "+a.reader.Absent(a.current)+" does not exist", KubeadmHint)
 	case !a.seen.Credentials && !state.Up():
-		s.State = StateWaiting
-		s.problem(idWaiting, preflight.Info, "kubelet starts as soon as one of these exists: "+strings.Join(a.current.Credentials, ", "),
-			credentialsHint)
+		s.State = Waiting
+		s.problem(IDWaiting, preflight.Info, "kubelet starts as soon as one of these exists: "+strings.Join(a.current.Credentials, ", "),
+			CredentialsHint)
 	case state.Restarting() || state.ActiveState == "failed" || state.Restarts > 0:
 		a.crashed(ctx)
 	case state.Up():
-		s.State = StateStarting
+		s.State = Starting
 		s.problem("starting", preflight.Warning, "kubelet is starting", "run kubeletctl status again in a few seconds")
 	default:
 		a.stopped()
@@ -350,7 +364,7 @@ func (a assessment) assess(ctx context.Context) {
 // crashed says why kubelet has exited, and what has to be done: to a line of somebody else's, to what differs from what was
 // installed, or nothing but to start it again.
 func (a assessment) crashed(ctx context.Context) {
-	a.status.State = StateUnhealthy
+	a.status.State = Unhealthy
 	message := health.ExitReason(a.unit, 0)
 	brief, cancel := context.WithTimeout(ctx, wordsTimeout)
 	defer cancel()
@@ -359,9 +373,9 @@ func (a assessment) crashed(ctx context.Context) {
 		message += ": " + string(config.HideSecrets([]byte(words)))
 	}
 	hint := "journalctl -u kubelet.service"
-	switch cause := a.host.foreignCause(words, a.current); {
+	switch cause := diagnose.ForeignCause(a.reader.Observer, words, a.current); {
 	case cause != "":
-		message, hint = message+" ("+cause+")", foreignHint
+		message, hint = message+" ("+cause+")", diagnose.ForeignHint
 	case !a.unit.NextTry.IsZero():
 		message += "; systemd starts it again at " + a.unit.NextTry.Format(time.TimeOnly)
 		if !a.repairable() {
@@ -373,25 +387,15 @@ func (a assessment) crashed(ctx context.Context) {
 
 // askRuntime looks whether the container runtime answers a kubelet that runs: kubelet itself calls itself well without one.
 func (a assessment) askRuntime(ctx context.Context) {
-	endpoint, err := endpoint(a.current)
-	if a.host.AskRuntime == nil || err != nil || endpoint == "" || a.unit.ActiveState != "active" {
+	endpoint, err := preflight.Endpoint(a.current)
+	if a.reader.AskRuntime == nil || err != nil || endpoint == "" || a.unit.ActiveState != "active" {
 		return
 	}
-	problem := preflight.CheckRuntime(ctx, endpoint, config.Minor(a.current.Version.Minor()), a.host.AskRuntime)
-	a.status.Runtime = &RuntimeStatus{Endpoint: endpoint, Answers: problem == nil}
+	problem := preflight.CheckRuntime(ctx, endpoint, config.Minor(a.current.Version.Minor()), a.reader.AskRuntime)
+	a.status.Runtime = &Runtime{Endpoint: endpoint, Answers: problem == nil}
 	if problem != nil {
 		a.status.Problems = append(a.status.Problems, *problem)
 	}
-}
-
-// absent is the first file that a kubelet waits for and that is not there.
-func (h *Host) absent(g *plan.Generation) string {
-	for _, file := range append(slices.Clone(g.Requires), g.Credentials...) {
-		if _, err := h.Tree.Stat(file); errors.Is(err, fs.ErrNotExist) {
-			return file
-		}
-	}
-	return ""
 }
 
 func (a assessment) binaryMissing() bool {
@@ -400,7 +404,7 @@ func (a assessment) binaryMissing() bool {
 }
 
 func (a assessment) stopped() {
-	a.status.State = StateStopped
+	a.status.State = Stopped
 	severity, hint := preflight.Failure, a.advise("systemctl start kubelet.service, or kubeletctl repair")
 	if !a.current.Runs() {
 		severity = preflight.Info
@@ -409,7 +413,7 @@ func (a assessment) stopped() {
 		hint = a.advise("kubeletctl repair")
 	}
 	if len(a.seen.ForeignOverrides(a.current)) > 0 {
-		hint = "a drop-in sets its command line: " + a.host.foreignCause("", a.current)
+		hint = "a drop-in sets its command line: " + diagnose.ForeignCause(a.reader.Observer, "", a.current)
 	}
 	a.status.problem("stopped", severity, "kubelet is not running", hint)
 }
@@ -417,15 +421,15 @@ func (a assessment) stopped() {
 // remarks says what else is worth knowing.
 func (a assessment) remarks(change State) {
 	s := a.status
-	if a.unit.Restarts > 0 && s.State == StateHealthy {
+	if a.unit.Restarts > 0 && s.State == Healthy {
 		s.problem("restarts", preflight.Warning, "systemd had to start kubelet again: "+times(a.unit.Restarts), "journalctl -u kubelet.service")
 	}
 	switch {
-	case change == StateInterrupted: // which is what there is to put right
+	case change == Interrupted: // which is what there is to put right
 	case a.repairable():
-		s.problem(idDrift, preflight.Warning, "this host is not as it was installed", a.advise("kubeletctl diff shows how; kubeletctl repair puts it back"))
+		s.problem(IDDrift, preflight.Warning, "this host is not as it was installed", a.advise("kubeletctl diff shows how; kubeletctl repair puts it back"))
 	case len(s.Drift) > 0:
-		s.problem(idDrift, preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; only an administrator can fix what kubeletctl does not own")
+		s.problem(IDDrift, preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; only an administrator can fix what kubeletctl does not own")
 	}
 	masked := a.current.Masks()
 	var dropIns []string
@@ -446,7 +450,7 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-func (s *ServiceStatus) fill(state systemd.UnitState) {
+func (s *Service) fill(state systemd.UnitState) {
 	s.LoadState, s.ActiveState, s.SubState = state.LoadState, state.ActiveState, state.SubState
 	s.Enabled, s.PID, s.Restarts = state.Enabled(), state.MainPID, state.Restarts
 	s.MemoryBytes, s.CPUSeconds = state.MemoryBytes, state.CPU.Seconds()
@@ -456,8 +460,8 @@ func (s *ServiceStatus) fill(state systemd.UnitState) {
 }
 
 // running says what the process is, whatever the files say by now.
-func running(ctx context.Context, record store.Store, p *plan.Process, current *plan.Generation) RunningStatus {
-	r := RunningStatus{SHA256: p.SHA256}
+func running(ctx context.Context, record store.Store, p *plan.Process, current *plan.Generation) Running {
+	r := Running{SHA256: p.SHA256}
 	if p.SHA256 == current.Binary().SHA256 {
 		r.Version = current.Version.String()
 		return r
@@ -482,34 +486,4 @@ func running(ctx context.Context, record store.Store, p *plan.Process, current *
 		r.Version = strings.TrimPrefix(strings.TrimSpace(line), "Kubernetes ")
 	}
 	return r
-}
-
-// Difference is how a host differs from the current generation.
-type Difference struct {
-	Generation int
-	Drift      []plan.Drift
-	// Text is a unified diff from what was installed to what is there. It may hold secrets.
-	Text []byte
-	// Unchecked are what could not be looked at, each with the reason.
-	Unchecked []string
-}
-
-// Diff compares the host with the current generation; nil when nothing is installed.
-func (h *Host) Diff(ctx context.Context) (*Difference, error) {
-	current, err := h.Installed()
-	if err == store.ErrNotInstalled { //nolint:errorlint // with nothing here that would have to be said
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	seen, err := h.Observer().Observe(ctx, current)
-	if err != nil {
-		return nil, err
-	}
-	d := &Difference{Generation: current.Number, Drift: seen.DriftFrom(current), Text: seen.FilesDiff(current)}
-	for _, name := range slices.Sorted(maps.Keys(seen.Unreadable)) {
-		d.Unchecked = append(d.Unchecked, fmt.Sprintf("%s: %v", name, hostfs.Pathless(seen.Unreadable[name])))
-	}
-	return d, nil
 }

@@ -1,0 +1,72 @@
+package observe
+
+import (
+	"errors"
+	"path"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/store"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// What is said of a kubelet that is here and not recorded.
+const (
+	LostRecord = "kubeletctl has installed the kubelet that is here, and its record in " + hostfs.StateDir + " is lost"
+	AdoptHint  = "kubeletctl install --adopt takes it over"
+)
+
+// RecordLost reports whether what is here was installed by kubeletctl, although nothing is recorded: what recovers and a
+// kubelet are here, which no uninstall leaves together.
+func (o Observer) RecordLost() bool {
+	if _, pending, err := store.In(o.Tree).Pending().Number(); pending || err != nil {
+		return false
+	}
+	for _, unit := range []string{systemd.RecoverService, systemd.KubeletService} {
+		if _, err := o.Tree.Lstat(path.Join(hostfs.UnitDir, unit)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// NotInstalledError is store.ErrNotInstalled on a host that has a kubelet all the same.
+type NotInstalledError struct {
+	// Lost reports that it was installed by kubeletctl, whose record is lost.
+	Lost bool
+}
+
+func (e *NotInstalledError) Error() string {
+	if e.Lost {
+		return LostRecord
+	}
+	return store.ErrNotInstalled.Error() + ", and another one is here"
+}
+
+func (e *NotInstalledError) Unwrap() error { return store.ErrNotInstalled }
+
+// Hint says what to do about it.
+func (e *NotInstalledError) Hint() string { return AdoptHint }
+
+// Installed is the current generation. That there is none is said with what is here instead.
+func (o Observer) Installed() (*plan.Generation, error) {
+	current, err := store.In(o.Tree).Installed()
+	if errors.Is(err, store.ErrNotInstalled) {
+		err = o.WhyNotInstalled(current)
+	}
+	_ = o.ReadKubeadm(current) // what cannot be read is said where it matters: by preflight, and by a status
+	return current, err
+}
+
+// WhyNotInstalled is the error for a host on which no kubelet of ours is installed; current is what is left of an uninstall that did
+// not finish, nil for nothing.
+func (o Observer) WhyNotInstalled(current *plan.Generation) error {
+	if current != nil { // an uninstall did not finish
+		return store.ErrNotInstalled
+	}
+	_, err := o.Tree.Lstat(path.Join(hostfs.UnitDir, systemd.KubeletService))
+	if lost := o.RecordLost(); lost || err == nil {
+		return &NotInstalledError{lost}
+	}
+	return store.ErrNotInstalled
+}

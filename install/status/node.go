@@ -1,0 +1,62 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/node"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
+)
+
+// Node is what the API server says of this host's node.
+type Node struct {
+	Name           string     `json:"name,omitempty"`
+	Ready          string     `json:"ready,omitempty"`
+	Message        string     `json:"message,omitempty"`
+	KubeletVersion string     `json:"kubeletVersion,omitempty"`
+	Heartbeat      *time.Time `json:"heartbeat,omitempty"`
+	// Error says why nothing is known.
+	Error string `json:"error,omitempty"`
+}
+
+// nodeStatus asks about the node of the current generation; nil for a standalone kubelet, or one that waits for
+// credentials.
+func nodeStatus(ctx context.Context, tree hostfs.Tree, current *plan.Generation, waiting bool) (*Node, []preflight.Problem) {
+	file := current.Kubeconfig()
+	if file == "" || waiting {
+		return nil, nil
+	}
+	n, err := node.OfHost(ctx, tree, file, "", current)
+	var status *node.StatusError
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return &Node{Error: hostfs.Pathless(err).Error() + " (" + file + ")"}, nil // one line says it
+	case errors.Is(err, fs.ErrNotExist):
+		return &Node{Error: "kubelet has no credentials of its own yet"}, []preflight.Problem{{ID: "not-joined", Severity: preflight.Warning,
+			Message: "kubelet has no credentials of its own yet: " + err.Error(),
+			Hint:    "kubectl get csr shows whether its request waits to be approved; journalctl -u kubelet.service what it says itself"}}
+	case errors.As(err, &status):
+		return &Node{Error: err.Error()}, []preflight.Problem{{ID: "not-joined", Severity: preflight.Warning, Message: "this node is not joined to its cluster: " + err.Error(),
+			Hint: "journalctl -u kubelet.service shows what kubelet says"}}
+	case errors.Is(err, node.ErrPlugin):
+		return &Node{Error: err.Error()}, nil
+	case err != nil:
+		return &Node{Error: err.Error()}, []preflight.Problem{{ID: "api-server", Severity: preflight.Warning, Message: err.Error(), Hint: ""}}
+	}
+	s := &Node{Name: n.Name, Ready: n.Ready, Message: n.Message, KubeletVersion: n.KubeletVersion}
+	if heartbeat := n.Reported; !heartbeat.IsZero() {
+		if n.Renewed.After(heartbeat) {
+			heartbeat = n.Renewed
+		}
+		s.Heartbeat = &heartbeat
+	}
+	if n.IsReady() {
+		return s, nil
+	}
+	return s, []preflight.Problem{{ID: "node-not-ready", Severity: preflight.Warning, Message: fmt.Sprintf("the node %s is not Ready: %s", n.Name, n.Message)}}
+}
