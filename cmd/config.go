@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -11,13 +10,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/document"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
@@ -55,18 +54,18 @@ It exits with 1 when there are errors; warnings alone are fine.`,
 			if err != nil {
 				return &usageError{err}
 			}
-			sources, err := documents(a, c, args)
+			files, err := documents(a, c, args)
 			if err != nil {
 				return err
 			}
-			found, err := spec.Validate(v, sources)
+			found, err := spec.Validate(v, files)
 			if errors.Is(err, spec.ErrNoRelease) {
 				return &usageError{withHint(err, "--version v1.37.2, or --version 1.37")}
 			}
 			if err != nil {
 				return err
 			}
-			return printFindings(a, found)
+			return printFindings(a, files, found)
 		},
 	}
 	c.Flags().StringVar(&version, "version", "", "the `VERSION` to check for: v1.37.2, or 1.37; a spec file names its own")
@@ -76,13 +75,27 @@ It exits with 1 when there are errors; warnings alone are fine.`,
 
 // findingsResult is the document of config validate.
 type findingsResult struct {
+	Files    []readFile       `json:"files"`
 	Errors   int              `json:"errors"`
 	Warnings int              `json:"warnings"`
 	Findings []config.Finding `json:"findings"`
 }
 
-func printFindings(a *app, found []config.Finding) error {
+// readFile is what a file was taken for.
+type readFile struct {
+	Name string        `json:"name"`
+	Kind document.Kind `json:"kind"`
+}
+
+func printFindings(a *app, files []document.File, found []config.Finding) error {
 	doc := findingsResult{Findings: []config.Finding{}}
+	for _, f := range files {
+		kind, _ := f.Kind() // documents has asked, too
+		doc.Files = append(doc.Files, readFile{f.Name, kind})
+		if !a.output.structured() && f.Name != commandLine {
+			a.note("read " + f.Name + " as " + document.Article(string(kind)))
+		}
+	}
 	for _, f := range found {
 		doc.Findings = append(doc.Findings, f)
 		if f.Severity == config.Error {
@@ -107,49 +120,6 @@ func printFindings(a *app, found []config.Finding) error {
 		return &exitError{exitFailed}
 	}
 	return nil
-}
-
-// sources reads the files of a config verb, or takes what is behind -- for a command line.
-func documents(a *app, c *cobra.Command, args []string) ([]spec.Document, error) {
-	if dash := c.ArgsLenAtDash(); dash >= 0 {
-		words := make([]string, 0, len(args)-dash)
-		for _, word := range args[dash:] {
-			words = append(words, shellQuote(word))
-		}
-		line := spec.Document{Name: "command line", Data: []byte(strings.Join(words, " "))}
-		others, err := readSources(a, c, args[:dash])
-		return append(others, line), err
-	}
-	if len(args) == 0 {
-		return nil, &usageError{withHint(errors.New("no FILE and no command line"), "kubeletctl config "+c.Name()+" --help shows what it takes")}
-	}
-	return readSources(a, c, args)
-}
-
-func readSources(a *app, c *cobra.Command, names []string) ([]spec.Document, error) {
-	var all []spec.Document
-	for _, name := range names {
-		data, err := a.read(c.Context(), name)
-		if err != nil {
-			return nil, err
-		}
-		switch {
-		case bytes.IndexByte(data, 0) >= 0:
-			return nil, &usageError{fmt.Errorf("%s is not a text file", name)}
-		case len(bytes.TrimSpace(data)) == 0:
-			return nil, &usageError{fmt.Errorf("%s is empty", name)}
-		}
-		all = append(all, spec.Document{Name: name, Data: data})
-	}
-	return all, nil
-}
-
-// shellQuote writes a word so that a shell reads it back.
-func shellQuote(word string) string {
-	if word != "" && !strings.ContainsAny(word, " \t\n\"'\\#$`") {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func optionalVersion(s string) (release.Version, error) {
@@ -263,8 +233,8 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 }
 
 // migrationSources are the files that --from names, and what the command line or, without either, stdin has.
-func migrationSources(a *app, c *cobra.Command, files, args []string) ([]spec.Document, error) {
-	sources, err := readSources(a, c, files)
+func migrationSources(a *app, c *cobra.Command, files, args []string) ([]document.File, error) {
+	sources, err := readDocuments(a, c, files)
 	if err != nil || len(args) == 0 && len(sources) > 0 {
 		return sources, err
 	}

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/document"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 )
 
@@ -51,7 +52,7 @@ func specFiles(t *testing.T) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
 	add := func(name string, text []byte) {
-		if (spec.Document{Name: name, Data: text}).Kind() == spec.SpecDocument {
+		if kind, _ := (document.File{Name: name, Data: text}).Kind(); kind == document.Spec {
 			files[name] = text
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 
 	yamlnode "go.yaml.in/yaml/v4"
 	"sigs.k8s.io/json"
@@ -55,11 +56,17 @@ func DecodeStrict(file string, data []byte, into any) (Positions, error) {
 }
 
 // LoadKubeletConfiguration reads a KubeletConfiguration file that the user
-// starts from. Syntax, duplicate keys, apiVersion and kind are checked here, the
-// fields by Render. The map comes without apiVersion and kind; the positions
-// begin with "kubeletConfiguration", as Input.Positions wants them.
+// starts from, as a kubelet reads it: what begins with a brace is JSON and
+// nothing else, and of YAML the first document counts. Syntax, duplicate keys,
+// apiVersion and kind are checked here, the fields by Render. The map comes
+// without apiVersion and kind; the positions begin with "kubeletConfiguration",
+// as Input.Positions wants them.
 func LoadKubeletConfiguration(file string, data []byte) (map[string]any, Positions, error) {
-	doc, problems := parseDocument(file, data)
+	parse := parseFirstDocument
+	if isJSON(data) {
+		parse = parseJSON
+	}
+	doc, problems := parse(file, data)
 	if doc == nil {
 		return nil, nil, problems.err()
 	}
@@ -110,24 +117,22 @@ type document struct {
 	positions Positions
 }
 
-// parseDocument returns nil when there is nothing to look at further.
+// parseDocument reads the only document of a YAML file. It returns nil when
+// there is nothing to look at further.
 func parseDocument(file string, data []byte) (*document, Problems) {
-	fail := func(line, column int, message string) (*document, Problems) {
-		return nil, Problems{{Position: Position{File: file, Line: line, Column: column}, Message: message}}
+	if second, found := SecondDocument(file, data); found {
+		return nil, Problems{{Position: second, Message: "a second document: one file holds one"}}
 	}
-	decoder := yamlnode.NewDecoder(bytes.NewReader(data))
-	var node, second yamlnode.Node
-	err := decoder.Decode(&node)
+	return parseFirstDocument(file, data)
+}
+
+// parseFirstDocument reads the first document of a YAML file.
+func parseFirstDocument(file string, data []byte) (*document, Problems) {
+	fail := failure(file)
+	var node yamlnode.Node
+	err := yamlnode.NewDecoder(bytes.NewReader(data)).Decode(&node)
 	if errors.Is(err, io.EOF) {
 		return fail(0, 0, "the file is empty")
-	}
-	if err == nil {
-		if err = decoder.Decode(&second); err == nil {
-			return fail(second.Line, second.Column, "a second document: one file holds one")
-		}
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
 	}
 	if err != nil {
 		if load, ok := errors.AsType[*yamlnode.LoadError](err); ok {
@@ -135,20 +140,78 @@ func parseDocument(file string, data []byte) (*document, Problems) {
 		}
 		return fail(0, 0, plainYAML(err))
 	}
-
 	asJSON, err := yaml.YAMLToJSON(data) // not strict: duplicates are found below, with their line
 	if err != nil {
 		return fail(0, 0, plainYAML(err))
 	}
+	return newDocument(file, asJSON, &node)
+}
+
+// SecondDocument finds where the second document of a YAML file begins, if it
+// has one with a word in it.
+func SecondDocument(file string, data []byte) (Position, bool) {
+	if isJSON(data) {
+		return Position{}, false
+	}
+	decoder := yamlnode.NewDecoder(bytes.NewReader(data))
+	var first, second yamlnode.Node
+	if decoder.Decode(&first) != nil {
+		return Position{}, false
+	}
+	for {
+		err := decoder.Decode(&second)
+		load, broken := errors.AsType[*yamlnode.LoadError](err)
+		switch {
+		case broken:
+			return Position{file, load.Mark.Line, load.Mark.Column}, true
+		case err != nil:
+			return Position{}, false
+		case len(second.Content) > 0 && second.Content[0].Tag != "!!null":
+			return Position{file, second.Line, second.Column}, true
+		}
+	}
+}
+
+// isJSON reports whether a kubelet reads data as JSON: by the first character.
+func isJSON(data []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeftFunc(data, unicode.IsSpace), []byte("{"))
+}
+
+// parseJSON reads a file that is one JSON document.
+func parseJSON(file string, data []byte) (*document, Problems) {
+	var value any
+	if err := stdjson.Unmarshal(data, &value); err != nil {
+		line, column := 0, 0
+		if syntax, ok := errors.AsType[*stdjson.SyntaxError](err); ok && syntax.Offset > 0 {
+			before := data[:syntax.Offset-1]
+			line = 1 + bytes.Count(before, []byte("\n"))
+			column = len(before) - bytes.LastIndexByte(before, '\n')
+		}
+		return failure(file)(line, column, "a kubelet reads what begins with { as JSON: "+err.Error())
+	}
+	var node yamlnode.Node // of JSON that YAML cannot say, no place is known
+	if yamlnode.NewDecoder(bytes.NewReader(data)).Decode(&node) != nil {
+		node = yamlnode.Node{}
+	}
+	return newDocument(file, data, &node)
+}
+
+func failure(file string) func(line, column int, message string) (*document, Problems) {
+	return func(line, column int, message string) (*document, Problems) {
+		return nil, Problems{{Position: Position{File: file, Line: line, Column: column}, Message: message}}
+	}
+}
+
+func newDocument(file string, asJSON []byte, node *yamlnode.Node) (*document, Problems) {
 	var value any
 	if err := json.UnmarshalCaseSensitivePreserveInts(asJSON, &value); err != nil {
-		return fail(0, 0, err.Error())
+		return failure(file)(0, 0, err.Error())
 	}
 	if value == nil {
-		return fail(0, 0, "the file is empty")
+		return failure(file)(0, 0, "the file is empty")
 	}
-	w := walk{file: file, positions: Positions{}}
-	w.node("", &node)
+	w := walk{file: file, positions: Positions{"": {File: file}}}
+	w.node("", node)
 	return &document{value: tidy(value), positions: w.positions}, w.problems
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/document"
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/release"
@@ -97,7 +98,7 @@ func readCommand(command *systemd.Command, read spec.ReadFile) (*spec.Setup, err
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration that kubelet runs with: %w", err)
 	}
-	return setup, setup.AddConfig(spec.Document{Name: file, Data: data})
+	return setup, setup.AddConfig(document.File{Name: file, Data: data})
 }
 
 // ours are the settings that the rendered unit has an answer to.

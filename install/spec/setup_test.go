@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/document"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
@@ -40,9 +41,9 @@ func TestMigrateGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			from := version(t, strings.TrimSpace(string(archive.Comment)))
-			var documents []Document
+			var documents []document.File
 			for _, f := range archive.Files {
-				documents = append(documents, Document{f.Name, f.Data})
+				documents = append(documents, document.File{Name: f.Name, Data: f.Data})
 			}
 			var out bytes.Buffer
 			for _, minor := range []int{from.Minor() + 1, (from.Minor() + int(config.Newest)) / 2, int(config.Newest)} {
@@ -87,7 +88,7 @@ func TestMigrateGolden(t *testing.T) {
 
 func migratesToItself(t *testing.T, spec []byte, to release.Version, first *Migration) {
 	t.Helper()
-	again, err := ReadSetup([]Document{{"spec.yaml", spec}}, nil)
+	again, err := ReadSetup([]document.File{{Name: "spec.yaml", Data: spec}}, nil)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, spec)
 	}
@@ -121,27 +122,6 @@ func golden(t *testing.T, file string, got []byte) {
 	}
 }
 
-func TestDocumentKinds(t *testing.T) {
-	for _, tt := range []struct {
-		name, text string
-		want       DocumentKind
-	}{
-		{"x", "# c\n[Service]\nExecStart=/k\n", UnitDocument},
-		{"x.yaml", "a: b\n", ConfigDocument},
-		{"-", "kind: KubeletConfiguration\n", ConfigDocument},
-		{"-", "{\"kind\": \"KubeletConfiguration\"}", ConfigDocument},
-		{"-", "apiVersion: x\nkind: KubeletInstallation\n", SpecDocument},
-		{"kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\"--a\"\n", EnvironmentDocument},
-		{"-", "kubelet --config=/x\n", CommandDocument},
-		{"-", "--v=2", CommandDocument},
-		{"-", "", CommandDocument},
-	} {
-		if got := (Document{tt.name, []byte(tt.text)}).Kind(); got != tt.want {
-			t.Errorf("%s %q: got %s, want %s", tt.name, tt.text, got, tt.want)
-		}
-	}
-}
-
 // FuzzMigrate: whatever a document holds, reading, checking and migrating it ends without a panic, and what comes out
 // migrates to itself.
 func FuzzMigrate(f *testing.F) {
@@ -158,7 +138,7 @@ func FuzzMigrate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string, data []byte, minor int) {
 		to := version(t, fmt.Sprintf("1.%d", 13+max(0, minor)%26))
-		documents := []Document{{name, data}}
+		documents := []document.File{{Name: name, Data: data}}
 		if _, err := Validate(to, documents); err != nil {
 			t.Skip(err)
 		}

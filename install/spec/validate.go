@@ -7,12 +7,13 @@ import (
 	"slices"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/document"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
 // Validate holds each document against what a kubelet of v accepts. A zero v is the release that a spec names.
-func Validate(v release.Version, documents []Document) ([]config.Finding, error) {
+func Validate(v release.Version, documents []document.File) ([]config.Finding, error) {
 	var all []config.Finding
 	for _, s := range documents {
 		found, err := validate(v, s)
@@ -27,10 +28,13 @@ func Validate(v release.Version, documents []Document) ([]config.Finding, error)
 // ErrNoRelease reports that nobody says which release is meant.
 var ErrNoRelease = errors.New("no release given: use --version or set version in the file")
 
-func validate(v release.Version, s Document) ([]config.Finding, error) {
+func validate(v release.Version, s document.File) ([]config.Finding, error) {
 	minor := config.Minor(v.Minor())
-	kind := s.Kind()
-	if v.IsZero() && kind != SpecDocument {
+	kind, err := s.Kind()
+	if err != nil {
+		return nil, err
+	}
+	if v.IsZero() && kind != document.Spec {
 		return nil, ErrNoRelease
 	}
 	broken := func(err error) []config.Finding {
@@ -43,21 +47,26 @@ func validate(v release.Version, s Document) ([]config.Finding, error) {
 	var words []config.Word
 	var found []config.Finding
 	switch kind {
-	case ConfigDocument:
+	case document.Config:
 		fields, positions, err := config.LoadKubeletConfiguration(s.Name, s.Data)
 		if err != nil && fields == nil {
 			return broken(err), nil
 		}
-		return append(broken(err), config.ValidateConfig(minor, fields, positions)...), nil
-	case SpecDocument:
+		found = append(broken(err), config.ValidateConfig(minor, fields, positions)...)
+		if second, more := config.SecondDocument(s.Name, s.Data); more {
+			found = append(found, config.Finding{Severity: config.Warning,
+				Problem: config.Problem{Position: second, Message: "a second document: kubelet reads the first one only"}})
+		}
+		return found, nil
+	case document.Spec:
 		return validateSpec(v, s)
-	case CommandDocument:
+	case document.Command:
 		_, split, err := systemd.SplitCommandLine(s.Name, string(s.Data))
 		if err != nil {
 			return broken(err), nil
 		}
 		words = Words(split)
-	case EnvironmentDocument:
+	case document.Environment:
 		variables, skipped, err := systemd.ParseEnvironmentFile(s.Name, s.Data)
 		if err != nil {
 			return broken(err), nil
@@ -66,7 +75,7 @@ func validate(v release.Version, s Document) ([]config.Finding, error) {
 		for _, variable := range variables {
 			words = append(words, Words(flagsIn(variable))...)
 		}
-	case UnitDocument:
+	case document.Unit:
 		split, skipped, err := unitWords(s)
 		if err != nil {
 			return broken(err), nil
@@ -85,7 +94,7 @@ func validate(v release.Version, s Document) ([]config.Finding, error) {
 
 // unitWords are all arguments that a unit or drop-in holds: those of its command, and those in its variables, which a
 // command in another file may use.
-func unitWords(s Document) (words []systemd.Word, skipped []*systemd.SyntaxError, err error) {
+func unitWords(s document.File) (words []systemd.Word, skipped []*systemd.SyntaxError, err error) {
 	u, err := systemd.ParseUnit(s.Name, s.Data)
 	if err != nil {
 		return nil, nil, err
@@ -117,7 +126,7 @@ func ignored(skipped []*systemd.SyntaxError) []config.Finding {
 	return all
 }
 
-func validateSpec(v release.Version, s Document) ([]config.Finding, error) {
+func validateSpec(v release.Version, s document.File) ([]config.Finding, error) {
 	spec, positions, err := Parse(s.Name, s.Data)
 	if err == nil {
 		err = spec.Check()

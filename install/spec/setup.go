@@ -1,73 +1,19 @@
 package spec
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/document"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
-
-// Document is a file that says how a kubelet is run, or a command line in its place.
-type Document struct {
-	Name string
-	Data []byte
-}
-
-// DocumentKind is what a Document is.
-type DocumentKind string
-
-const (
-	ConfigDocument      DocumentKind = "KubeletConfiguration"
-	SpecDocument        DocumentKind = "spec"
-	UnitDocument        DocumentKind = "unit" // or a drop-in
-	EnvironmentDocument DocumentKind = "environment file"
-	CommandDocument     DocumentKind = "command line"
-)
-
-var (
-	unitSection = regexp.MustCompile(`(?m)^[ \t]*\[(Unit|Service|Install)\][ \t\r]*$`)
-	specKind    = regexp.MustCompile(`(?m)^[ \t{"]*kind"?[ \t]*:[ \t]*"?` + Kind + `\b`)
-	yamlKey     = regexp.MustCompile(`(?m)^([ \t]*\{|[a-zA-Z]+[ \t]*:([ \t\r]|$))`)
-	assignment  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
-)
-
-// Kind finds out what a document is: by what it says, then by its name.
-func (d Document) Kind() DocumentKind {
-	first := d.firstLine()
-	switch {
-	case unitSection.Match(d.Data):
-		return UnitDocument
-	case specKind.Match(d.Data):
-		return SpecDocument
-	case slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(d.Name)):
-		return ConfigDocument
-	case assignment.MatchString(first):
-		return EnvironmentDocument
-	case yamlKey.MatchString(first):
-		return ConfigDocument
-	}
-	return CommandDocument
-}
-
-// firstLine is the first that is neither blank nor a comment.
-func (d Document) firstLine() string {
-	for line := range bytes.Lines(d.Data) {
-		line = bytes.TrimSpace(line)
-		if len(line) > 0 && line[0] != '#' && line[0] != ';' {
-			return string(line)
-		}
-	}
-	return ""
-}
 
 // Setup is how a kubelet is run, put together from documents.
 type Setup struct {
@@ -91,7 +37,7 @@ type ReadFile func(path string) ([]byte, error)
 
 // ReadSetup puts a setup together. Files that one document names are looked for among the other ones, by their base name,
 // and then with read, which may be nil. Errors are syntax errors, with positions.
-func ReadSetup(documents []Document, read ReadFile) (*Setup, error) {
+func ReadSetup(documents []document.File, read ReadFile) (*Setup, error) {
 	r := setupReader{documents: documents, read: read, setup: &Setup{Positions: config.Positions{}}}
 	err := r.parse()
 	switch {
@@ -113,7 +59,7 @@ func ReadSetup(documents []Document, read ReadFile) (*Setup, error) {
 
 // setupReader is the work of one ReadSetup.
 type setupReader struct {
-	documents []Document
+	documents []document.File
 	read      ReadFile
 	setup     *Setup
 	units     []*systemd.UnitFile // a unit and its drop-ins
@@ -124,21 +70,21 @@ type setupReader struct {
 func (r *setupReader) parse() error {
 	var errs []error
 	for _, d := range r.documents {
-		var err error
-		switch d.Kind() {
-		case UnitDocument:
+		kind, err := d.Kind()
+		switch kind {
+		case document.Unit:
 			var u *systemd.UnitFile
 			if u, err = systemd.ParseUnit(d.Name, d.Data); err == nil {
 				r.units = append(r.units, u)
 			}
-		case CommandDocument:
+		case document.Command:
 			var binary string
 			var words []systemd.Word
 			binary, words, err = systemd.SplitCommandLine(d.Name, string(d.Data))
 			r.addCommand(binary, words)
-		case SpecDocument:
+		case document.Spec:
 			err = r.setup.addSpec(d)
-		case ConfigDocument:
+		case document.Config:
 			err = r.setup.AddConfig(d)
 		}
 		errs = append(errs, err)
@@ -172,7 +118,7 @@ func (r *setupReader) addExecStart() error {
 func (r *setupReader) addEnvironment() error {
 	var errs []error
 	for _, d := range r.documents {
-		if d.Kind() != EnvironmentDocument {
+		if kind, _ := d.Kind(); kind != document.Environment {
 			continue
 		}
 		variables, _, err := systemd.ParseEnvironmentFile(d.Name, d.Data)
@@ -198,7 +144,7 @@ func (r *setupReader) addConfigFile() error {
 	if err != nil {
 		return err
 	}
-	return r.setup.AddConfig(Document{file, data})
+	return r.setup.AddConfig(document.File{Name: file, Data: data})
 }
 
 // find looks for a file that a document names.
@@ -232,21 +178,21 @@ func Words(words []systemd.Word) []config.Word {
 }
 
 // AddConfig adds a KubeletConfiguration; a setup has one.
-func (s *Setup) AddConfig(document Document) error {
-	fields, positions, err := config.LoadKubeletConfiguration(document.Name, document.Data)
+func (s *Setup) AddConfig(file document.File) error {
+	fields, positions, err := config.LoadKubeletConfiguration(file.Name, file.Data)
 	if err != nil {
 		return err
 	}
 	if s.Fields != nil {
-		return fmt.Errorf("%s: a second KubeletConfiguration: a kubelet reads one", document.Name)
+		return fmt.Errorf("%s: a second KubeletConfiguration: a kubelet reads one", file.Name)
 	}
 	s.Fields = fields
 	maps.Copy(s.Positions, positions)
 	return nil
 }
 
-func (s *Setup) addSpec(document Document) error {
-	spec, positions, err := Parse(document.Name, document.Data)
+func (s *Setup) addSpec(file document.File) error {
+	spec, positions, err := Parse(file.Name, file.Data)
 	if err != nil {
 		return err
 	}
