@@ -41,7 +41,8 @@ func validateCommand(a *app) *cobra.Command {
 		Use:   "validate --version VERSION FILE... | -- COMMAND LINE",
 		Short: "Find what a kubelet of a release would refuse or ignore",
 		Long: `Validate names every unknown, misspelt, duplicate, wrongly typed, deprecated or removed flag and field, with the place
-where it is written. A kubelet exits at an unknown flag; of an unknown field of its configuration file it logs one line and goes on without it.
+where it is written, and each line that systemd skips. A kubelet exits at an unknown flag; of an unknown field of its
+configuration file it logs one line and goes on without it. Files that are given together are one setup.
 
 ` + sourcesHelp + `
 
@@ -58,14 +59,14 @@ It exits with 1 when there are errors; warnings alone are fine.`,
 			if err != nil {
 				return err
 			}
-			found, err := spec.Validate(v, files)
+			verdict, err := spec.Validate(v, files)
 			if errors.Is(err, spec.ErrNoRelease) {
 				return &usageError{withHint(err, "--version v1.37.2, or --version 1.37")}
 			}
 			if err != nil {
 				return err
 			}
-			return printFindings(a, files, found)
+			return printFindings(a, files, verdict)
 		},
 	}
 	c.Flags().StringVar(&version, "version", "", "the `VERSION` to check for: v1.37.2, or 1.37; a spec file names its own")
@@ -79,6 +80,7 @@ type findingsResult struct {
 	Errors   int              `json:"errors"`
 	Warnings int              `json:"warnings"`
 	Findings []config.Finding `json:"findings"`
+	Missing  []string         `json:"missing,omitempty"`
 }
 
 // readFile is what a file was taken for.
@@ -87,7 +89,7 @@ type readFile struct {
 	Kind document.Kind `json:"kind"`
 }
 
-func printFindings(a *app, files []document.File, found []config.Finding) error {
+func printFindings(a *app, files []document.File, verdict *spec.Verdict) error {
 	doc := findingsResult{Findings: []config.Finding{}}
 	for _, f := range files {
 		kind, _ := f.Kind() // documents has asked, too
@@ -96,7 +98,11 @@ func printFindings(a *app, files []document.File, found []config.Finding) error 
 			a.note("read " + f.Name + " as " + document.Article(string(kind)))
 		}
 	}
-	for _, f := range found {
+	doc.Missing = verdict.Missing
+	for _, name := range verdict.Missing {
+		a.note("the setup names " + name + ", which is not here; what it says is not checked")
+	}
+	for _, f := range verdict.Findings {
 		doc.Findings = append(doc.Findings, f)
 		if f.Severity == config.Error {
 			doc.Errors++
@@ -191,7 +197,7 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 	if err != nil {
 		return err
 	}
-	setup, err := spec.ReadSetup(sources, nil)
+	setup, err := spec.ReadSetup(sources)
 	if err != nil {
 		return err
 	}
@@ -204,7 +210,7 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 	if err != nil {
 		return err
 	}
-	doc := migrateResult{To: m.Spec.Version, Items: m.Items, Warnings: m.Rendered.Warnings, Missing: setup.Missing, Spec: m.Spec, Files: map[string]string{}}
+	doc := migrateResult{To: m.Spec.Version, Items: m.Items, Warnings: append(setup.Ignored, m.Rendered.Warnings...), Missing: setup.Missing, Spec: m.Spec, Files: map[string]string{}}
 	for _, f := range m.Files {
 		doc.Files[f.Path] = string(f.Content)
 	}

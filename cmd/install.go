@@ -495,7 +495,7 @@ func (w *work) readConfigFile(ctx context.Context) error {
 		}
 	}
 	before := w.spec.Clone()
-	w.spec.KubeletConfiguration = mergeFields(base, w.spec.KubeletConfiguration)
+	w.spec.KubeletConfiguration = config.MergeFields(base, w.spec.KubeletConfiguration)
 	return errors.Join(err, w.spec.Attribute(before, spec.ByFile))
 }
 
@@ -629,20 +629,4 @@ func (o *installOptions) mergeKubelet(f *pflag.FlagSet, s *spec.Spec) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// mergeFields merges maps; where both have a value, top's counts.
-func mergeFields(base, top map[string]any) map[string]any {
-	for key, value := range top {
-		below, ok1 := base[key].(map[string]any)
-		above, ok2 := value.(map[string]any)
-		if ok1 && ok2 {
-			value = mergeFields(below, above)
-		}
-		if base == nil {
-			base = map[string]any{}
-		}
-		base[key] = value
-	}
-	return base
 }

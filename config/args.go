@@ -10,6 +10,9 @@ import (
 type Word struct {
 	Text string
 	Position
+	// Unknown says that a part of it, a variable or a specifier of systemd as it
+	// is written, stands for something that is not known here.
+	Unknown bool
 }
 
 // Arg is a flag with its value, as a command line has it.
@@ -17,6 +20,7 @@ type Arg struct {
 	Name  string // as the table has it: without dashes, "-" for "_"
 	Value string // "true" for a switch that stands alone
 	Position
+	Unknown bool // the value is not known here: see Word
 }
 
 // shorthands are the one-letter flags of a kubelet.
@@ -34,7 +38,13 @@ func ParseArgs(words []Word) ([]Arg, Problems) {
 	for i := 0; i < len(words); i++ {
 		w := words[i]
 		name, value, hasValue := strings.Cut(w.Text, "=")
+		unknown := w.Unknown
 		switch {
+		case w.Unknown && strings.HasPrefix(w.Text, "$"):
+			continue // any number of flags, or none
+		case w.Text == "":
+			complain(w, "a variable without braces, $NAME, leaves no argument when it is empty", "an empty argument is no flag; kubelet exits")
+			continue
 		case w.Text == "--":
 			if i+1 < len(words) {
 				complain(words[i+1], "", "not a flag; kubelet exits")
@@ -64,13 +74,13 @@ func ParseArgs(words []Word) ([]Arg, Problems) {
 				value = "true"
 			case i+1 < len(words) && (known || !strings.HasPrefix(words[i+1].Text, "-")):
 				i++
-				value = words[i].Text
+				value, unknown = words[i].Text, words[i].Unknown
 			case known:
 				complain(w, "", "needs a value")
 				continue
 			}
 		}
-		args = append(args, Arg{Name: name, Value: value, Position: w.Position})
+		args = append(args, Arg{Name: name, Value: value, Position: w.Position, Unknown: unknown})
 	}
 	return args, problems
 }

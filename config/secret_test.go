@@ -88,7 +88,7 @@ func TestMessagesHideSecrets(t *testing.T) {
 		return func() string {
 			var list []Word
 			for _, w := range words {
-				list = append(list, Word{w, position})
+				list = append(list, Word{Text: w, Position: position})
 			}
 			args, problems := ParseArgs(list)
 			return fmt.Sprint(args, problems, ValidateArgs(Newest, args))

@@ -120,3 +120,20 @@ func SetField(config map[string]any, path []string, value any) error {
 	level[path[len(path)-1]] = value
 	return nil
 }
+
+// MergeFields merges maps, as a kubelet does it with a drop-in of --config-dir:
+// where both have a value, top's counts, and a list replaces a list.
+func MergeFields(base, top map[string]any) map[string]any {
+	for key, value := range top {
+		below, ok1 := base[key].(map[string]any)
+		above, ok2 := value.(map[string]any)
+		if ok1 && ok2 {
+			value = MergeFields(below, above)
+		}
+		if base == nil {
+			base = map[string]any{}
+		}
+		base[key] = value
+	}
+	return base
+}

@@ -27,7 +27,8 @@ func SortFindings(findings []Finding) {
 	slices.SortStableFunc(findings, func(a, b Finding) int { return compareProblems(a.Problem, b.Problem) })
 }
 
-// ValidateArgs holds the command line of a kubelet against the table of m.
+// ValidateArgs holds flags of a kubelet against the table of m. What a whole
+// command line lacks, MissingFlags tells.
 func ValidateArgs(m Minor, args []Arg) []Finding {
 	v := validation{minor: min(m, Newest)}
 	last := map[string]Arg{}
@@ -38,6 +39,17 @@ func ValidateArgs(m Minor, args []Arg) []Finding {
 		}
 		last[a.Name] = a
 		v.arg(a, f, known)
+	}
+	return v.findings
+}
+
+// MissingFlags finds what a kubelet of m does not start without, although args
+// are all the flags that it gets.
+func MissingFlags(m Minor, args []Arg) []Finding {
+	v := validation{minor: min(m, Newest)}
+	last := map[string]Arg{}
+	for _, a := range args {
+		last[a.Name] = a
 	}
 	if given, missing, found := halfPair(m, last); found {
 		v.add(Error, last[given], Problem{Message: missesPartner(missing)})
@@ -80,11 +92,7 @@ func (v *validation) arg(a Arg, f Flag, known bool) {
 		})
 		return
 	}
-	parsed, err := parseFlag(f, a.Value)
-	if err == nil {
-		err = kubeletRefuses(v.minor, f.Name, a.Value, parsed)
-	}
-	if err != nil {
+	if err := v.value(a, f); err != nil {
 		v.add(Error, a, Problem{Message: err.Error()})
 		return
 	}
@@ -98,6 +106,18 @@ func (v *validation) arg(a Arg, f Flag, known bool) {
 		}
 		v.add(Warning, a, Problem{Message: message, Hint: orNotes(instead, f.Notes), Since: f.Deprecated, Removed: f.Removed, Replacement: instead})
 	}
+}
+
+// value checks the value of a flag that the release has.
+func (v *validation) value(a Arg, f Flag) error {
+	if a.Unknown {
+		return nil
+	}
+	parsed, err := parseFlag(f, a.Value)
+	if err != nil {
+		return err
+	}
+	return kubeletRefuses(v.minor, f.Name, a.Value, parsed)
 }
 
 // replacement is what to use in m instead of a flag: a field or another flag.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,8 @@ type Word struct {
 	// Position is where its first character was written: in the line of the command, or in the Environment= line or the
 	// environment file that the character came from. For an empty word it is where the word would start.
 	Position
+	// Unknown is set when a part of the word stands for something that is not known here: see [Environment.Partial].
+	Unknown bool
 }
 
 // Command is what a unit starts.
@@ -32,8 +35,12 @@ type Command struct {
 	// Args come after argv[0].
 	Args []Word
 	// Warnings are for what systemd ignores or reads otherwise than it looks: invalid lines of the environment, variables
-	// that are not set, unknown escapes.
+	// that are not set, unknown escapes, what a shell would expand.
 	Warnings []*SyntaxError
+	// Missing are the environment files that are not there.
+	Missing []string
+	// Used are the variables that the command line names.
+	Used []string
 }
 
 // Environment is what a command line cannot say itself.
@@ -44,6 +51,10 @@ type Environment struct {
 	Glob func(pattern string) ([]string, error)
 	// Specifier returns what the specifier %c stands for (systemd.unit(5)). Nil knows none. "%%" never gets here.
 	Specifier func(c byte) (string, bool)
+	// Partial says that the host is not this one, or not there yet. A specifier that cannot be resolved, and a variable that
+	// a missing file or the manager may set, stay as they are written, and the words that hold them are Unknown. A file that
+	// is not there is no error.
+	Partial bool
 }
 
 // specifiers are those of systemd.unit(5) up to systemd 257, and three that old releases have.
@@ -79,8 +90,9 @@ func (u *UnitFile) ExecStart(env Environment) (Command, error) {
 	for _, a := range u.Values("Service", "ExecStart") {
 		commands = append(commands, r.commands(a.value)...)
 	}
+	variables := r.variables(u)
 	if len(commands) == 0 {
-		return Command{Warnings: r.warnings}, errors.Join(append(r.errs, ErrNoCommand)...)
+		return Command{Warnings: r.warnings, Missing: r.missing}, errors.Join(append(r.errs, ErrNoCommand)...)
 	}
 	if len(commands) > 1 {
 		first := commands[0].path.start
@@ -89,7 +101,6 @@ func (u *UnitFile) ExecStart(env Environment) (Command, error) {
 	}
 	c := commands[0]
 	argv := c.argv
-	variables := r.variables(u)
 	if !c.literal {
 		argv = r.expand(argv, variables)
 	}
@@ -102,7 +113,7 @@ func (u *UnitFile) ExecStart(env Environment) (Command, error) {
 			cmd.Args = append(cmd.Args, w.word())
 		}
 	}
-	cmd.Warnings = r.warnings
+	cmd.Warnings, cmd.Missing, cmd.Used = r.warnings, r.missing, r.used
 	return cmd, errors.Join(r.errs...)
 }
 
@@ -125,10 +136,15 @@ func (s span) position() Position {
 	return s.start
 }
 
-func (s span) word() Word { return Word{s.String(), s.position()} }
+func (s span) word() Word {
+	return Word{s.String(), s.position(), slices.ContainsFunc(s.text, func(c char) bool { return c.unknown })}
+}
 
 type resolver struct {
 	env      Environment
+	missing  []string // environment files
+	used     []string // variables
+	passed   []string // variables that the manager sets
 	warnings []*SyntaxError
 	errs     []error
 }
@@ -279,8 +295,13 @@ func (r *resolver) specified(t text) (out text, unresolved, invalid []error) {
 				continue
 			}
 		}
+		meaning := specifiers[c]
+		percent.unknown = meaning != "" && r.env.Partial
 		out = append(out, percent, t[i])
-		if meaning := specifiers[c]; meaning != "" {
+		if percent.unknown {
+			continue
+		}
+		if meaning != "" {
 			unresolved = append(unresolved, &SyntaxError{percent.at,
 				fmt.Sprintf("the specifier %%%c (%s, see systemd.unit(5)) cannot be resolved here", c, meaning)})
 			continue
@@ -315,12 +336,16 @@ func (r *resolver) variables(u *UnitFile) map[string]variable {
 				r.warn(w.position(), "%q does not assign to a variable: systemd ignores it", w.String())
 				continue
 			}
-			vars[t[:equals].String()] = variable{t[equals+1:], err}
+			r.warnings = append(r.warnings, unexpanded(t[equals+1:])...)
+			r.set(vars, t[:equals].String(), variable{t[equals+1:], err}, w.position())
 		}
+	}
+	for _, a := range u.Values("Service", "PassEnvironment") {
+		r.passed = append(r.passed, strings.Fields(a.Value)...)
 	}
 	for _, a := range u.Values("Service", "EnvironmentFile") {
 		for _, v := range r.environmentFile(a) {
-			vars[v.Name] = variable{value: v.value}
+			r.set(vars, v.Name, variable{value: v.value}, v.Position)
 		}
 	}
 	for _, a := range u.Values("Service", "UnsetEnvironment") {
@@ -340,6 +365,27 @@ func (r *resolver) variables(u *UnitFile) map[string]variable {
 	}
 	return vars
 }
+
+// set gives a variable the value that stands at a place. Flags that it loses by that are lost without a word from systemd.
+func (r *resolver) set(vars map[string]variable, name string, v variable, at Position) {
+	old := vars[name].value.trim()
+	if len(old) > 0 && old[0].b == '-' && old.String() != v.value.trim().String() {
+		r.warn(old[0].at, "%s:%d sets %s again, so this does not count: %s", at.File, at.Line, name, old)
+	}
+	vars[name] = v
+}
+
+// unexpanded finds in the value of a variable what a shell would expand, and systemd does not.
+func unexpanded(value text) []*SyntaxError {
+	s := value.String()
+	for _, found := range shellExpansion.FindAllStringSubmatchIndex(s, 1) {
+		shown := s[found[2]:found[3]]
+		return []*SyntaxError{{value[found[2]].at, "systemd does not expand " + shown + " in the value of a variable: it is passed on as it is"}}
+	}
+	return nil
+}
+
+var shellExpansion = regexp.MustCompile("(?:^|[^\\w$])(\\$\\([^)]*\\)?|`[^`]*`?|\\$\\{[^}]*\\}?|\\$[A-Za-z_]\\w*)")
 
 // environmentWords are the words of a setting that is not a command line: systemd gives up at the first bad one.
 func (r *resolver) environmentWords(a Assignment) []span {
@@ -373,14 +419,18 @@ func (r *resolver) environmentFile(a Assignment) []Variable {
 	}
 	paths := []string{path}
 	if strings.ContainsAny(path, `*?[`) {
+		if r.env.Glob == nil && r.env.Partial {
+			r.missing = append(r.missing, path)
+			return nil
+		}
 		if r.env.Glob == nil {
 			r.fail(at, "an EnvironmentFile= with wildcards cannot be resolved here: %s", path)
 			return nil
 		}
 		if paths, err = r.env.Glob(path); err == nil && len(paths) == 0 {
-			err = fs.ErrNotExist
+			r.missing, err = append(r.missing, path), fs.ErrNotExist
 		}
-		if err != nil && (!optional || !errors.Is(err, fs.ErrNotExist)) {
+		if err != nil && (!optional && !r.env.Partial || !errors.Is(err, fs.ErrNotExist)) {
 			r.fileError(at, path, err)
 		}
 	}
@@ -397,8 +447,11 @@ func (r *resolver) readEnvironmentFile(at Position, path string, optional bool) 
 		readFile = os.ReadFile
 	}
 	data, err := readFile(path)
-	if optional && errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if errors.Is(err, fs.ErrNotExist) {
+		r.missing = append(r.missing, path)
+		if optional || r.env.Partial {
+			return nil
+		}
 	}
 	if err != nil {
 		r.fileError(at, path, err)
@@ -433,7 +486,7 @@ func (r *resolver) expand(argv []span, vars map[string]variable) []span {
 			out = append(out, span{r.substitute(w.text, vars), w.start})
 			continue
 		}
-		s := splitter{rest: r.lookUp(w.text[1:], w.text[0].at, vars), mode: variableValue}
+		s := splitter{rest: r.lookUp(w.text, w.text[1:], vars), mode: variableValue}
 		for {
 			// This mode knows no errors.
 			w, ok, _ := s.next()
@@ -471,11 +524,14 @@ func (r *resolver) substitute(t text, vars map[string]variable) text {
 				i += 2 + length
 				continue
 			}
-			out = append(out, r.lookUp(t[i+2:i+2+length], t[i].at, vars)...)
+			out = append(out, r.lookUp(t[i:i+3+length], t[i+2:i+2+length], vars)...)
 			i += 2 + length
 		default:
-			if isNameByte(next) {
+			switch {
+			case isNameByte(next):
 				r.warn(t[i].at, "systemd expands only ${NAME} inside of a word: this is passed on as it is")
+			case next == '(':
+				r.warn(t[i].at, "systemd runs no command for $(): this is passed on as it is")
 			}
 			out = append(out, t[i], t[i+1])
 			i++
@@ -484,12 +540,20 @@ func (r *resolver) substitute(t text, vars map[string]variable) text {
 	return out
 }
 
-func (r *resolver) lookUp(name text, at Position, vars map[string]variable) text {
-	n := name.String()
+// lookUp is the value of a variable, which a command line names as it is written.
+func (r *resolver) lookUp(written, name text, vars map[string]variable) text {
+	n, at := name.String(), written[0].at
+	r.used = append(r.used, n)
 	v, ok := vars[n]
 	switch {
 	case !isVariableName(n):
 		r.warn(at, "%q is not the name of a variable: it expands to nothing", n)
+	case !ok && r.env.Partial && (len(r.missing) > 0 || slices.Contains(r.passed, n)):
+		unknown := slices.Clone(written)
+		for i := range unknown {
+			unknown[i].unknown = true
+		}
+		return unknown
 	case !ok:
 		r.warn(at, "the variable %s is not set by this unit: it expands to nothing", n)
 	case v.err != nil:

@@ -350,7 +350,9 @@ ExecStart=/usr/bin/kubelet --first "quoted" \
 		t.Fatal(err)
 	}
 	in := func(file string) func(text string, line, column int) Word {
-		return func(text string, line, column int) Word { return Word{text, Position{file, line, column}} }
+		return func(text string, line, column int) Word {
+			return Word{Text: text, Position: Position{file, line, column}}
+		}
 	}
 	k, e := in("kubelet.service"), in("/env")
 	want := []Word{
@@ -550,6 +552,77 @@ func insides(t *testing.T, files map[string]string) func(Position) {
 		}
 		if !ok || p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > len(lines[p.Line-1])+1 {
 			t.Errorf("%+v is outside of %q", p, data)
+		}
+	}
+}
+
+// TestPartial: what a host has that is not here, or not there yet, stays as it is written.
+func TestPartial(t *testing.T) {
+	unit := parsed(t, "k", `[Service]
+PassEnvironment=FROM_MANAGER
+EnvironmentFile=-/missing
+EnvironmentFile=/etc/*.env
+ExecStart=/k --node-ip=${IP} $ARGS --name=%H --x=${FROM_MANAGER} --v=2 100%%
+`)
+	env := Environment{Partial: true, ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist }}
+	c, err := unit.ExecStart(env)
+	if err != nil || !slices.Equal(c.Missing, []string{"/missing", "/etc/*.env"}) || !slices.Equal(c.Used, []string{"IP", "ARGS", "FROM_MANAGER"}) || len(c.Warnings) > 0 {
+		t.Fatalf("got %+v, %v", c, err)
+	}
+	var got []string
+	for _, w := range c.Args {
+		got = append(got, fmt.Sprintf("%s %t", w.Text, w.Unknown))
+	}
+	want := []string{"--node-ip=${IP} true", "$ARGS true", "--name=%H true", "--x=${FROM_MANAGER} true", "--v=2 false", "100% false"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+
+	// With all files there, a variable that none sets is known to be empty.
+	env.ReadFile = func(string) ([]byte, error) { return []byte("IP=10.0.0.7"), nil }
+	env.Glob = func(string) ([]string, error) { return []string{"/etc/a.env"}, nil }
+	c, err = unit.ExecStart(env)
+	if err != nil || c.Args[0].Text != "--node-ip=10.0.0.7" || c.Args[0].Unknown || c.Args[1].Text != "--name=%H" || len(c.Warnings) != 1 {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+// TestTakenBack: a value with flags that a later assignment replaces is told, and others are not.
+func TestTakenBack(t *testing.T) {
+	unit := parsed(t, "k", "[Service]\nEnvironment=A=--a B=b C=--c D=--d\nEnvironment=A=--other B=x D=--d\nEnvironmentFile=/env\nExecStart=/k\n")
+	c, err := unit.ExecStart(Environment{ReadFile: func(string) ([]byte, error) { return []byte("\nC=\n"), nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range c.Warnings {
+		got = append(got, w.Error())
+	}
+	want := []string{"k:2:15: k:3 sets A again, so this does not count: --a", "k:2:25: /env:2 sets C again, so this does not count: --c"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestUnexpanded(t *testing.T) {
+	for _, tt := range []struct{ value, want string }{
+		{"--a=$(hostname) b", "$(hostname)"},
+		{"$(unclosed", "$(unclosed"},
+		{"a `id -u` b", "`id -u`"},
+		{"/opt/bin:$PATH", "$PATH"},
+		{"--a=${B:-c}", "${B:-c}"},
+		{"\"$A\"", "$A"},
+		{"pa$word", ""},
+		{"a$$b", ""},
+		{"5$", ""},
+		{"plain", ""},
+	} {
+		got := ""
+		for _, found := range unexpanded(newText(tt.value, Position{})) {
+			got = found.Text
+		}
+		if tt.want == "" != (got == "") || !strings.Contains(got, "expand "+tt.want+" in") && tt.want != "" {
+			t.Errorf("%s: got %q", tt.value, got)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func SplitNulls(file string, data []byte) (path string, args []Word) {
 	column := 1
 	for len(data) > 0 {
 		word, rest, _ := bytes.Cut(data, []byte{0})
-		words = append(words, Word{string(word), Position{file, 1, column}})
+		words = append(words, Word{Text: string(word), Position: Position{file, 1, column}})
 		column += len(word) + 1
 		data = rest
 	}

@@ -31,8 +31,10 @@ func (e *SyntaxError) Error() string {
 // UnitFile is a unit file or a drop-in, or several of them after [Combine].
 type UnitFile struct {
 	Assignments []Assignment
-	// Warnings are the lines that systemd ignores.
+	// Warnings are the lines that systemd ignores since they assign nothing. [UnitFile.Ignored] knows more.
 	Warnings []*SyntaxError
+
+	headers []Assignment // of sections: without key and value
 }
 
 // Assignment is one "Key=Value" of a unit file.
@@ -61,6 +63,8 @@ type Variable struct {
 type char struct {
 	b  byte
 	at Position
+	// unknown is set for what stands for something else that is not known here.
+	unknown bool
 }
 
 type text []char
@@ -68,7 +72,7 @@ type text []char
 func newText(s string, at Position) text {
 	t := make(text, len(s))
 	for i := range len(s) {
-		t[i] = char{s[i], at}
+		t[i] = char{b: s[i], at: at}
 		at.Column++
 	}
 	return t
@@ -78,7 +82,7 @@ func newText(s string, at Position) text {
 func repeatAt(s string, at Position) text {
 	t := make(text, len(s))
 	for i := range len(s) {
-		t[i] = char{s[i], at}
+		t[i] = char{b: s[i], at: at}
 	}
 	return t
 }
@@ -112,7 +116,7 @@ func isComment(b byte) bool { return b == '#' || b == ';' }
 const byteOrderMark = "\ufeff"
 
 // ParseUnit reads the lines of a unit file or drop-in as systemd.syntax(7) has them. It knows neither sections nor keys:
-// what [Service] may hold is for its readers. The error joins a [SyntaxError] for each line that makes systemd refuse
+// for those, see [UnitFile.Ignored]. The error joins a [SyntaxError] for each line that makes systemd refuse
 // the file; what it skips with a warning is in [UnitFile.Warnings]. The unit file is never nil and has all other lines.
 func ParseUnit(file string, data []byte) (*UnitFile, error) {
 	p := unitParser{unit: &UnitFile{}}
@@ -242,6 +246,7 @@ func (p *unitParser) header(t text) {
 		return
 	}
 	p.section, p.headed, p.lost = name, true, false
+	p.unit.headers = append(p.unit.headers, Assignment{Section: name, Position: t[0].at})
 }
 
 // isSafe reports whether s is free of the characters that systemd refuses in names of sections and programs.
@@ -281,6 +286,7 @@ func Combine(files ...*UnitFile) *UnitFile {
 			c.Assignments = append(c.Assignments, a)
 		}
 		c.Warnings = append(c.Warnings, f.Warnings...)
+		c.headers = append(c.headers, f.headers...)
 	}
 	return c
 }
@@ -404,6 +410,7 @@ func (p *environmentParser) assignment() {
 		p.ignore(at, "%q is not the name of a variable: systemd ignores this line", name)
 	default:
 		p.vars = append(p.vars, Variable{Name: name, Value: s, Position: at, value: value})
+		p.ignored = append(p.ignored, unexpanded(value)...)
 	}
 }
 

@@ -117,7 +117,8 @@ func TestCombine(t *testing.T) {
 	}
 	command, err := c.ExecStart(Environment{})
 	wantArgs := []Word{
-		{"1", Position{"kubelet.service", 9, 15}}, {"--b", Position{"2.conf", 2, 16}}, {"--c", Position{"2.conf", 2, 20}},
+		{Text: "1", Position: Position{"kubelet.service", 9, 15}}, {Text: "--b", Position: Position{"2.conf", 2, 16}},
+		{Text: "--c", Position: Position{"2.conf", 2, 20}},
 	}
 	if err != nil || command.Path != "/usr/bin/kubelet" || !slices.Equal(command.Args, wantArgs) {
 		t.Errorf("got %+v, %v; want %+v", command, err, wantArgs)
@@ -188,8 +189,9 @@ func TestParseEnvironmentFile(t *testing.T) {
 	if !slices.Equal(skipped, wantSkipped) {
 		t.Errorf("skipped %q, want %q", skipped, wantSkipped)
 	}
-	if words, want := vars[0].Words(), []Word{{"--a=1", Position{"/env", 2, 7}}, {"--b", Position{"/env", 2, 14}}}; !slices.Equal(words, want) {
-		t.Errorf("words %+v, want %+v", words, want)
+	wantWords := []Word{{Text: "--a=1", Position: Position{"/env", 2, 7}}, {Text: "--b", Position: Position{"/env", 2, 14}}}
+	if words := vars[0].Words(); !slices.Equal(words, wantWords) {
+		t.Errorf("words %+v, want %+v", words, wantWords)
 	}
 
 	_, _, err = ParseEnvironmentFile("/env", []byte("A=1\n# \x00\nB=\xff\nC=2"))
@@ -226,20 +228,20 @@ func TestSplitCommandLine(t *testing.T) {
 		want             []Word
 	}{
 		{"nothing", " \n", "", nil},
-		{"program", "/usr/bin/kubelet --a b", "/usr/bin/kubelet", []Word{{"--a", at(1, 18)}, {"b", at(1, 22)}}},
-		{"flags alone", "--a b", "", []Word{{"--a", at(1, 1)}, {"b", at(1, 5)}}},
-		{"single quotes", `k 'a $b \c "d"' e'f g'`, "k", []Word{{`a $b \c "d"`, at(1, 4)}, {"ef g", at(1, 17)}}},
-		{"double quotes", `k "a 'b' \"c\" \\ \$ \x" --a="b c"`, "k", []Word{{`a 'b' "c" \ $ \x`, at(1, 4)}, {"--a=b c", at(1, 26)}}},
-		{"backslashes", `k a\ b \"c \\ \-\-d`, "k", []Word{{"a b", at(1, 3)}, {`"c`, at(1, 9)}, {`\`, at(1, 13)}, {"--d", at(1, 16)}}},
-		{"empty words", `k '' ""x ""`, "k", []Word{{"", at(1, 3)}, {"x", at(1, 8)}, {"", at(1, 10)}}},
-		{"continued", "k \\\n  --a \\\r\n --b\\\n=c \"d\\\ne\"\n", "k", []Word{{"--a", at(2, 3)}, {"--b=c", at(3, 2)}, {"de", at(4, 5)}}},
-		{"newline alone", "k\n--a\r\n--b\n", "k", []Word{{"--a", at(2, 1)}, {"--b", at(3, 1)}}},
-		{"newline in quotes", "k 'a\nb' c", "k", []Word{{"a\nb", at(1, 4)}, {"c", at(2, 4)}}},
-		{"comment", "# first\nk a#b # c 'd\n #e\n f", "k", []Word{{"a#b", at(2, 3)}, {"f", at(4, 2)}}},
-		{"variables stay", `k $A "$B" ${C:-x} $(d)`, "k", []Word{{"$A", at(1, 3)}, {"$B", at(1, 7)}, {"${C:-x}", at(1, 11)}, {"$(d)", at(1, 19)}}},
-		{"operators stay", `k --e=a<1,b>2 &`, "k", []Word{{"--e=a<1,b>2", at(1, 3)}, {"&", at(1, 15)}}},
-		{"backslash at the end", `k a\`, "k", []Word{{`a\`, at(1, 3)}}},
-		{"not ASCII", "k ü --a", "k", []Word{{"ü", at(1, 3)}, {"--a", at(1, 6)}}},
+		{"program", "/usr/bin/kubelet --a b", "/usr/bin/kubelet", []Word{at("--a", 1, 18), at("b", 1, 22)}},
+		{"flags alone", "--a b", "", []Word{at("--a", 1, 1), at("b", 1, 5)}},
+		{"single quotes", `k 'a $b \c "d"' e'f g'`, "k", []Word{at(`a $b \c "d"`, 1, 4), at("ef g", 1, 17)}},
+		{"double quotes", `k "a 'b' \"c\" \\ \$ \x" --a="b c"`, "k", []Word{at(`a 'b' "c" \ $ \x`, 1, 4), at("--a=b c", 1, 26)}},
+		{"backslashes", `k a\ b \"c \\ \-\-d`, "k", []Word{at("a b", 1, 3), at(`"c`, 1, 9), at(`\`, 1, 13), at("--d", 1, 16)}},
+		{"empty words", `k '' ""x ""`, "k", []Word{at("", 1, 3), at("x", 1, 8), at("", 1, 10)}},
+		{"continued", "k \\\n  --a \\\r\n --b\\\n=c \"d\\\ne\"\n", "k", []Word{at("--a", 2, 3), at("--b=c", 3, 2), at("de", 4, 5)}},
+		{"newline alone", "k\n--a\r\n--b\n", "k", []Word{at("--a", 2, 1), at("--b", 3, 1)}},
+		{"newline in quotes", "k 'a\nb' c", "k", []Word{at("a\nb", 1, 4), at("c", 2, 4)}},
+		{"comment", "# first\nk a#b # c 'd\n #e\n f", "k", []Word{at("a#b", 2, 3), at("f", 4, 2)}},
+		{"variables stay", `k $A "$B" ${C:-x} $(d)`, "k", []Word{at("$A", 1, 3), at("$B", 1, 7), at("${C:-x}", 1, 11), at("$(d)", 1, 19)}},
+		{"operators stay", `k --e=a<1,b>2 &`, "k", []Word{at("--e=a<1,b>2", 1, 3), at("&", 1, 15)}},
+		{"backslash at the end", `k a\`, "k", []Word{at(`a\`, 1, 3)}},
+		{"not ASCII", "k ü --a", "k", []Word{at("ü", 1, 3), at("--a", 1, 6)}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -260,11 +262,13 @@ func TestSplitCommandLine(t *testing.T) {
 	}
 }
 
-func at(line, column int) Position { return Position{"cmd", line, column} }
+func at(text string, line, column int) Word {
+	return Word{Text: text, Position: Position{"cmd", line, column}}
+}
 
 func TestSplitNulls(t *testing.T) {
 	path, args := SplitNulls("cmd", []byte("/usr/bin/kubelet\x00--a=b c\x00\x00--d\x00"))
-	want := []Word{{"--a=b c", at(1, 18)}, {"", at(1, 26)}, {"--d", at(1, 27)}}
+	want := []Word{at("--a=b c", 1, 18), at("", 1, 26), at("--d", 1, 27)}
 	if path != "/usr/bin/kubelet" || !slices.Equal(args, want) {
 		t.Errorf("got %q %+v, want %+v", path, args, want)
 	}

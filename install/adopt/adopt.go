@@ -87,7 +87,7 @@ func Find(ctx context.Context, o observe.Observer, note func(string)) (*Found, e
 	return found, nil
 }
 
-func readCommand(command *systemd.Command, read spec.ReadFile) (*spec.Setup, error) {
+func readCommand(command *systemd.Command, read func(string) ([]byte, error)) (*spec.Setup, error) {
 	setup := &spec.Setup{Binary: command.Path, Positions: config.Positions{}}
 	setup.Args, setup.Problems = config.ParseArgs(spec.Words(command.Args))
 	file, given := config.FlagValue(setup.Args, "config")

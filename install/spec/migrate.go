@@ -50,6 +50,10 @@ func (s *Setup) Migrate(v, from release.Version, profile config.Profile) (*Migra
 		}
 		spec.Flags[name] = value
 	}
+	if spec.Standalone && s.Spec == nil {
+		m.Rendered.Warnings = append(m.Rendered.Warnings, config.Problem{
+			Message: "neither --kubeconfig nor --bootstrap-kubeconfig is given: this is a standalone kubelet, without an API server"})
+	}
 	files, err := RenderFiles(spec, v, nil)
 	return &Migration{m, &spec, files}, err
 }

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -27,144 +25,79 @@ type Setup struct {
 	Spec *Spec
 	// Missing are files that the setup names and that were not among the documents.
 	Missing []string
+	// Wrapper is the program that runs Binary, if one does.
+	Wrapper string
+	// Ignored is what systemd skips of it, or reads otherwise than it looks, and of which a kubelet takes no notice.
+	Ignored config.Problems
 
 	// Problems are of what is not a flag at all.
 	Problems config.Problems
 }
 
-// ReadFile reads a file that a setup names. fs.ErrNotExist says that there is none.
-type ReadFile func(path string) ([]byte, error)
-
-// ReadSetup puts a setup together. Files that one document names are looked for among the other ones, by their base name,
-// and then with read, which may be nil. Errors are syntax errors, with positions.
-func ReadSetup(documents []document.File, read ReadFile) (*Setup, error) {
-	r := setupReader{documents: documents, read: read, setup: &Setup{Positions: config.Positions{}}}
-	err := r.parse()
-	switch {
-	case len(r.units) == 0:
-		err = errors.Join(err, r.addEnvironment())
-	case err == nil:
-		err = r.addExecStart()
+// ReadSetup puts a setup together. Files that one document names are looked for among the other ones, by their path or base
+// name. Errors are syntax errors, with positions.
+func ReadSetup(documents []document.File) (*Setup, error) {
+	d, err := read(documents)
+	if err != nil {
+		return nil, err
+	}
+	setup := &Setup{Positions: config.Positions{}, Ignored: d.ignored}
+	for _, file := range d.specs {
+		err = errors.Join(err, setup.addSpec(file))
+	}
+	words, binary := d.words, d.binary
+	if services := d.services(); len(services) > 1 {
+		return nil, fmt.Errorf("%s and %s are two units: a kubelet is run by one", services[0][0].name, services[1][0].name)
+	}
+	if len(d.units) > 0 {
+		command, commandErr := d.command(d.units)
+		if errors.Is(commandErr, systemd.ErrNoCommand) && len(words) == 0 {
+			commandErr = fmt.Errorf("%w: drop-ins need the unit that they belong to", commandErr)
+		}
+		err = errors.Join(err, commandErr)
+		found := findKubelet(command.Path, command.Args)
+		setup.Wrapper = found.wrapper
+		setup.Missing = append(setup.Missing, command.Missing...)
+		setup.Ignored = append(setup.Ignored, ignored(command.Warnings)...)
+		binary, words = cmp.Or(binary, found.binary), append(words, found.args...)
+	} else {
+		for _, e := range d.environments {
+			for _, v := range e.variables {
+				words = append(words, flagsIn(v)...)
+			}
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	args, problems := config.ParseArgs(r.words)
-	r.setup.Args, r.setup.Problems = append(r.setup.Args, args...), problems
-	if err := r.addConfigFile(); err != nil {
-		return nil, err
+	setup.Binary = binary
+	args, problems := config.ParseArgs(Words(words))
+	setup.Args, setup.Problems = append(setup.Args, args...), problems
+	return setup, setup.addConfigs(d)
+}
+
+// addConfigs adds the configuration, which the drop-ins of --config-dir are merged into.
+func (s *Setup) addConfigs(d *documents) error {
+	file, named := config.FlagValue(s.Args, "config")
+	setups := d.configurations()
+	if len(setups) > 1 {
+		return fmt.Errorf("%s: a second KubeletConfiguration: a kubelet reads one, and the .conf files of --config-dir", setups[1].files[0].Name)
 	}
-	return r.setup, nil
-}
-
-// setupReader is the work of one ReadSetup.
-type setupReader struct {
-	documents []document.File
-	read      ReadFile
-	setup     *Setup
-	units     []*systemd.UnitFile // a unit and its drop-ins
-	words     []config.Word       // of all command lines
-}
-
-// parse reads each document by itself, environment files aside: they need a unit, or have to do without one.
-func (r *setupReader) parse() error {
-	var errs []error
-	for _, d := range r.documents {
-		kind, err := d.Kind()
-		switch kind {
-		case document.Unit:
-			var u *systemd.UnitFile
-			if u, err = systemd.ParseUnit(d.Name, d.Data); err == nil {
-				r.units = append(r.units, u)
-			}
-		case document.Command:
-			var binary string
-			var words []systemd.Word
-			binary, words, err = systemd.SplitCommandLine(d.Name, string(d.Data))
-			r.addCommand(binary, words)
-		case document.Spec:
-			err = r.setup.addSpec(d)
-		case document.Config:
-			err = r.setup.AddConfig(d)
-		}
-		errs = append(errs, err)
+	if named && (len(setups) == 0 || isConfigDropIn(setups[0].files[0].Name)) {
+		s.Missing = append(s.Missing, file)
 	}
-	return errors.Join(errs...)
-}
-
-func (r *setupReader) addCommand(binary string, words []systemd.Word) {
-	r.setup.Binary = cmp.Or(r.setup.Binary, binary)
-	r.words = append(r.words, Words(words)...)
-}
-
-// addExecStart adds what systemd makes of the units and the environment files that they name.
-func (r *setupReader) addExecStart() error {
-	command, err := systemd.Combine(r.units...).ExecStart(systemd.Environment{ReadFile: func(name string) ([]byte, error) {
-		data, err := r.find(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			r.setup.Missing = append(r.setup.Missing, name)
-			return nil, nil
-		}
-		return data, err
-	}})
-	if errors.Is(err, systemd.ErrNoCommand) && len(r.words) == 0 {
-		err = fmt.Errorf("%w: drop-ins need the unit that they belong to", err)
-	}
-	r.addCommand(command.Path, command.Args)
-	return err
-}
-
-// addEnvironment adds all flags of environment files that no unit names.
-func (r *setupReader) addEnvironment() error {
-	var errs []error
-	for _, d := range r.documents {
-		if kind, _ := d.Kind(); kind != document.Environment {
-			continue
-		}
-		variables, _, err := systemd.ParseEnvironmentFile(d.Name, d.Data)
-		errs = append(errs, err)
-		for _, v := range variables {
-			r.words = append(r.words, Words(flagsIn(v))...)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// addConfigFile adds the file that --config names, unless a KubeletConfiguration was among the documents.
-func (r *setupReader) addConfigFile() error {
-	file, given := config.FlagValue(r.setup.Args, "config")
-	if !given || r.setup.Fields != nil {
+	if len(setups) == 0 {
 		return nil
 	}
-	data, err := r.find(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		r.setup.Missing = append(r.setup.Missing, file)
-		return nil
-	}
+	fields, positions, err := setups[0].load()
 	if err != nil {
 		return err
 	}
-	return r.setup.AddConfig(document.File{Name: file, Data: data})
-}
-
-// find looks for a file that a document names.
-func (r *setupReader) find(name string) ([]byte, error) {
-	for _, d := range r.documents {
-		if path.Base(d.Name) == path.Base(name) {
-			return d.Data, nil
-		}
+	if s.Fields == nil {
+		s.Fields = map[string]any{}
 	}
-	if r.read == nil {
-		return nil, fs.ErrNotExist
-	}
-	return r.read(name)
-}
-
-// flagsIn are the words of a variable that holds flags; none of any other.
-func flagsIn(v systemd.Variable) []systemd.Word {
-	if words := v.Words(); len(words) > 0 && strings.HasPrefix(words[0].Text, "-") {
-		return words
-	}
+	s.Fields = config.MergeFields(s.Fields, fields)
+	maps.Copy(s.Positions, positions)
 	return nil
 }
 
@@ -172,7 +105,7 @@ func flagsIn(v systemd.Variable) []systemd.Word {
 func Words(words []systemd.Word) []config.Word {
 	all := make([]config.Word, len(words))
 	for i, w := range words {
-		all[i] = config.Word{Text: w.Text, Position: config.Position(w.Position)}
+		all[i] = config.Word{Text: w.Text, Position: config.Position(w.Position), Unknown: w.Unknown}
 	}
 	return all
 }

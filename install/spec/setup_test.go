@@ -48,7 +48,7 @@ func TestMigrateGolden(t *testing.T) {
 			var out bytes.Buffer
 			for _, minor := range []int{from.Minor() + 1, (from.Minor() + int(config.Newest)) / 2, int(config.Newest)} {
 				to := version(t, config.Minor(minor).String())
-				setup, err := ReadSetup(documents, nil)
+				setup, err := ReadSetup(documents)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -88,7 +88,7 @@ func TestMigrateGolden(t *testing.T) {
 
 func migratesToItself(t *testing.T, spec []byte, to release.Version, first *Migration) {
 	t.Helper()
-	again, err := ReadSetup([]document.File{{Name: "spec.yaml", Data: spec}}, nil)
+	again, err := ReadSetup([]document.File{{Name: "spec.yaml", Data: spec}})
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, spec)
 	}
@@ -142,7 +142,7 @@ func FuzzMigrate(f *testing.F) {
 		if _, err := Validate(to, documents); err != nil {
 			t.Skip(err)
 		}
-		setup, err := ReadSetup(documents, nil)
+		setup, err := ReadSetup(documents)
 		if err != nil {
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 
 	"github.com/kubeletctl/kubeletctl/config"
@@ -12,118 +13,177 @@ import (
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
-// Validate holds each document against what a kubelet of v accepts. A zero v is the release that a spec names.
-func Validate(v release.Version, documents []document.File) ([]config.Finding, error) {
-	var all []config.Finding
-	for _, s := range documents {
-		found, err := validate(v, s)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	return all, nil
+// Verdict is what validation has to say about files that belong to one setup.
+type Verdict struct {
+	Findings []config.Finding
+	// Missing are files that the setup names and that were not among the documents.
+	Missing []string
 }
 
 // ErrNoRelease reports that nobody says which release is meant.
 var ErrNoRelease = errors.New("no release given: use --version or set version in the file")
 
-func validate(v release.Version, s document.File) ([]config.Finding, error) {
-	minor := config.Minor(v.Minor())
-	kind, err := s.Kind()
-	if err != nil {
-		return nil, err
-	}
-	if v.IsZero() && kind != document.Spec {
-		return nil, ErrNoRelease
-	}
-	broken := func(err error) []config.Finding {
-		var all []config.Finding
-		for _, p := range problemsOf(err) {
-			all = append(all, config.Finding{Severity: config.Error, Problem: p})
-		}
-		return all
-	}
-	var words []config.Word
-	var found []config.Finding
-	switch kind {
-	case document.Config:
-		fields, positions, err := config.LoadKubeletConfiguration(s.Name, s.Data)
-		if err != nil && fields == nil {
-			return broken(err), nil
-		}
-		found = append(broken(err), config.ValidateConfig(minor, fields, positions)...)
-		if second, more := config.SecondDocument(s.Name, s.Data); more {
-			found = append(found, config.Finding{Severity: config.Warning,
-				Problem: config.Problem{Position: second, Message: "a second document: kubelet reads the first one only"}})
-		}
-		return found, nil
-	case document.Spec:
-		return validateSpec(v, s)
-	case document.Command:
-		_, split, err := systemd.SplitCommandLine(s.Name, string(s.Data))
+// Validate holds documents, as the one setup that they are, against what a kubelet of v accepts. A zero v is the release that a
+// spec names.
+func Validate(v release.Version, files []document.File) (*Verdict, error) {
+	for _, f := range files {
+		kind, err := f.Kind()
 		if err != nil {
-			return broken(err), nil
+			return nil, err
 		}
-		words = Words(split)
-	case document.Environment:
-		variables, skipped, err := systemd.ParseEnvironmentFile(s.Name, s.Data)
-		if err != nil {
-			return broken(err), nil
+		if v.IsZero() && kind != document.Spec {
+			return nil, ErrNoRelease
 		}
-		found = ignored(skipped)
-		for _, variable := range variables {
-			words = append(words, Words(flagsIn(variable))...)
-		}
-	case document.Unit:
-		split, skipped, err := unitWords(s)
-		if err != nil {
-			return broken(err), nil
-		}
-		found = ignored(skipped)
-		words = Words(split)
 	}
-	args, problems := config.ParseArgs(words)
-	found = append(found, config.ValidateArgs(minor, args)...)
+	d, err := read(files)
+	c := validator{minor: config.Minor(v.Minor()), documents: d}
+	c.errors(err)
+	c.warnings(d.ignored)
+	for _, f := range d.specs {
+		found, err := validateSpec(v, f)
+		if err != nil {
+			return nil, err
+		}
+		c.found = append(c.found, found...)
+	}
+	if d.commands > 0 {
+		c.command(Words(d.words), true)
+	}
+	for _, service := range d.services() {
+		c.service(service)
+	}
+	for _, e := range d.environments {
+		if !e.named {
+			c.variables(e.variables, nil)
+		}
+	}
+	for _, files := range d.configurations() {
+		c.configuration(files)
+	}
+	config.SortFindings(c.found)
+	c.found = slices.CompactFunc(c.found, func(a, b config.Finding) bool { return a == b })
+	return &Verdict{c.found, slices.Compact(slices.Sorted(slices.Values(c.missing)))}, nil
+}
+
+// validator is the work of one Validate.
+type validator struct {
+	*documents
+	minor   config.Minor
+	found   []config.Finding
+	missing []string
+	args    []config.Arg // of all whole command lines
+	whole   bool         // there is a command line, and all of it is known
+}
+
+func (c *validator) errors(err error) {
+	for _, p := range problemsOf(err) {
+		c.found = append(c.found, config.Finding{Severity: config.Error, Problem: p})
+	}
+}
+
+func (c *validator) warnings(problems config.Problems) {
 	for _, p := range problems {
-		found = append(found, config.Finding{Severity: config.Error, Problem: p})
+		c.found = append(c.found, config.Finding{Severity: config.Warning, Problem: p})
 	}
-	config.SortFindings(found)
-	return found, nil
 }
 
-// unitWords are all arguments that a unit or drop-in holds: those of its command, and those in its variables, which a
-// command in another file may use.
-func unitWords(s document.File) (words []systemd.Word, skipped []*systemd.SyntaxError, err error) {
-	u, err := systemd.ParseUnit(s.Name, s.Data)
-	if err != nil {
-		return nil, nil, err
+func (c *validator) warn(file, message string) {
+	c.warnings(config.Problems{{Position: config.Position{File: file}, Message: message}})
+}
+
+// command checks the arguments of a kubelet. known says that there are no others.
+func (c *validator) command(words []config.Word, known bool) {
+	args, problems := config.ParseArgs(words)
+	for _, p := range problems {
+		c.found = append(c.found, config.Finding{Severity: config.Error, Problem: p})
 	}
-	command, err := u.ExecStart(systemd.Environment{
-		ReadFile:  func(string) ([]byte, error) { return nil, nil }, // a document of its own, if it is one
-		Specifier: func(c byte) (string, bool) { return string([]byte{'%', c}), true },
-	})
-	if err != nil && !errors.Is(err, systemd.ErrNoCommand) {
-		return nil, nil, err
+	c.found = append(c.found, config.ValidateArgs(c.minor, args)...)
+	if known {
+		c.found = append(c.found, config.MissingFlags(c.minor, args)...)
+		c.whole = true
 	}
-	words = command.Args
-	for _, v := range u.Variables() {
-		for _, w := range flagsIn(v) {
-			if !slices.Contains(words, w) {
-				words = append(words, w)
-			}
+	c.args = append(c.args, args...)
+}
+
+// service checks what a unit runs, with its drop-ins and environment files.
+func (c *validator) service(files []*unitDocument) {
+	if len(files) == 0 {
+		return
+	}
+	command, err := c.documents.command(files)
+	runs := !errors.Is(err, systemd.ErrNoCommand)
+	c.errors(withoutNoCommand(err))
+	c.warnings(ignored(command.Warnings))
+	c.missing = append(c.missing, command.Missing...)
+	if runs {
+		found := findKubelet(command.Path, command.Args)
+		c.command(Words(found.args), len(command.Missing) == 0 && err == nil)
+	}
+	var used []string // nil without a command
+	if runs {
+		used = append([]string{}, command.Used...)
+	}
+	for _, u := range files {
+		c.variables(u.Variables(), used)
+	}
+	for _, e := range c.environments {
+		switch {
+		case e.named:
+			c.variables(e.variables, used)
+		case runs && !files[0].isDropIn():
+			c.warn(e.name, files[0].name+" does not name this file with EnvironmentFile=, so its kubelet does not get what it sets")
 		}
 	}
-	return words, u.Warnings, nil
 }
 
-// ignored are the lines that systemd skips.
-func ignored(skipped []*systemd.SyntaxError) []config.Finding {
-	var all []config.Finding
-	for _, w := range skipped {
-		all = append(all, config.Finding{Severity: config.Warning, Problem: config.Problem{Position: config.Position(w.Position), Message: w.Text}})
+// variables checks the flags in variables that a command in a file that is not here may use; used are those that the command
+// here does use, which was checked, and nil when there is none here.
+func (c *validator) variables(variables []systemd.Variable, used []string) {
+	for _, v := range variables {
+		words := flagsIn(v)
+		switch {
+		case slices.Contains(used, v.Name) || len(words) == 0:
+		case used != nil:
+			c.warnings(config.Problems{{Position: config.Position(v.Position), Path: v.Name,
+				Message: "the command line does not use this variable, so kubelet does not get these flags"}})
+		default:
+			args, problems := config.ParseArgs(Words(words))
+			for _, p := range problems {
+				c.found = append(c.found, config.Finding{Severity: config.Error, Problem: p})
+			}
+			c.found = append(c.found, config.ValidateArgs(c.minor, args)...)
+		}
 	}
-	return all
+}
+
+// configuration checks a configuration file with its drop-ins, and whether the command line names them.
+func (c *validator) configuration(files configuration) {
+	fields, positions, err := files.load()
+	c.errors(err)
+	if fields != nil {
+		c.found = append(c.found, config.ValidateConfig(c.minor, fields, positions)...)
+	}
+	if !c.whole {
+		return
+	}
+	for _, f := range files.files {
+		flag := "config"
+		if isConfigDropIn(f.Name) && len(files.files) > 1 {
+			flag = "config-dir"
+		}
+		name, given := config.FlagValue(c.args, flag)
+		if !given || flag == "config" && path.Base(name) != path.Base(f.Name) {
+			c.warn(f.Name, "the command line does not name this file with --"+flag+", so kubelet does not read it")
+		}
+	}
+}
+
+// withoutNoCommand is err without the ErrNoCommand in it.
+func withoutNoCommand(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return errors.Join(slices.DeleteFunc(slices.Clone(joined.Unwrap()), func(e error) bool { return e == systemd.ErrNoCommand })...)
+	}
+	return err
 }
 
 func validateSpec(v release.Version, s document.File) ([]config.Finding, error) {
