@@ -94,13 +94,13 @@ func printFindings(a *app, files []document.File, verdict *spec.Verdict) error {
 	for _, f := range files {
 		kind, _ := f.Kind() // documents has asked, too
 		doc.Files = append(doc.Files, readFile{f.Name, kind})
-		if !a.output.structured() && f.Name != commandLine {
-			a.note("read " + f.Name + " as " + document.Article(string(kind)))
+		if !a.Structured() && f.Name != commandLine {
+			a.Note("read " + f.Name + " as " + document.Article(string(kind)))
 		}
 	}
 	doc.Missing = verdict.Missing
 	for _, name := range verdict.Missing {
-		a.note("the setup names " + name + ", which is not here; what it says is not checked")
+		a.Note("the setup names " + name + ", which is not here; what it says is not checked")
 	}
 	for _, f := range verdict.Findings {
 		doc.Findings = append(doc.Findings, f)
