@@ -90,6 +90,19 @@ func lines(errs []error) string {
 // since minutes may have passed; from then on any failure up to the commit, and the end of ctx, leads back to the host as it
 // was, with a *RolledBackError, or a *NotRolledBackError for what could not be put back. The caller holds the lock.
 func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (plan.Outcome, error) {
+	return attempt{h, c, o}.run(ctx)
+}
+
+// attempt is one change that is being carried out, as the user wants it. A firstHalf is one of which nothing is done yet, a
+// transaction one that can be undone.
+type attempt struct {
+	host    *Host
+	change  *Change
+	options ApplyOptions
+}
+
+func (a attempt) run(ctx context.Context) (plan.Outcome, error) {
+	h, c, o := a.host, a.change, a.options
 	if err := c.Refused(); err != nil {
 		return "", err
 	}
@@ -97,34 +110,35 @@ func (h *Host) Apply(ctx context.Context, c *Change, o ApplyOptions) (plan.Outco
 		if err := c.recordOnly(h.Store(), o.Command); err != nil {
 			return "", err
 		}
-		return plan.Unchanged, h.stillWell(ctx, c, o)
+		return plan.Unchanged, a.stillWell(ctx)
 	}
-	if err := h.checkDirectories(c); err != nil {
+	if err := a.checkDirectories(); err != nil {
 		return "", err
 	}
-	t, err := firstHalf{h, c, o}.run(ctx)
+	t, err := firstHalf{a}.run(ctx)
 	if err == nil {
 		err = c.renewRecovery(h)
 	}
 	if err == nil {
-		err = h.planAgain(ctx, c)
+		err = a.planAgain(ctx)
 	}
 	if err != nil {
 		return "", Interrupted(ctx, unchanged(err))
 	}
 	o.enter(Switching)
-	outcome, err := h.transact(ctx, c, o, t)
+	outcome, err := a.transact(ctx, t)
 	if err != nil {
 		h.log("%s ended: %v", o.Command, err)
 		return outcome, err
 	}
 	h.log("%s ended: %s", o.Command, outcome)
-	return outcome, h.foreignDropIns(ctx, c)
+	return outcome, a.foreignDropIns(ctx)
 }
 
 // transact is the second half of a change.
-func (h *Host) transact(ctx context.Context, c *Change, o ApplyOptions, t trial) (plan.Outcome, error) {
-	tx, err := h.begin(ctx, c, o, t)
+func (a attempt) transact(ctx context.Context, t trial) (plan.Outcome, error) {
+	h, c, o := a.host, a.change, a.options
+	tx, err := a.begin(ctx, t)
 	if err != nil {
 		return "", Interrupted(ctx, unchanged(err))
 	}
@@ -137,11 +151,12 @@ func (h *Host) transact(ctx context.Context, c *Change, o ApplyOptions, t trial)
 	if err != nil {
 		return "", tx.fail(ctx, Interrupted(ctx, err))
 	}
-	return outcome, h.finish(ctx, c, o, outcome)
+	return outcome, a.finish(ctx, outcome)
 }
 
 // foreignDropIns reports, as an error, that what was installed is not what runs, although all was done that could be.
-func (h *Host) foreignDropIns(ctx context.Context, c *Change) error {
+func (a attempt) foreignDropIns(ctx context.Context) error {
+	h, c := a.host, a.change
 	names := c.Seen.ForeignOverrides(c.Want)
 	if len(names) == 0 || c.Want.Snapshot {
 		return nil
@@ -186,7 +201,8 @@ func (e *endedError) Error() string {
 func (e *endedError) Unwrap() []error { return []error{e.why, e.err} }
 
 // checkDirectories refuses a change that stops kubelet where neither the new nor the former one could write what it has to.
-func (h *Host) checkDirectories(c *Change) error {
+func (a attempt) checkDirectories() error {
+	h, c := a.host, a.change
 	if !h.Live || c.Want.Snapshot || !c.Want.Runs() || !c.Plan.StartsKubelet() {
 		return nil
 	}
@@ -198,7 +214,8 @@ func (h *Host) checkDirectories(c *Change) error {
 
 // planAgain observes the host again, right before it is changed, and plans again. What came into conflict since is refused;
 // what was allowed stays allowed.
-func (h *Host) planAgain(ctx context.Context, c *Change) error {
+func (a attempt) planAgain(ctx context.Context) error {
+	h, c := a.host, a.change
 	if !c.Want.Snapshot && !c.options.Restart {
 		stale, err := preflight.StaleCheckpoints(h.Observer(), c.Want, c.Have)
 		if err != nil {
@@ -220,7 +237,7 @@ func (h *Host) planAgain(ctx context.Context, c *Change) error {
 		return err
 	}
 	if c.options.Restart {
-		if err := h.refuseRestart(c.Want, now.Seen); err != nil {
+		if err := refuseRestart(c.Want, now.Seen); err != nil {
 			return err
 		}
 	}
@@ -234,7 +251,7 @@ func (h *Host) planAgain(ctx context.Context, c *Change) error {
 		return &ConflictError{Conflicts: late, Late: true}
 	}
 	c.Seen, c.Plan = now.Seen, now.Plan
-	return h.checkDirectories(c)
+	return a.checkDirectories()
 }
 
 // recordOnly updates the record of a host that already is what is wanted: the spec or the trust may be said differently
@@ -279,14 +296,15 @@ func sameJSON(a, b []byte) bool {
 
 // stillWell looks whether the kubelet of a host that needs no change is well, or on its way there: a provisioning tool
 // takes success for a working kubelet.
-func (h *Host) stillWell(ctx context.Context, c *Change, o ApplyOptions) error {
-	if err := h.foreignDropIns(ctx, c); err != nil {
+func (a attempt) stillWell(ctx context.Context) error {
+	h, c, o := a.host, a.change, a.options
+	if err := a.foreignDropIns(ctx); err != nil {
 		return err
 	}
-	if !h.gated(c, o) {
+	if !a.gated() {
 		return nil
 	}
-	if h.up(ctx) && (c.Want.HealthURL == "" || health.Probe(ctx, c.Want.HealthURL).OK) && len(c.Seen.OtherProcess(c.Want)) == 0 {
+	if a.up(ctx) && (c.Want.HealthURL == "" || health.Probe(ctx, c.Want.HealthURL).OK) && len(c.Seen.OtherProcess(c.Want)) == 0 {
 		return nil
 	}
 	o.enter(Waiting)
@@ -321,8 +339,8 @@ func (e *ForeignDropInError) Hint() string { return dropInHint }
 const dropInHint = "remove the drop-in, or let kubeletctl install --force mask it; uninstall gives it back"
 
 // up reports whether kubelet is active.
-func (h *Host) up(ctx context.Context) bool {
-	state, err := h.Units.State(ctx, systemd.KubeletService)
+func (a attempt) up(ctx context.Context) bool {
+	state, err := a.host.Units.State(ctx, systemd.KubeletService)
 	return err == nil && state.ActiveState == "active"
 }
 

@@ -506,7 +506,7 @@ func (b *bench) fetched(c *Change) {
 	b.t.Helper()
 	lock := b.lock()
 	defer lock.unlock() // the kernel does that, and nothing more
-	if _, err := (firstHalf{b.Host, c, ApplyOptions{Lock: lock, Release: b.release}}).run(b.t.Context()); err != nil {
+	if _, err := (firstHalf{attempt{b.Host, c, ApplyOptions{Lock: lock, Release: b.release}}}).run(b.t.Context()); err != nil {
 		b.t.Fatal(err)
 	}
 }

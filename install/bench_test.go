@@ -321,15 +321,15 @@ func (b *bench) killed(c *Change, commit bool) {
 	b.t.Helper()
 	lock := b.lock()
 	defer lock.unlock() // the kernel does that, and nothing more
-	ctx, o := context.Background(), ApplyOptions{Command: "install", Lock: lock, Release: b.release}
-	t, err := firstHalf{b.Host, c, o}.run(ctx)
+	ctx, a := context.Background(), attempt{b.Host, c, ApplyOptions{Command: "install", Lock: lock, Release: b.release}}
+	t, err := firstHalf{a}.run(ctx)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := b.planAgain(ctx, c); err != nil {
+	if err := a.planAgain(ctx); err != nil {
 		b.t.Fatal(err)
 	}
-	tx, err := b.begin(ctx, c, o, t)
+	tx, err := a.begin(ctx, t)
 	if err != nil {
 		b.t.Fatal(err)
 	}

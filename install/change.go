@@ -69,7 +69,7 @@ func (h *Host) Prepare(ctx context.Context, d *spec.Draft, o PrepareOptions) (*C
 		return nil, err
 	}
 	o.noStart = d.Spec.NoStart
-	c, err := h.prepareKubelet(ctx, d.Generation, have, o)
+	c, err := preparation{h, d.Generation, have, o}.plan(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (h *Host) PrepareRestore(ctx context.Context, g *plan.Generation, a release
 	}
 	want := g.Clone()
 	want.Dirs, o.restore, o.revive = nil, true, g.Number == have.Number
-	c, err := h.prepareKubelet(ctx, want, have, o)
+	c, err := preparation{h, want, have, o}.plan(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +141,17 @@ func (h *Host) PrepareRestore(ctx context.Context, g *plan.Generation, a release
 	return c, nil
 }
 
-// prepareKubelet plans the way to a generation with a kubelet, from what was installed last.
-func (h *Host) prepareKubelet(ctx context.Context, want, have *plan.Generation, o PrepareOptions) (*Change, error) {
+// preparation is a change to a generation with a kubelet, from what was installed last, before it is planned: what surrounds
+// a kubelet is added to what is wanted.
+type preparation struct {
+	host       *Host
+	want, have *plan.Generation
+	options    PrepareOptions
+}
+
+// plan completes what is wanted and plans the way to it.
+func (p preparation) plan(ctx context.Context) (*Change, error) {
+	h, want, have, o := p.host, p.want, p.have, p.options
 	if err := preflight.CheckBinDir(h.Tree, path.Dir(want.Binary().Path)); err != nil {
 		return nil, err
 	}
@@ -163,7 +172,7 @@ func (h *Host) prepareKubelet(ctx context.Context, want, have *plan.Generation, 
 			}
 		}
 	}
-	program, err := h.addRecovery(want, have, o)
+	program, err := p.addRecovery()
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func (h *Host) Choices(ctx context.Context, s spec.Spec, minor config.Minor) ([]
 		choices = append(choices, spec.Choice{Flag: "resolv-conf", Field: "resolvConf", Value: resolvedFile, Old: "/etc/resolv.conf",
 			Why: "pods cannot reach 127.0.0.53, which systemd-resolved writes there"})
 	}
-	if h.lacksPluginDir() {
+	if lacksPluginDir(h.Tree) {
 		field, known := config.LookupField("volumePluginDir")
 		choices = append(choices, spec.Choice{Flag: "volume-plugin-dir", Field: "volumePluginDir", Value: pluginDirBelowVar,
 			AsFlag: !known || !field.AcceptedBy(min(minor, config.Newest)), Old: pluginDir, Why: "that file system is read-only"})
@@ -74,7 +74,7 @@ func (h *Host) chooseRuntime(ctx context.Context) ([]spec.Choice, error) {
 }
 
 // lacksPluginDir reports whether kubelet could not make its directory for volume plugins.
-func (h *Host) lacksPluginDir() bool {
-	_, err := h.Tree.Stat(pluginDir)
-	return errors.Is(err, fs.ErrNotExist) && errors.Is(h.Tree.Writable(path.Join(pluginDir, "plugin")), syscall.EROFS)
+func lacksPluginDir(tree hostfs.Tree) bool {
+	_, err := tree.Stat(pluginDir)
+	return errors.Is(err, fs.ErrNotExist) && errors.Is(tree.Writable(path.Join(pluginDir, "plugin")), syscall.EROFS)
 }

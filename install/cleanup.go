@@ -16,7 +16,8 @@ import (
 )
 
 // finish deletes what a committed change left over. A run that is killed in it is gone on with by the recovery.
-func (h *Host) finish(ctx context.Context, c *Change, o ApplyOptions, outcome plan.Outcome) error {
+func (a attempt) finish(ctx context.Context, outcome plan.Outcome) error {
+	h, c, o := a.host, a.change, a.options
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	if err := h.Store().KeepForeign(c.Want, c.Have); err != nil {

@@ -20,9 +20,9 @@ type membership struct {
 
 // member finds out, before kubelet is touched, whether the cluster hears from this host.
 func (f firstHalf) member(ctx context.Context) *membership {
-	h, c, o := f.host, f.change, f.options
+	h, c := f.host, f.change
 	file := c.Want.Kubeconfig()
-	if file == "" || !c.Plan.StartsKubelet() || !h.gated(c, o) || c.Have != nil && c.Have.Kubeconfig() != file {
+	if file == "" || !c.Plan.StartsKubelet() || !f.gated() || c.Have != nil && c.Have.Kubeconfig() != file {
 		return nil
 	}
 	current := c.Have

@@ -78,7 +78,7 @@ func TestMembership(t *testing.T) {
 			})
 			change := *restart
 			change.Want = g
-			was := firstHalf{h, &change, ApplyOptions{Wait: time.Second}}.member(t.Context())
+			was := firstHalf{attempt{h, &change, ApplyOptions{Wait: time.Second}}}.member(t.Context())
 			if (was != nil) != tt.watched {
 				t.Fatalf("watched: %+v", was)
 			}
@@ -110,7 +110,7 @@ func TestMembershipIsNotAsked(t *testing.T) {
 		"another kubeconfig":       {Change{Want: g, Have: &other, Seen: seen, Plan: &plan.Plan{Steps: restart}}, time.Second},
 		"no wait":                  {Change{Want: g, Have: g, Seen: seen, Plan: &plan.Plan{Steps: restart}}, 0},
 	} {
-		if was := (firstHalf{h, &tt.c, ApplyOptions{Wait: tt.wait}}).member(t.Context()); was != nil {
+		if was := (firstHalf{attempt{h, &tt.c, ApplyOptions{Wait: tt.wait}}}).member(t.Context()); was != nil {
 			t.Errorf("%s: %+v", name, was)
 		}
 	}

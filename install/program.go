@@ -22,7 +22,8 @@ const self = "/proc/self/exe"
 // addRecovery adds to a generation what undoes an interrupted change: a copy of kubeletctl and the unit that runs it. They
 // come first, so that they are in place before anything else changes. It returns the file of this machine with the copy's
 // content; empty when nothing has to be copied.
-func (h *Host) addRecovery(want, have *plan.Generation, o PrepareOptions) (source string, err error) {
+func (p preparation) addRecovery() (source string, err error) {
+	h, want, have, o := p.host, p.want, p.have, p.options
 	unit := path.Join(hostfs.UnitDir, systemd.RecoverService)
 	want.Files = slices.DeleteFunc(want.Files, func(f plan.File) bool { return f.Kind == plan.Program || f.Path == unit })
 	want.Units = slices.DeleteFunc(want.Units, func(u plan.Unit) bool { return u.Name == systemd.RecoverService })
@@ -42,7 +43,7 @@ func (h *Host) addRecovery(want, have *plan.Generation, o PrepareOptions) (sourc
 		return "", nil
 	case !foreign:
 		source = self
-	case had.Path == program.Path && h.recovers(had, want.Arch):
+	case had.Path == program.Path && p.recovers(had):
 		program.SHA256 = had.SHA256
 	default:
 		err = &RecoveryError{fmt.Sprintf("this kubeletctl is for %s and could not recover a host with %s", runtime.GOARCH, want.Arch), want.Arch}
@@ -64,10 +65,10 @@ func (h *Host) foreign(arch string) bool {
 	return !h.Live && arch != "" && arch != runtime.GOARCH
 }
 
-// recovers reports whether a program that was installed is there as it was recorded, and is for an architecture.
-func (h *Host) recovers(program plan.File, arch string) bool {
-	name, err := h.Tree.Path(program.Path)
-	return err == nil && h.Observer().Has(program) && release.CheckHeader(name, arch) == nil
+// recovers reports whether a program that was installed is there as it was recorded, and could recover this host.
+func (p preparation) recovers(program plan.File) bool {
+	name, err := p.host.Tree.Path(program.Path)
+	return err == nil && p.host.Observer().Has(program) && release.CheckHeader(name, p.want.Arch) == nil
 }
 
 // checkRecoverBinary refuses a file that is no program for an architecture.

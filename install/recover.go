@@ -68,7 +68,7 @@ func (r recovery) uninstall(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := r.host.finish(ctx, c, ApplyOptions{}, plan.Removed); err != nil {
+	if err := (attempt{host: r.host, change: c}).finish(ctx, plan.Removed); err != nil {
 		return "", err
 	}
 	return "an uninstall was interrupted; it is done now", nil
@@ -91,7 +91,7 @@ func (r recovery) cleanUp(ctx context.Context, current *plan.Generation, n int) 
 			c.Have = g // so that prune keeps the one before
 		}
 	}
-	return r.host.finish(ctx, c, ApplyOptions{}, current.Outcome)
+	return attempt{host: r.host, change: c}.finish(ctx, current.Outcome)
 }
 
 // undo goes back from a change that was not committed.

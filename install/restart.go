@@ -29,7 +29,7 @@ func (h *Host) PrepareRestart(ctx context.Context) (*Change, error) {
 		return nil, err
 	}
 	c.repair = true
-	if err := h.refuseRestart(have, c.Seen); err != nil {
+	if err := refuseRestart(have, c.Seen); err != nil {
 		return nil, err
 	}
 	return c, h.refuseWithoutRuntime(ctx, have)
@@ -51,7 +51,7 @@ func (h *Host) refuseWithoutRuntime(ctx context.Context, g *plan.Generation) err
 func (c *Change) IsRestart() bool { return c.options.Restart }
 
 // refuseRestart fails with all that is in the way of a restart.
-func (h *Host) refuseRestart(want *plan.Generation, seen *plan.Observation) error {
+func refuseRestart(want *plan.Generation, seen *plan.Observation) error {
 	refused := &preflight.FailedError{}
 	fail := func(id, message, hint string) {
 		refused.Problems = append(refused.Problems, preflight.Problem{ID: id, Severity: preflight.Failure, Message: message, Hint: hint})
@@ -65,10 +65,10 @@ func (h *Host) refuseRestart(want *plan.Generation, seen *plan.Observation) erro
 	}
 	switch {
 	case !seen.Credentials && want.Kubeadm:
-		fail(status.IDKubeadm, "kubelet would not start: "+h.Observer().Absent(want)+" does not exist", status.KubeadmHint)
+		fail(status.IDKubeadm, "kubelet would not start: kubeadm has not set up this node yet", status.KubeadmHint)
 	case !seen.Credentials:
 		fail(status.IDWaiting, "kubelet would not start: it needs one of these: "+strings.Join(want.Credentials, ", "), status.CredentialsHint)
-	case !h.Live:
+	case !seen.Live:
 		fail(string(status.Offline), "no kubelet runs in the tree of --root", "run kubeletctl restart on the host itself")
 	}
 	if len(refused.Problems) > 0 {

@@ -235,7 +235,7 @@ func TestRestartWithoutCredentials(t *testing.T) {
 func TestRestartHasNoHurry(t *testing.T) {
 	t.Parallel()
 	for restart, want := range map[bool]time.Duration{false: leastPatience, true: time.Minute} {
-		tx := &transaction{change: &Change{Have: &plan.Generation{Took: time.Second}, options: plan.Options{Restart: restart}}, options: ApplyOptions{Wait: time.Minute}}
+		tx := &transaction{attempt: attempt{change: &Change{Have: &plan.Generation{Took: time.Second}, options: plan.Options{Restart: restart}}, options: ApplyOptions{Wait: time.Minute}}}
 		if got := tx.patience(); got != want {
 			t.Errorf("restart %t: %s, want %s", restart, got, want)
 		}

@@ -17,9 +17,7 @@ import (
 // transaction is the second half of a change: from the record that it has begun to the commit. It is the only thing that
 // can be undone.
 type transaction struct {
-	host    *Host
-	change  *Change
-	options ApplyOptions
+	attempt
 	trial   trial
 	back    wayBack
 	armed   bool
@@ -28,7 +26,8 @@ type transaction struct {
 
 // begin records a change that is about to be carried out, with the host as it is: whatever happens from here on can be
 // undone, by this run or by the recovery.
-func (h *Host) begin(ctx context.Context, c *Change, o ApplyOptions, t trial) (*transaction, error) {
+func (a attempt) begin(ctx context.Context, t trial) (*transaction, error) {
+	h, c, o := a.host, a.change, a.options
 	s := h.Store()
 	n, err := s.Next()
 	if err != nil {
@@ -48,7 +47,7 @@ func (h *Host) begin(ctx context.Context, c *Change, o ApplyOptions, t trial) (*
 	if c.Want.Dirs, err = c.madeDirs(s, o.Lock); err != nil {
 		return nil, err
 	}
-	tx := &transaction{host: h, change: c, options: o, trial: t,
+	tx := &transaction{attempt: a, trial: t,
 		back: wayBack{host: h, tried: c.Want, before: before, current: c.Have}}
 	if c.Seen.Units[systemd.RecoverService].LoadState == "loaded" { // else its unit is the first that is written
 		if err := tx.arm(ctx); err != nil {
@@ -187,7 +186,7 @@ func (tx *transaction) switchOver(ctx context.Context) error {
 // awaitHealthy waits at the health gate, if the change has to pass one.
 func (tx *transaction) awaitHealthy(ctx context.Context) error {
 	h, c := tx.host, tx.change
-	if !h.gated(c, tx.options) {
+	if !tx.gated() {
 		return nil
 	}
 	tx.options.enter(Waiting)
@@ -235,15 +234,15 @@ func (tx *transaction) outcome(ctx context.Context) plan.Outcome {
 		return plan.Removed
 	case !c.Seen.Live || !c.Want.Runs() || c.options.NoStart:
 		return plan.Installed
-	case !c.Seen.Credentials && !tx.host.up(ctx) && c.Want.Kubeadm:
+	case !c.Seen.Credentials && !tx.up(ctx) && c.Want.Kubeadm:
 		return plan.WaitingForKubeadm
-	case !c.Seen.Credentials && !tx.host.up(ctx):
+	case !c.Seen.Credentials && !tx.up(ctx):
 		return plan.WaitingForCredentials
 	case tx.options.Wait == 0 && c.options.Restart:
 		return plan.Restarted
 	case tx.options.Wait == 0:
 		return plan.Installed
-	case !tx.host.up(ctx):
+	case !tx.up(ctx):
 		return plan.Queued
 	}
 	return plan.Healthy
@@ -304,7 +303,7 @@ func (tx *transaction) fail(ctx context.Context, cause error) error {
 	ctx = context.WithoutCancel(ctx)
 	err := tx.commit(ctx, outcome)
 	if err == nil {
-		err = tx.host.finish(ctx, tx.change, tx.options, outcome)
+		err = tx.finish(ctx, outcome)
 	}
 	return errors.Join(&RestartError{cause}, err)
 }

@@ -19,11 +19,7 @@ import (
 
 // firstHalf is what happens before anything of the host is changed: the binary is fetched, asked and rehearsed. It has
 // nothing to undo, and no means to.
-type firstHalf struct {
-	host    *Host
-	change  *Change
-	options ApplyOptions
-}
+type firstHalf struct{ attempt }
 
 // trial is what the first half found out.
 type trial struct {
