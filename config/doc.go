@@ -33,6 +33,9 @@
 //     maskFlag mask what the list in secret.go names. No message of this package
 //     has one.
 //
+// All of it is one package since the same tables decide all of it: also what is
+// a secret, and what a key that nobody knows was meant to be.
+//
 // # The way through
 //
 // DecodeStrict and LoadKubeletConfiguration read what the user wrote and

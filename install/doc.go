@@ -5,7 +5,8 @@
 // What the user wants is a spec.Spec; from it and a release.Artifact spec.Build makes a plan.Generation: every file and the
 // state of every unit, rendered, with digests. Package store keeps the generations that were installed. Package observe reads
 // what is really there, and plan.NewPlan compares the three: the result is a list of steps, each with its reason. This
-// package carries it out; it is the only one that changes a host.
+// package carries it out; it is the only one that changes a host. Package status says how the kubelet of a host is, and changes
+// nothing.
 //
 // # A change has two halves
 //

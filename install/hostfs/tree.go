@@ -45,7 +45,7 @@ import (
 
 // Tree is a file tree that looks like a host's: the host itself, or an image being baked. Its methods may be called at the
 // same time. Paths are cleaned first: "/a/../b/" is "/b". Errors of the operating system are a *[fs.PathError], unless said
-// otherwise.
+// otherwise. It has a method for each call of package os that a host needs, and so many of them.
 type Tree struct{ root string }
 
 // At returns the tree below a directory, whose path is absolute and clean; "/" is the host itself.

@@ -40,7 +40,7 @@ func (p Pending) Number() (int, bool, error) {
 
 // Begin records a generation that is about to be applied and the host as it is before, and marks the change as pending. The
 // very first one also records generation 0. Everything is on the disk when it returns. The record must have this layout:
-// see Convert.
+// see Store.Convert.
 func (p Pending) Begin(want, before *plan.Generation) error {
 	n := before.Number
 	w := p.store.write()
