@@ -127,7 +127,13 @@ func (f *finder) considerLines(file plan.File) {
 		} else {
 			f.consider(key, place)
 		}
-		f.consider(strings.TrimSpace(value), place)
+		value = strings.TrimSpace(value)
+		f.consider(value, place)
+		if strings.HasPrefix(value, "{") || strings.HasPrefix(value, "[") { // a map or a list in one line
+			for _, part := range strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(`{}[],:"' `, r) }) {
+				f.consider(part, place)
+			}
+		}
 	}
 }
 

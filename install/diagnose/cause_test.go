@@ -26,6 +26,7 @@ maxPods: -5
 tlsCipherSuites:
 - TLS_WISHFUL
 v: true
+kubeReserved: {cpu: 100m, gates: [InOneLine]}
 `
 	args := []string{"--config=/var/lib/kubelet/kubelet-config.yaml", "--node-ip=1.2.3", "--v=2", "--kubeconfig=/etc/k.conf"}
 	tests := []struct{ words, want string }{
@@ -39,6 +40,7 @@ v: true
 		{`invalid kubeconfig: error loading config file "/etc/k.conf"`, "--kubeconfig=/etc/k.conf"},
 		{`bad --node-ip "1.2.3"`, "--node-ip=1.2.3"},
 		{"a true statement, version 2", ""},
+		{"unrecognized feature gate: InOneLine", ":15: kubeReserved: {cpu: 100m, gates: [InOneLine]}"},
 	}
 	for _, tt := range tests {
 		got := locate(tt.words, args, []plan.File{plan.TextFile(hostfs.ConfigFile, 0, []byte(config))})

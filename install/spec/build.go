@@ -302,7 +302,7 @@ func (d *Draft) ChangedDefaults(have *plan.Generation) []config.Item {
 }
 
 func (d *Draft) minorDefaults(have *plan.Generation) []config.Item {
-	if have == nil || have.Version.Minor() == d.Version.Minor() {
+	if have == nil || have.Version.Minor() == d.Version.Minor() || d.Kubeadm { // which says itself what it wants
 		return nil
 	}
 	old := d.former(have)

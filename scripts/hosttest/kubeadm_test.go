@@ -78,10 +78,7 @@ func (h *host) nodeReady(name string) (version string, ready bool) {
 			Conditions []struct{ Type, Status string }
 		}
 	}
-	r := h.try("sh", "-ec", `key() { grep "$1-data" `+adminConf+` | sed 's/.*: //' | base64 -d >/run/$1.pem; }
-		key client-certificate; key client-key
-		exec curl -sf --max-time 5 --cacert /etc/kubernetes/pki/ca.crt --cert /run/client-certificate.pem --key /run/client-key.pem "https://`+kubeadmAddress+`:6443/api/v1/nodes/$1"`,
-		"sh", name)
+	r := h.try("sh", h.adminCurl("/api/v1/nodes/"+name)...)
 	if r.ExitCode != 0 {
 		return "", false
 	}
@@ -111,7 +108,7 @@ func TestKubeadm(t *testing.T) {
 		t.Errorf("kubelet is %s before kubeadm init", state)
 	}
 	r = h.try("kubeadm", "init", "phase", "preflight", "--config", "/root/kubeadm.yaml")
-	if complaints := regexp.MustCompile(`(?i)\[(?:WARNING|ERROR) (?:.*kubelet|Port-10250|Port-10248)[^\]]*\].*`).FindAllString(r.Stderr, -1); complaints != nil {
+	if complaints := regexp.MustCompile(`(?i)\[(WARNING|ERROR) [^\]\n]*(kubelet|Port-1025|Port-1024)[^\]\n]*\].*`).FindAllString(r.Stderr, -1); complaints != nil {
 		t.Errorf("kubeadm's preflight says of kubelet: %q", complaints)
 	}
 
@@ -132,6 +129,91 @@ func TestKubeadm(t *testing.T) {
 	if after := h.ours(); after != before {
 		t.Errorf("the host is another one than before:\n%s", difference(before, after))
 	}
+}
+
+// The kubelet of a node that kubeadm has set up goes to another release and back, with what kubeadm says by then.
+func TestKubeadmUpgrade(t *testing.T) {
+	t.Parallel()
+	dir := realDir(t)
+	h := start(t, dir)
+	h.prepareKubeadm("v1.37.2")
+	install := append([]string{"install", "--version", "v1.36.3", "--source", h.source, "--profile", "kubeadm"}, given(t, dir, "v1.36.3")...)
+	h.must("kubeletctl", install...)
+	h.kubeadm("init", "--config", "/root/kubeadm.yaml", "--skip-phases=addon")
+	name := h.Name()
+	ready := func(version string) {
+		t.Helper()
+		h.running(version)
+		h.eventually("the node is Ready with "+version, func() bool {
+			got, ready := h.nodeReady(name)
+			return got == version && ready
+		})
+		h.status(0)
+	}
+	ready("v1.36.3")
+
+	// What kubelet would die of is found before anything is touched, with the file that says it.
+	const config = "/var/lib/kubelet/config.yaml"
+	h.must("cp", "-p", config, "/root/config.yaml")
+	h.must("sh", "-c", "printf 'featureGates: {NoSuchGate: true}\n' >>"+config)
+	upgrade := append([]string{"upgrade", "--version", "v1.37.2"}, given(t, dir, "v1.37.2")...)
+	pid := h.show("MainPID")
+	contains(t, h.exits(7, "kubeletctl", upgrade...).Stderr, `unrecognized feature gate: NoSuchGate.*\(`+config+`:\d+: featureGates`)
+	h.must("cp", "-p", "/root/config.yaml", config)
+	h.must("sh", "-c", `echo 'KUBELET_EXTRA_ARGS="--container-runtime=remote"' >/etc/default/kubelet`)
+	contains(t, h.exits(7, "kubeletctl", upgrade...).Stderr, `/etc/default/kubelet:1:\d+: --container-runtime: removed in 1\.27`)
+	h.must("rm", "/etc/default/kubelet")
+	if now := h.show("MainPID"); now != pid {
+		t.Errorf("kubelet was restarted: pid %s, then %s", pid, now)
+	}
+
+	h.must("kubeletctl", upgrade...)
+	ready("v1.37.2")
+	h.must("kubeletctl", "rollback")
+	ready("v1.36.3")
+	h.must("kubeletctl", append(upgrade, "--retry")...)
+	ready("v1.37.2")
+
+	// kubeadm upgrade node writes the configuration, and a restart is due then.
+	h.editKubeletConfig("s/^    maxPods: .*//; s/^    kind: KubeletConfiguration/    maxPods: 33\\n    kind: KubeletConfiguration/")
+	h.must("kubeadm", "upgrade", "node", "phase", "kubelet-config")
+	contains(t, h.must("cat", config), `(?m)^maxPods: 33$`)
+	contains(t, h.exits(5, "kubeletctl", "diff").Stdout, `restart due.*`+config)
+	contains(t, h.must("kubeletctl", "status"), `restart due`)
+	h.must("kubeletctl", "repair")
+	ready("v1.37.2")
+	h.exits(0, "kubeletctl", "diff")
+	contains(t, h.asAdmin("/api/v1/nodes/"+name), `"pods": ?"33"`)
+
+	// A kubelet that takes another name is healthy, and its node is not Ready: back.
+	h.must("sh", "-c", `echo 'KUBELET_EXTRA_ARGS="--hostname-override=stranger"' >/etc/default/kubelet`)
+	contains(t, h.exits(8, "kubeletctl", append(install[:2:2], "v1.36.3", "--profile", "kubeadm", "--wait", "12s", "--node-ip", kubeadmAddress)...).Stderr, `did not hear from the node `+name)
+	h.must("rm", "/etc/default/kubelet")
+	h.must("kubeletctl", "repair")
+	ready("v1.37.2")
+}
+
+// adminCurl are the arguments of a shell that asks the API server, as an administrator.
+func (h *host) adminCurl(path string, args ...string) []string {
+	return append([]string{"-ec", `key() { grep "$1-data" ` + adminConf + ` | sed 's/.*: //' | base64 -d >/run/$1.pem; }
+		key client-certificate; key client-key; path=$1; shift
+		exec curl -sSf --max-time 5 --cacert /etc/kubernetes/pki/ca.crt --cert /run/client-certificate.pem --key /run/client-key.pem "$@" "https://` + kubeadmAddress + `:6443$path"`,
+		"sh", path}, args...)
+}
+
+// asAdmin asks the API server, as an administrator.
+func (h *host) asAdmin(path string, args ...string) string {
+	h.t.Helper()
+	return h.must("sh", h.adminCurl(path, args...)...)
+}
+
+// editKubeletConfig edits the kubelet configuration of the cluster, which kubeadm gives to every node, with sed.
+func (h *host) editKubeletConfig(script string) {
+	h.t.Helper()
+	const configMap = "/api/v1/namespaces/kube-system/configmaps/kubelet-config"
+	h.write("/root/configmap.yaml", h.asAdmin(configMap, "-H", "Accept: application/yaml"))
+	h.must("sed", "-i", script, "/root/configmap.yaml")
+	h.asAdmin(configMap, "-o", "/dev/null", "-X", "PUT", "-H", "Content-Type: application/yaml", "--data-binary", "@/root/configmap.yaml")
 }
 
 func (h *host) kubeadmReset() {
