@@ -7,14 +7,17 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/adopt"
+	"github.com/kubeletctl/kubeletctl/install/observe"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 )
 
 // adoption is what --adopt found on the host; its zero value is none.
 type adoption struct {
-	found *adopt.Found
-	spec  *spec.Spec
+	found  *adopt.Found
+	spec   *spec.Spec
+	dropIn []byte // what is kept of the former unit
 }
 
 // findToAdopt reads the kubelet of this host and carries it over. On a host that kubeletctl looks after already it
@@ -30,6 +33,9 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 	}
 	found, err := adopt.Find(ctx, h.Observer(), a.Note)
 	if err != nil {
+		if masked, ok := errors.AsType[*observe.MaskedError](err); ok {
+			return adoption{}, masked
+		}
 		return adoption{}, withHint(err, "without --adopt, install starts from scratch")
 	}
 	to, name := found.Version, found.Version.String()
@@ -50,7 +56,13 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 	if a.Talks() {
 		a.printItems(a.Err, name, m.Items)
 	}
-	for _, setting := range found.Lost {
+	for _, p := range m.Ignored {
+		a.Note("warning: " + p.Error())
+	}
+	for _, setting := range m.Kept {
+		a.Note("kept in " + plan.AdoptedDropIn + ": " + setting)
+	}
+	for _, setting := range m.Lost {
 		a.Note("not taken over: " + setting + "; a drop-in in kubelet.service.d can bring it back")
 	}
 	if impossible := m.Impossible(); len(impossible) > 0 && o.specFile == "" {
@@ -61,5 +73,5 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 		}
 		return adoption{}, refusal
 	}
-	return adoption{found: found, spec: m.Spec}, m.Spec.Attribute(spec.Spec{}, spec.ByAdoption)
+	return adoption{found, m.Spec, m.DropIn}, m.Spec.Attribute(spec.Spec{}, spec.ByAdoption)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
@@ -211,6 +212,12 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 		return err
 	}
 	doc := migrateResult{To: m.Spec.Version, Items: m.Items, Warnings: append(setup.Ignored, m.Rendered.Warnings...), Missing: setup.Missing, Spec: m.Spec, Files: map[string]string{}}
+	for _, name := range m.Expand {
+		if strings.Contains(m.Flags[name], "${") {
+			doc.Warnings = append(doc.Warnings, config.Problem{Path: "flag --" + name,
+				Message: m.Flags[name] + " needs a variable that the unit does not set", Hint: "give the unit a drop-in with its EnvironmentFile="})
+		}
+	}
 	for _, f := range m.Files {
 		doc.Files[f.Path] = string(f.Content)
 	}

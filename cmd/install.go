@@ -295,7 +295,7 @@ func (w *work) converge(ctx context.Context) error {
 	}
 	prepare := w.options.prepare()
 	if w.adoption.found != nil {
-		prepare.TakeOver = w.adoption.found.Unit
+		prepare.TakeOver, prepare.Adopted = w.adoption.found.Unit, w.adoption.dropIn
 	}
 	change, err := h.Prepare(ctx, draft, prepare)
 	if err != nil {
@@ -600,6 +600,7 @@ func (o *installOptions) mergeKubelet(f *pflag.FlagSet, s *spec.Spec) error {
 			s.Flags = map[string]any{}
 		}
 		s.Flags[name] = value
+		s.Expand = slices.DeleteFunc(s.Expand, func(expanded string) bool { return expanded == name })
 	}
 	for _, n := range nodeFlags {
 		errs = append(errs, refuseEmpty(f, n.name))

@@ -10,8 +10,9 @@ import (
 type Word struct {
 	Text string
 	Position
-	// Unknown says that a part of it, a variable or a specifier of systemd as it
-	// is written, stands for something that is not known here.
+	// Unknown says that a part of it, a variable or a specifier of systemd, stands
+	// for something that is not known here. Then all of it is in the notation of
+	// systemd, where a percent sign or a dollar sign for itself is doubled.
 	Unknown bool
 }
 
@@ -94,16 +95,33 @@ func collects(f Flag) bool {
 }
 
 // flagMap is what a kubelet makes of args: of a flag that is given twice the
-// last value counts, lists and maps collect. Positions are of "flags.NAME".
-func flagMap(args []Arg) (map[string]string, Positions) {
-	flags, positions := map[string]string{}, Positions{}
+// last value counts, lists and maps collect. A value of which a part is not
+// known is in the notation of systemd. Positions are of "flags.NAME".
+func flagMap(args []Arg) (flags map[string]string, unknown []string, positions Positions) {
+	flags, positions = map[string]string{}, Positions{}
 	for _, a := range args {
 		f, _ := LookupFlag(a.Name)
+		if open := slices.Contains(unknown, a.Name); collects(f) && open != a.Unknown {
+			a.Value, flags[a.Name] = asUnit(a.Value, a.Unknown), asUnit(flags[a.Name], open)
+			a.Unknown = true
+		}
+		unknown = slices.DeleteFunc(unknown, func(name string) bool { return name == a.Name })
+		if a.Unknown {
+			unknown = append(unknown, a.Name)
+		}
 		if old, twice := flags[a.Name]; twice && collects(f) && old != "" {
 			a.Value = old + "," + a.Value
 		}
 		flags[a.Name] = a.Value
 		positions[below("flags", a.Name)] = a.Position
 	}
-	return flags, positions
+	return flags, unknown, positions
+}
+
+// asUnit writes a value as a unit has it, if it is not so already.
+func asUnit(value string, written bool) string {
+	if written {
+		return value
+	}
+	return strings.NewReplacer("%", "%%", "$", "$$").Replace(value)
 }

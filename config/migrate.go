@@ -38,6 +38,7 @@ type Migration struct {
 	// Flags and Fields are what is left of the user's own wishes: what a spec
 	// for the new release says.
 	Flags    map[string]string
+	Expand   []string // names of Flags: see Input
 	Fields   map[string]any
 	Rendered *Rendered
 }
@@ -74,7 +75,7 @@ func Migrate(in MigrateInput) (*Migration, error) {
 	if fields == nil {
 		fields = map[string]any{}
 	}
-	flags, positions := flagMap(in.Args)
+	flags, unknown, positions := flagMap(in.Args)
 	maps.Copy(positions, in.Positions)
 	m.positions = positions
 
@@ -90,8 +91,10 @@ func Migrate(in MigrateInput) (*Migration, error) {
 		delete(flags, "version")
 	}
 	m.unknownFields("", root, fields)
+	m.expand(flags, unknown, fields)
 	m.flagsWin(flags, fields)
 
+	in.Expand = m.out.Expand
 	in.Flags, in.Config, in.Positions = flags, fields, positions
 	rendered, err := m.render(&in.Input)
 	if err != nil {
@@ -99,6 +102,7 @@ func Migrate(in MigrateInput) (*Migration, error) {
 	}
 	m.out.Rendered = rendered
 	m.account(in.Input)
+	m.out.Expand = slices.DeleteFunc(m.out.Expand, func(name string) bool { _, left := m.out.Flags[name]; return !left })
 	m.changes(in)
 	slices.SortStableFunc(m.out.Items, func(a, b Item) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Item, b.Item))
@@ -131,6 +135,34 @@ func (m *migrator) unknownFields(path, shown string, level map[string]any) {
 		}
 		if deeper, ok := level[key].(map[string]any); ok && f.Type == "object" {
 			m.unknownFields(f.Path, below(shown, key), deeper)
+		}
+	}
+}
+
+// neverExpanded are flags of which kubeletctl has to know the value.
+var neverExpanded = []string{"config", "config-dir", "root-dir", "kubeconfig", "bootstrap-kubeconfig", "container-runtime-endpoint"}
+
+// CanExpand reports whether a flag may have a value that systemd expands.
+func CanExpand(name string) bool { return !slices.Contains(neverExpanded, FlagName(name)) }
+
+// expand keeps flags of which the value is not known here: systemd expands it,
+// as it did before.
+func (m *migrator) expand(flags map[string]string, unknown []string, fields map[string]any) {
+	for _, name := range unknown {
+		if _, given := flags[name]; !given {
+			continue
+		}
+		if !CanExpand(name) {
+			m.item("flags."+name, show(name, flags[name]), Impossible, "only systemd knows the value, and kubeletctl has to")
+			delete(flags, name)
+			continue
+		}
+		m.out.Expand = append(m.out.Expand, name)
+		f, _ := LookupFlag(name)
+		path, _ := SplitPath(f.Field)
+		if _, said := get(fields, path); said && f.Field != "" {
+			m.item(root+"."+f.Field, f.Field, Dropped, show(name, flags[name])+" overrode it")
+			remove(fields, path)
 		}
 	}
 }
@@ -218,7 +250,11 @@ func (m *migrator) account(in Input) {
 	for _, name := range slices.Sorted(maps.Keys(in.Flags)) {
 		if !said[name] {
 			m.out.Flags[name] = in.Flags[name]
-			m.item(below("flags", name), show(name, in.Flags[name]), Kept, "")
+			why := ""
+			if slices.Contains(m.out.Expand, name) {
+				why = "systemd expands it"
+			}
+			m.item(below("flags", name), show(name, in.Flags[name]), Kept, why)
 		}
 	}
 	m.out.Fields = m.out.Rendered.wished

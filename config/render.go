@@ -19,6 +19,7 @@ type Input struct {
 	Version    string            // as the user knows it, "v1.37.2"; only for the words
 	ConfigPath string            // the value of --config
 	Flags      map[string]string // by name without dashes; they override the defaults
+	Expand     []string          // names of Flags in whose values systemd expands specifiers and variables
 	Config     map[string]any    // KubeletConfiguration fields, nested; a null takes a default back
 	Positions  Positions         // of "flags.NAME" and "kubeletConfiguration.PATH"; may be nil
 	Standalone bool              // no API server
@@ -44,6 +45,7 @@ func (n Note) String() string { return n.Item + " " + string(n.What) + ": " + n.
 // Rendered is what a kubelet of the release gets.
 type Rendered struct {
 	Args     []string       // for ExecStart: "--name=value", sorted by name
+	Expanded []string       // those of Args in the notation of systemd, which expands them
 	Config   []byte         // the KubeletConfiguration file
 	Fields   map[string]any // the same as data, with apiVersion and kind
 	Notes    []Note
@@ -94,6 +96,11 @@ func Render(in Input) (*Rendered, error) {
 	r.fields["apiVersion"], r.fields["kind"] = apiVersion, kind
 
 	out := &Rendered{Args: r.words(), Config: data, Fields: r.fields, Notes: r.notes, Warnings: r.warnings, wished: wished}
+	for _, name := range slices.Sorted(maps.Keys(r.args)) {
+		if slices.ContainsFunc(in.Expand, func(expanded string) bool { return FlagName(expanded) == name }) {
+			out.Expanded = append(out.Expanded, "--"+name+"="+r.args[name])
+		}
+	}
 	slices.SortStableFunc(out.Notes, func(a, b Note) int { return cmp.Compare(a.Item, b.Item) })
 	Problems(out.Warnings).sort()
 	return out, nil
@@ -182,6 +189,12 @@ func (r *renderer) userFlag(written, name, value string) {
 		r.problem(written, "", "the value holds a line break or another control character")
 	case !utf8.ValidString(value):
 		r.problem(written, "", "the value is not UTF-8")
+	case slices.Contains(r.in.Expand, written):
+		if !r.accepts(f) {
+			r.problem(written, "", "not a flag of %s, and what systemd expands in its value is not known here", r.minor)
+			return
+		}
+		r.keep(written, f, value)
 	case !r.accepts(f):
 		r.retiredFlag(written, f, value)
 	default:

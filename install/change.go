@@ -46,6 +46,8 @@ type Change struct {
 type PrepareOptions struct {
 	// TakeOver is the unit file of a kubelet that is adopted; empty for none.
 	TakeOver string
+	// Adopted is the drop-in with what is kept of that unit; nil for none.
+	Adopted []byte
 	// LeaveOverrides leaves drop-ins of somebody else's that set kubelet's command line, which otherwise are masked, with
 	// consent.
 	LeaveOverrides bool
@@ -158,6 +160,7 @@ func (p preparation) plan(ctx context.Context) (*Change, error) {
 	want.KeepComments(have)
 	want.Mask(have.Masks()...) // once adopted, a kubelet is not given back before it is uninstalled
 	want.MaskDropInsOf(have)
+	want.KeepAdopted(have, o.Adopted)
 	if err := preflight.CheckKubeadm(h.Observer(), want); err != nil {
 		return nil, err
 	}

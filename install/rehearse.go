@@ -58,7 +58,7 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 		}
 	}
 	trial := rehearsal.Trial{
-		Binary: binary, Args: c.Want.Args, Files: map[string][]byte{}, RootDir: c.Want.KubeletRoot(),
+		Binary: binary, Args: c.Want.KnownArgs(), Files: map[string][]byte{}, RootDir: c.Want.KubeletRoot(),
 		NoCredentials: !c.Seen.Credentials, HealthURL: c.Want.HealthURL, Timeout: rehearsalTimeout,
 	}
 	if file := c.Want.File(hostfs.ConfigFile); file.Kind == plan.Text {

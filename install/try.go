@@ -194,7 +194,7 @@ func (f firstHalf) checkFlags(ctx context.Context, binary string) error {
 	if err != nil {
 		return err
 	}
-	help, err := release.ReadHelp(ctx, name, c.Want.Args...)
+	help, err := release.ReadHelp(ctx, name, c.Want.KnownArgs()...)
 	if refused := (*release.RefusedError)(nil); errors.As(err, &refused) {
 		return &FlagsRejectedError{c.Want.Version, err}
 	}

@@ -21,7 +21,8 @@ type Word struct {
 	// Position is where its first character was written: in the line of the command, or in the Environment= line or the
 	// environment file that the character came from. For an empty word it is where the word would start.
 	Position
-	// Unknown is set when a part of the word stands for something that is not known here: see [Environment.Partial].
+	// Unknown is set when a part of the word stands for something that is not known here: see [Environment.Partial]. Then
+	// Text is in the notation of a unit, with doubled % and $ for what stands for itself.
 	Unknown bool
 }
 
@@ -137,7 +138,17 @@ func (s span) position() Position {
 }
 
 func (s span) word() Word {
-	return Word{s.String(), s.position(), slices.ContainsFunc(s.text, func(c char) bool { return c.unknown })}
+	isUnknown := func(c char) bool { return c.unknown }
+	if !slices.ContainsFunc(s.text, isUnknown) {
+		return Word{s.String(), s.position(), false}
+	}
+	var written text
+	for _, c := range s.text {
+		if written = append(written, c); !c.unknown && (c.b == '%' || c.b == '$') {
+			written = append(written, c)
+		}
+	}
+	return Word{written.String(), s.position(), true}
 }
 
 type resolver struct {
@@ -296,11 +307,12 @@ func (r *resolver) specified(t text) (out text, unresolved, invalid []error) {
 			}
 		}
 		meaning := specifiers[c]
-		percent.unknown = meaning != "" && r.env.Partial
-		out = append(out, percent, t[i])
-		if percent.unknown {
+		if meaning != "" && r.env.Partial {
+			percent.unknown = true
+			out = append(out, percent, char{b: c, at: t[i].at, unknown: true})
 			continue
 		}
+		out = append(out, percent, t[i])
 		if meaning != "" {
 			unresolved = append(unresolved, &SyntaxError{percent.at,
 				fmt.Sprintf("the specifier %%%c (%s, see systemd.unit(5)) cannot be resolved here", c, meaning)})

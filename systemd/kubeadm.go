@@ -35,7 +35,7 @@ func (u KubeletUnit) DropIn(f KubeadmFiles) []byte {
 	b.WriteString("ExecStart=\n")
 	fmt.Fprintf(&b, "ExecStart=%s $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEADM_ARGS", QuoteArg(u.Binary))
 	for _, arg := range u.Args {
-		b.WriteString(" " + QuoteArg(arg))
+		b.WriteString(" " + u.word(arg))
 	}
 	b.WriteString(" $KUBELET_EXTRA_ARGS\n")
 	return []byte(b.String())

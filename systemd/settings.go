@@ -103,6 +103,20 @@ func keyHint(a Assignment) string {
 	return ""
 }
 
+// IsDependency reports whether a setting orders a unit, or binds it to others.
+func IsDependency(a Assignment) bool {
+	kind := settings()[a.Section][a.Key]
+	return kind == "units" || a.Key == "RequiresMountsFor" || a.Key == "WantsMountsFor"
+}
+
+// IsCondition reports whether a setting says when a unit is started at all.
+func IsCondition(a Assignment) bool {
+	return a.Section == "Unit" && (strings.HasPrefix(a.Key, "Condition") || strings.HasPrefix(a.Key, "Assert"))
+}
+
+// ResetsConditions reports whether a setting takes back the conditions before it.
+func ResetsConditions(a Assignment) bool { return IsCondition(a) && a.Value == "" }
+
 var unitTypes = []string{".service", ".socket", ".target", ".mount", ".automount", ".swap", ".timer", ".path", ".slice", ".scope", ".device"}
 
 // words are the values of settings that take one of a few.

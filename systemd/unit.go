@@ -29,6 +29,8 @@ type KubeletUnit struct {
 	Binary string
 	// Args are its arguments, unquoted, one word each.
 	Args []string
+	// Expanded are those of Args in which systemd expands specifiers and variables.
+	Expanded []string
 	// RuntimeEndpoint is the CRI endpoint, as in --container-runtime-endpoint. A well-known socket orders kubelet after
 	// the unit of that runtime.
 	RuntimeEndpoint string
@@ -154,7 +156,7 @@ func (u KubeletUnit) Service() []byte {
 	fmt.Fprintf(&b, "ExecStart=%s", QuoteArg(u.Binary))
 	if !u.Kubeadm {
 		for _, arg := range u.Args {
-			fmt.Fprintf(&b, " \\\n    %s", QuoteArg(arg))
+			fmt.Fprintf(&b, " \\\n    %s", u.word(arg))
 		}
 	}
 	b.WriteString("\n")
@@ -176,6 +178,14 @@ func (u KubeletUnit) Service() []byte {
 	b.WriteString("\n[Install]\n")
 	b.WriteString("WantedBy=multi-user.target\n")
 	return []byte(b.String())
+}
+
+// word is an argument as the unit has it.
+func (u KubeletUnit) word(arg string) string {
+	if slices.Contains(u.Expanded, arg) {
+		return quote(arg, arg)
+	}
+	return QuoteArg(arg)
 }
 
 // Path renders kubelet.path.
@@ -203,7 +213,11 @@ func (u KubeletUnit) Path() []byte {
 // control characters is put in double quotes with C escapes, and the characters that systemd would expand ("%" for
 // specifiers, "$" for variables) are doubled.
 func QuoteArg(arg string) string {
-	escaped := strings.ReplaceAll(escapeSpecifiers(arg), "$", "$$")
+	return quote(arg, strings.ReplaceAll(escapeSpecifiers(arg), "$", "$$"))
+}
+
+// quote quotes a word of which what systemd would expand is escaped, where it is to be.
+func quote(arg, escaped string) string {
 	// A line that begins with # is a comment, even between two that are continued.
 	// A file with what is not UTF-8, or with noncharacters, systemd does not read at all.
 	readable := validUTF8(arg)

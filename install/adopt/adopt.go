@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/document"
@@ -27,10 +26,22 @@ type Found struct {
 	Version release.Version
 	// Masks are its drop-ins that set ExecStart=, by name: the command would stay theirs.
 	Masks []string
-	// Lost are settings of its unit that are not taken over.
-	Lost []string
 	// Running reports that the setup is that of the running process.
 	Running bool
+
+	replaced []*systemd.UnitFile // whose settings ours takes the place of
+	command  systemd.Command     // of the unit, also where another one is running
+	read     func(string) ([]byte, error)
+}
+
+// Adoption is a found kubelet, carried over to a release.
+type Adoption struct {
+	*spec.Migration
+	// DropIn is what the new unit has from the old one: environment, dependencies, conditions. Nil when that is nothing.
+	DropIn []byte
+	// Kept are the settings in it. Lost are settings that are not taken over, each with its file, and Ignored what systemd made nothing of before.
+	Kept, Lost []string
+	Ignored    config.Problems
 }
 
 // ErrNothingToAdopt reports that the host has no kubelet.service.
@@ -39,7 +50,7 @@ var ErrNothingToAdopt = errors.New("there is no kubelet.service to adopt on this
 // Find looks for a kubelet that kubeletctl did not install. It changes nothing, but asks the binary for its version when
 // the host is live.
 func Find(ctx context.Context, o observe.Observer, note func(string)) (*Found, error) {
-	found := &Found{}
+	found := &Found{read: o.Tree.ReadFile}
 	unit, file, err := o.UnitFile()
 	if err != nil {
 		return nil, err
@@ -48,7 +59,7 @@ func Find(ctx context.Context, o observe.Observer, note func(string)) (*Found, e
 		return nil, ErrNothingToAdopt
 	}
 	found.Unit = file
-	replaced := []*systemd.UnitFile{unit} // whose settings ours takes the place of
+	found.replaced = []*systemd.UnitFile{unit}
 	dropIns, err := o.DropIns()
 	if err != nil {
 		return nil, err
@@ -56,68 +67,54 @@ func Find(ctx context.Context, o observe.Observer, note func(string)) (*Found, e
 	for _, d := range dropIns {
 		if d.SetsCommand() {
 			found.Masks = append(found.Masks, d.Name())
-			replaced = append(replaced, d.Unit)
+			found.replaced = append(found.replaced, d.Unit)
 		}
 	}
-	command, err := o.RunningCommand(ctx)
+	running, err := o.RunningCommand(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if command != nil {
-		found.Running = true
-	} else {
-		c, err := o.UnitCommand(unit, dropIns)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", found.Unit, err)
-		}
-		command = &c
+	if found.command, err = o.UnitCommand(unit, dropIns); err != nil && running == nil {
+		return nil, fmt.Errorf("%s: %w", found.Unit, err)
 	}
-	if slices.Contains([]string{"sh", "bash", "dash", "env"}, path.Base(command.Path)) {
-		return nil, fmt.Errorf("%s runs %s, and what that runs cannot be read from it while no kubelet runs", found.Unit, command.Path)
+	command := &found.command
+	if running != nil {
+		found.Running, command = true, running
 	}
-	if found.Setup, err = readCommand(command, o.Tree.ReadFile); err != nil {
+	if found.Setup, err = found.readCommand(command); err != nil {
 		return nil, err
 	}
-	found.lost(replaced, command)
 	if o.Live {
-		if found.Version, err = release.VersionOf(ctx, command.Path); err != nil {
-			note(fmt.Sprintf("the version of %s is not known: %v", command.Path, err))
+		if found.Version, err = release.VersionOf(ctx, found.Setup.Binary); err != nil {
+			note(fmt.Sprintf("the version of %s is not known: %v", found.Setup.Binary, err))
 		}
 	}
 	return found, nil
 }
 
-func readCommand(command *systemd.Command, read func(string) ([]byte, error)) (*spec.Setup, error) {
-	setup := &spec.Setup{Binary: command.Path, Positions: config.Positions{}}
-	setup.Args, setup.Problems = config.ParseArgs(spec.Words(command.Args))
+// readCommand reads a command line and the configuration that it names.
+func (f *Found) readCommand(command *systemd.Command) (*spec.Setup, error) {
+	setup := spec.ReadCommand(command)
+	if slices.Contains([]string{"sh", "bash", "dash", "env"}, path.Base(setup.Binary)) {
+		return nil, fmt.Errorf("%s runs %s, and what that runs cannot be read from it while no kubelet runs", f.Unit, command.Path)
+	}
 	file, given := config.FlagValue(setup.Args, "config")
 	if !given {
 		return setup, nil
 	}
-	data, err := read(file)
+	data, err := f.read(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration that kubelet runs with: %w", err)
 	}
 	return setup, setup.AddConfig(document.File{Name: file, Data: data})
 }
 
-// ours are the settings that the rendered unit has an answer to.
-var ours = []string{
-	"ExecStart", "EnvironmentFile", "Type", "Restart", "RestartSec", "StartLimitInterval", "StartLimitIntervalSec", "StartLimitBurst",
-	"Description", "Documentation", "Wants", "After", "Requires", "WantedBy", "ConditionPathExists",
-}
-
-// lost lists the settings that go with the files that are replaced. Variables that only hold flags have been read.
-func (f *Found) lost(replaced []*systemd.UnitFile, command *systemd.Command) {
-	for _, a := range systemd.Combine(replaced...).Assignments {
-		if a.Value == "" || slices.Contains(ours, a.Key) || a.Key == "Environment" && strings.Contains(a.Value, "=-") {
-			continue
-		}
-		f.Lost = append(f.Lost, fmt.Sprintf("%s: %s=%s", a.Position.File, a.Key, a.Value))
+// Adopt carries a found kubelet over to a spec. Of everything in the files that are replaced it tells where it is now.
+func (f *Found) Adopt(to release.Version, profile config.Profile) (*Adoption, error) {
+	m, err := f.Setup.Migrate(to, cmp.Or(f.Version, to), profile)
+	if err != nil {
+		return nil, err
 	}
-}
-
-// Adopt carries a found kubelet over to a spec. from is the release that it runs, if the binary could not say it.
-func (f *Found) Adopt(to release.Version, profile config.Profile) (*spec.Migration, error) {
-	return f.Setup.Migrate(to, cmp.Or(f.Version, to), profile)
+	a := &Adoption{Migration: m, Ignored: f.Setup.Ignored}
+	return a, f.account(a)
 }

@@ -170,10 +170,19 @@ func (o *Observation) OtherProcess(want *Generation) (reasons []string) {
 		reasons = append(reasons, "the process runs another binary")
 	}
 	// What kubeadm or an administrator has changed of the arguments since is no other kubelet: a restart is due then.
-	if !want.Kubeadm && want.Args != nil && o.Process.Args != nil && !slices.Equal(want.Args, o.Process.Args) {
+	if !want.Kubeadm && want.Args != nil && o.Process.Args != nil && !slices.EqualFunc(want.Args, o.Process.Args, want.becomes) {
 		reasons = append(reasons, "the process was started with other arguments")
 	}
 	return reasons
+}
+
+// becomes reports whether an argument of a unit is what a process has been given.
+func (g *Generation) becomes(arg, given string) bool {
+	if !g.expands(arg) {
+		return arg == given
+	}
+	name, _, _ := strings.Cut(arg, "=")
+	return strings.HasPrefix(given, name+"=")
 }
 
 // readByKubelet reports whether what a file holds counts when kubelet starts.

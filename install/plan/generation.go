@@ -190,6 +190,8 @@ type Generation struct {
 	// Took is how long kubelet took to be healthy after it was started.
 	Took time.Duration `json:"took,omitempty"`
 
+	// Expanded are the names of flags in whose values systemd expands specifiers and variables: kubelet gets others than Args.
+	Expanded []string `json:"expanded,omitempty"`
 	// Args are the arguments that kubelet is started with, and Spec is what it was built from, opaque here. Both may hold
 	// secrets.
 	Args []string        `json:"-"`
@@ -201,6 +203,17 @@ type Generation struct {
 	// Damage says why the record of a current generation cannot be read. Then this is a stand-in, which has what the other
 	// generations have installed: a host can be changed from there, and what is found on it and not known is somebody else's.
 	Damage error `json:"-"`
+}
+
+// KnownArgs are the arguments without those that only systemd knows.
+func (g *Generation) KnownArgs() []string {
+	return slices.DeleteFunc(slices.Clone(g.Args), g.expands)
+}
+
+// expands reports whether systemd expands an argument.
+func (g *Generation) expands(arg string) bool {
+	name, _, _ := strings.Cut(arg, "=")
+	return slices.Contains(g.Expanded, strings.TrimPrefix(name, "--"))
 }
 
 // Clone is a copy whose lists may be changed.
@@ -351,6 +364,21 @@ func (g *Generation) Mask(names ...string) {
 		if g.File(file).Kind == Absent {
 			g.Files = append(g.Files, File{Path: file, Kind: Link, Target: nowhere})
 		}
+	}
+}
+
+// AdoptedDropIn has what was kept of the unit of a kubelet that was adopted.
+const AdoptedDropIn = DropInDir + "/10-adopted.conf"
+
+// KeepAdopted adds the drop-in of an adoption: the one that is given, or else that of the generation before. It may hold
+// credentials of a proxy.
+func (g *Generation) KeepAdopted(have *Generation, content []byte) {
+	f := have.File(AdoptedDropIn)
+	if content != nil {
+		f = TextFile(AdoptedDropIn, 0o600, content)
+	}
+	if f.Kind != Absent && g.File(AdoptedDropIn).Kind == Absent {
+		g.Files = append(g.Files, f)
 	}
 }
 

@@ -50,7 +50,7 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 	}
 	g := &plan.Generation{
 		Version: a.Version, Arch: a.Arch, Trust: a.Trust, Digest: a.Digest, DigestFrom: a.From,
-		Keep: s.KeepGenerations,
+		Expanded: slices.Clone(s.Expand), Keep: s.KeepGenerations,
 	}
 	if g.Spec, err = json.Marshal(record{*s.recorded(a.Version), s.Origins, s.Asked, s.HostDefaults}); err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 		binary.SHA256, binary.SHA512, g.URL = recorded.SHA256, recorded.SHA512, a.Installed.URL
 	}
 	link := plan.File{Path: path.Join(s.BinDir(), "kubelet"), Kind: plan.Link, Target: BinaryName(a.Version)}
-	unit := systemd.KubeletUnit{Binary: link.Path, Args: r.Args}
+	unit := systemd.KubeletUnit{Binary: link.Path, Args: r.Args, Expanded: r.Expanded}
 	if s.Profile == config.Kubeadm {
 		g.Files = append(g.Files, binary, link)
 		s.kubeadm(g, unit)

@@ -43,7 +43,7 @@ func (s *Setup) Migrate(v, from release.Version, profile config.Profile) (*Migra
 		return nil, err
 	}
 	spec.APIVersion, spec.Kind, spec.Version = APIVersion, Kind, v.String()
-	spec.Flags, spec.KubeletConfiguration = nil, m.Fields
+	spec.Flags, spec.Expand, spec.KubeletConfiguration = nil, m.Expand, m.Fields
 	for name, value := range m.Flags {
 		if spec.Flags == nil {
 			spec.Flags = map[string]any{}

@@ -134,6 +134,7 @@ func (s Spec) Unset(name string) (Spec, bool, error) {
 		}
 		delete(level, path[len(path)-1])
 		next, err := s.withFields(fields)
+		next.Expand = slices.DeleteFunc(next.Expand, func(flag string) bool { return next.Flags[flag] == nil })
 		return next, true, err
 	}
 	return s, false, nil

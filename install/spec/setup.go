@@ -76,6 +76,14 @@ func ReadSetup(documents []document.File) (*Setup, error) {
 	return setup, setup.addConfigs(d)
 }
 
+// ReadCommand is the setup of a command line, without the configuration that it names.
+func ReadCommand(command *systemd.Command) *Setup {
+	found := findKubelet(command.Path, command.Args)
+	s := &Setup{Binary: found.binary, Wrapper: found.wrapper, Positions: config.Positions{}}
+	s.Args, s.Problems = config.ParseArgs(Words(found.args))
+	return s
+}
+
 // addConfigs adds the configuration, which the drop-ins of --config-dir are merged into.
 func (s *Setup) addConfigs(d *documents) error {
 	file, named := config.FlagValue(s.Args, "config")
@@ -140,7 +148,8 @@ func (s *Setup) addSpec(file document.File) error {
 	maps.Copy(s.Fields, spec.KubeletConfiguration)
 	maps.Copy(s.Positions, positions)
 	for _, name := range slices.Sorted(maps.Keys(flags)) {
-		s.Args = append(s.Args, config.Arg{Name: strings.ReplaceAll(name, "_", "-"), Value: flags[name], Position: positions["flags."+name]})
+		s.Args = append(s.Args, config.Arg{Name: strings.ReplaceAll(name, "_", "-"), Value: flags[name], Position: positions["flags."+name],
+			Unknown: slices.Contains(spec.Expand, name)})
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ type Spec struct {
 	Arch         string        `json:"arch,omitempty" doc:"The architecture of the binary. Default: that of the machine."`
 
 	Flags                map[string]any `json:"flags,omitempty" doc:"Kubelet flags by name, without dashes; each has one value."`
+	Expand               []string       `json:"expand,omitempty" doc:"Names of flags in whose values systemd expands specifiers (%H) and variables (${NAME}); % and $ for themselves are doubled there."`
 	KubeletConfiguration map[string]any `json:"kubeletConfiguration,omitempty" doc:"Fields of kubelet's configuration file."`
 	Profile              config.Profile `json:"profile,omitempty" doc:"Who configures kubelet: kubeletctl, with the defaults hardened, or upstream for kubelet's own; or kubeadm. Default: hardened."`
 
@@ -122,7 +123,7 @@ func Parse(file string, data []byte) (Spec, config.Positions, error) {
 
 // Clone is a copy whose maps and lists may be changed.
 func (s Spec) Clone() Spec {
-	s.Sources = slices.Clone(s.Sources)
+	s.Sources, s.Expand = slices.Clone(s.Sources), slices.Clone(s.Expand)
 	s.Flags, _ = cloneValue(s.Flags).(map[string]any)
 	s.KubeletConfiguration, _ = cloneValue(s.KubeletConfiguration).(map[string]any)
 	s.Origins, s.Asked = maps.Clone(s.Origins), maps.Clone(s.Asked)
@@ -231,6 +232,11 @@ func (s Spec) Check() error {
 	if err != nil {
 		errs = append(errs, err)
 	}
+	for _, name := range s.Expand {
+		if _, given := flags[name]; !given || !config.CanExpand(name) {
+			errs = append(errs, fmt.Errorf("expand: %q is not a flag of this spec whose value systemd may expand", name))
+		}
+	}
 	if registers, _ := strconv.ParseBool(flags["register-node"]); registers && s.Standalone && s.Origins["flags.register-node"] != ByAdoption {
 		errs = append(errs, errors.New("a standalone kubelet has no API server to register its node with: standalone and register-node=true contradict each other"))
 	}
@@ -294,7 +300,7 @@ func (s Spec) render(v release.Version, positions config.Positions) (*config.Ren
 func (s Spec) input(v release.Version, positions config.Positions) (config.Input, error) {
 	flags, err := s.flags()
 	return config.Input{
-		Minor: config.Minor(v.Minor()), Version: v.String(), ConfigPath: hostfs.ConfigFile, Flags: flags, Config: s.KubeletConfiguration,
+		Minor: config.Minor(v.Minor()), Version: v.String(), ConfigPath: hostfs.ConfigFile, Flags: flags, Expand: s.Expand, Config: s.KubeletConfiguration,
 		Positions: positions, Standalone: s.Standalone, Kubeconfig: hostfs.Kubeconfig, Profile: s.Profile,
 	}, err
 }
