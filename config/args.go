@@ -51,6 +51,9 @@ func ParseArgs(words []Word) ([]Arg, Problems) {
 				complain(words[i+1], "", "not a flag; kubelet exits")
 			}
 			return args, problems
+		case strings.HasPrefix(name, "---") || name == "--":
+			complain(w, "", "bad flag syntax")
+			continue
 		case strings.HasPrefix(name, "--"):
 			name = FlagName(name)
 		case len(name) > 1 && name[0] == '-' && shorthands[name[1]] != "":

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/kubeletctl/kubeletctl/config/rules"
 )
 
 const (
@@ -34,15 +36,6 @@ func (c *checker) problem(path, hint, format string, args ...any) {
 // config checks the whole file.
 func (c *checker) config(config map[string]any) {
 	c.object("", root, config)
-	for _, r := range refused {
-		if c.minor < r.since {
-			continue
-		}
-		parts, _ := SplitPath(r.field)
-		if value, ok := get(config, parts); ok && value == r.value {
-			c.problem(root+"."+r.field, r.hint, "%v is refused by kubelet %s (since %s)", r.value, c.minor, r.since)
-		}
-	}
 }
 
 // object checks the keys of value against the fields below path. shown is the
@@ -184,7 +177,7 @@ func scalarFits(fieldType string, value any) bool {
 	case "quantity":
 		switch v := value.(type) {
 		case string:
-			return isQuantity(v)
+			return rules.IsQuantity(v)
 		case int64, float64:
 			return true
 		}
@@ -223,16 +216,4 @@ func wantedType(fieldType string) string {
 		return "a mapping, each value " + wantedType(valueType)
 	}
 	return fieldType
-}
-
-// refused are values that have the right type and still end the kubelet at
-// start.
-var refused = []struct {
-	field string
-	value any
-	since Minor
-	hint  string
-}{
-	{"runOnce", true, 32, "run-once mode was removed"},
-	{"memorySwap.swapBehavior", "UnlimitedSwap", 30, "use LimitedSwap or NoSwap"},
 }

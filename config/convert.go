@@ -1,14 +1,17 @@
 package config
 
 import (
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"math"
 	"net"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kubeletctl/kubeletctl/config/rules"
 )
 
 // The types of flags, as the table writes them.
@@ -30,7 +33,7 @@ func parseFlag(f Flag, value string) (any, error) {
 	parse, known := flagParsers[f.Type]
 	switch {
 	case f.Name == "v":
-		return parseInt32(value)
+		return parseVerbosity(value)
 	case known:
 		return parse(value)
 	}
@@ -76,6 +79,15 @@ func parseInt(value string, bits int) (any, error) {
 	return i, nil
 }
 
+// parseVerbosity reads a level of logging, which since 1.23 may not be negative.
+func parseVerbosity(value string) (any, error) {
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err != nil {
+		return nil, fmt.Errorf("wanted a whole number from 0 to %d, got %q", math.MaxInt32, value)
+	}
+	return int64(n), nil
+}
+
 func parseUint64(value string) (any, error) {
 	u, err := strconv.ParseUint(value, 0, 64)
 	if err != nil {
@@ -100,7 +112,7 @@ func parseDuration(value string) (any, error) {
 }
 
 func parseQuantity(value string) (any, error) {
-	if !isQuantity(value) {
+	if !rules.IsQuantity(value) {
 		return nil, fmt.Errorf("wanted %s, got %q", wantedType("quantity"), value)
 	}
 	return value, nil
@@ -116,7 +128,14 @@ func parseIP(value string) (any, error) {
 
 func parseStringList(value string) (any, error) {
 	list := []any{}
-	for _, s := range splitList(value) {
+	if value == "" {
+		return list, nil
+	}
+	words, err := csv.NewReader(strings.NewReader(value)).Read()
+	if err != nil {
+		return nil, fmt.Errorf("wanted values with commas between them, got %q: %w", value, errors.Unwrap(err))
+	}
+	for _, s := range words {
 		list = append(list, s)
 	}
 	return list, nil
@@ -180,17 +199,26 @@ func parseHeaders(value string) (any, error) {
 
 func parseTaints(value string) (any, error) {
 	taints := []any{}
+	seen := map[string]bool{}
 	for _, text := range splitList(value) {
+		text, removed := strings.CutSuffix(text, "-") // kubectl's way to remove a taint, which kubelet reads and forgets
 		keyValue, effect, found := strings.Cut(text, ":")
 		key, v, hasValue := strings.Cut(keyValue, "=")
-		if !found || key == "" || strings.Contains(v, "=") {
+		problems := []string{rules.CheckName(key), rules.CheckLabelValue(v)}
+		if found {
+			problems = append(problems, rules.CheckTaintEffect(effect))
+		}
+		switch i := slices.IndexFunc(problems, func(p string) bool { return p != "" }); {
+		case !found && (!removed || hasValue):
 			return nil, fmt.Errorf("wanted KEY=VALUE:EFFECT,... got %q", text)
+		case i >= 0:
+			return nil, errors.New(problems[i])
+		case removed:
+			continue
+		case seen[key+":"+effect]:
+			return nil, fmt.Errorf("the taint %s:%s is there twice", key, effect)
 		}
-		switch effect {
-		case "NoSchedule", "PreferNoSchedule", "NoExecute":
-		default:
-			return nil, fmt.Errorf("wanted the effect NoSchedule, PreferNoSchedule or NoExecute, got %q", effect)
-		}
+		seen[key+":"+effect] = true
 		taint := map[string]any{"key": key, "effect": effect}
 		if hasValue {
 			taint["value"] = v
@@ -220,7 +248,7 @@ func parseReservedMemory(value string) (any, error) {
 			if kind != "memory" && !strings.HasPrefix(kind, "hugepages-") {
 				return nil, fmt.Errorf("wanted memory or hugepages-SIZE, got %q", kind)
 			}
-			if !isQuantity(q.(string)) {
+			if !rules.IsQuantity(q.(string)) {
 				return nil, fmt.Errorf("wanted %s for %s, got %q", wantedType("quantity"), kind, q)
 			}
 		}
@@ -244,11 +272,6 @@ func parseVModule(value string) (any, error) {
 	}
 	return rules, nil
 }
-
-var quantityRE = regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$`)
-
-// isQuantity reports whether s has the form of a Kubernetes quantity: 200Mi, 0.5, 1e3.
-func isQuantity(s string) bool { return quantityRE.MatchString(s) }
 
 // fieldForm turns the parsed value of a flag into what the field of m wants.
 func fieldForm(f Flag, value any, m Minor) any {

@@ -28,6 +28,8 @@
 //   - Migration: a setup carried over to another release, with an Item for each
 //     flag and field that it had and each default that changes; see migrate.go.
 //   - Profile: hardened or upstream, which defaults are written.
+//   - Rule: what a kubelet refuses although names and types are right; package
+//     rules has them, and the feature gates of each release.
 //   - Note: something that Render did with a user's flag, and why.
 //   - Secret: a value that is not to be shown: HideSecrets, MaskFields and
 //     maskFlag mask what the list in secret.go names. No message of this package
@@ -60,7 +62,8 @@
 //     else now: reread in migrate.go.
 //  5. Raise Newest in minor.go; go test ./config -update; read the diff of
 //     testdata.
-//  6. scripts/kubelet/pin v1.38.0, and add it to realKubelets in scripts/hosttest:
+//  6. Make rules/data/gates.txt anew, and compare the rules: see package rules.
+//  7. scripts/kubelet/pin v1.38.0, and add it to realKubelets in scripts/hosttest:
 //     its binary then tells which flags the table has wrong.
 //
 // data/compact makes both files anew from the full research tables.

@@ -6,7 +6,10 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/kubeletctl/kubeletctl/config/rules"
 )
 
 // Outcome says what became of something that a kubelet was run with.
@@ -93,6 +96,7 @@ func Migrate(in MigrateInput) (*Migration, error) {
 	m.unknownFields("", root, fields)
 	m.expand(flags, unknown, fields)
 	m.flagsWin(flags, fields)
+	m.goneGates(flags, fields)
 
 	in.Expand = m.out.Expand
 	in.Flags, in.Config, in.Positions = flags, fields, positions
@@ -195,6 +199,38 @@ func (m *migrator) flagsWin(flags map[string]string, fields map[string]any) {
 			m.item(root+"."+f.Field, f.Field, Dropped, fmt.Sprintf("%s overrode it", show(name, flags[name])))
 			remove(fields, path)
 		}
+	}
+}
+
+// goneGates drops the feature gates that the target does not know any more, where it does without them what they asked for.
+func (m *migrator) goneGates(flags map[string]string, fields map[string]any) {
+	drop := func(place, name string, on bool) bool {
+		if !rules.GateWithoutEffect(int(m.target), name, on) {
+			return false
+		}
+		why := rules.CheckGate(int(m.target), name, on).Message
+		m.item(place, fmt.Sprintf("%s=%t", name, on), Dropped, why+", and it is what the kubelet does")
+		return true
+	}
+	if gates, ok := fields["featureGates"].(map[string]any); ok {
+		for _, name := range slices.Sorted(maps.Keys(gates)) {
+			if on, ok := gates[name].(bool); ok && drop(root+"."+below("featureGates", name), name, on) {
+				delete(gates, name)
+			}
+		}
+		if len(gates) == 0 {
+			delete(fields, "featureGates")
+		}
+	}
+	var kept []string
+	for _, pair := range splitList(flags["feature-gates"]) {
+		name, value, _ := strings.Cut(pair, "=")
+		if on, err := strconv.ParseBool(strings.TrimSpace(value)); err != nil || !drop("flags.feature-gates", strings.TrimSpace(name), on) {
+			kept = append(kept, pair)
+		}
+	}
+	if flags["feature-gates"] = strings.Join(kept, ","); len(kept) == 0 {
+		delete(flags, "feature-gates")
 	}
 }
 

@@ -30,6 +30,12 @@ func lastSeparator(path string) int {
 	return -1
 }
 
+// isBelow reports whether path is that of above, or of something in it.
+func isBelow(path, above string) bool {
+	rest, ok := strings.CutPrefix(path, above)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
 // SplitPath undoes JoinPath: "a.b\.c" is {"a", "b.c"}.
 func SplitPath(path string) ([]string, error) {
 	var parts []string

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 )
 
@@ -46,10 +45,6 @@ func kubeletRefuses(m Minor, name, value string, parsed any) error {
 		}
 	case "node-ip":
 		return refusesNodeIP(m, value)
-	case "node-labels":
-		if m >= 16 {
-			return refusesLabels(parsed.(map[string]any))
-		}
 	}
 	return nil
 }
@@ -93,40 +88,4 @@ func refusesNodeIP(m Minor, value string) error {
 		return fmt.Errorf("wanted one address, or one IPv4 and one IPv6 address, got %q", value)
 	}
 	return nil
-}
-
-// Since 1.16 a node may not give itself other labels of Kubernetes' own
-// namespaces: a stolen kubelet credential could else pull workloads to it.
-var (
-	ownLabels = []string{
-		"kubernetes.io/hostname", "kubernetes.io/arch", "kubernetes.io/os",
-		"beta.kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/instance-type",
-		"failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region",
-		"topology.kubernetes.io/zone", "topology.kubernetes.io/region",
-	}
-	ownLabelNamespaces = []string{"kubelet.kubernetes.io", "node.kubernetes.io"}
-)
-
-func refusesLabels(labels map[string]any) error {
-	var bad []string
-	for label := range labels {
-		namespace, _, found := strings.Cut(label, "/")
-		if !found || !within(namespace, "kubernetes.io", "k8s.io") ||
-			slices.Contains(ownLabels, label) || within(namespace, ownLabelNamespaces...) {
-			continue
-		}
-		bad = append(bad, label)
-	}
-	if len(bad) == 0 {
-		return nil
-	}
-	slices.Sort(bad)
-	return fmt.Errorf("since 1.16 a kubelet may not give itself %s; label the node through the API server (kubectl label node)", strings.Join(bad, ", "))
-}
-
-// within reports whether namespace is one of domains or below one.
-func within(namespace string, domains ...string) bool {
-	return slices.ContainsFunc(domains, func(d string) bool {
-		return namespace == d || strings.HasSuffix(namespace, "."+d)
-	})
 }

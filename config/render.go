@@ -77,6 +77,7 @@ func Render(in Input) (*Rendered, error) {
 		r.problem(given, "", "%s", missesPartner(missing))
 	}
 	r.warnDeprecatedFields("", r.fields)
+	r.rules()
 	if err := r.problems.err(); err != nil {
 		return nil, err
 	}
@@ -87,6 +88,10 @@ func Render(in Input) (*Rendered, error) {
 	reasons := r.defaultFields()
 	r.defaultFlags()
 	withoutNulls(r.fields)
+	r.rules() // the defaults may not go together with what the user wants
+	if err := r.problems.err(); err != nil {
+		return nil, err
+	}
 	delete(r.fields, "apiVersion")
 	delete(r.fields, "kind")
 	data, err := marshal(r.fields, reasons)
@@ -159,6 +164,26 @@ func (r *renderer) warnDeprecatedFields(parent string, level map[string]any) {
 		}
 		if deeper, ok := value.(map[string]any); ok {
 			r.warnDeprecatedFields(f.Path, deeper)
+		}
+	}
+}
+
+// rules holds what there is by now against the rules of the release.
+func (r *renderer) rules() {
+	byFlag := map[string]string{}
+	for field, shown := range r.movers {
+		name, _, _ := strings.Cut(strings.TrimPrefix(shown, "--"), "=")
+		byFlag[field] = name
+	}
+	setup := judged{minor: r.minor, fields: r.fields, flags: r.args, byFlag: byFlag, written: true}
+	for _, p := range setup.problems() {
+		path := p.Path
+		if name, ok := strings.CutPrefix(path, "flag --"); ok {
+			path = below("flags", name)
+		}
+		p.Position = r.in.Positions.of(path)
+		if !slices.ContainsFunc(r.problems, func(q Problem) bool { return isBelow(p.Path, q.Path) || isBelow(q.Path, p.Path) }) {
+			r.problems = append(r.problems, p)
 		}
 	}
 }

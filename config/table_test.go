@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/kubeletctl/kubeletctl/config/rules"
 )
 
 // accepted are the sizes of the flag lists that were read from each release's
@@ -79,8 +81,35 @@ func TestTableFits(t *testing.T) {
 	}
 }
 
+// possible are values of flags that may not be anything.
+var possible = flags{
+	"authorization-mode": "Webhook", "cloud-provider": "external", "container-log-max-size": "10Mi", "cpu-cfs-quota-period": "100ms", "cpu-manager-policy": "none",
+	"cpu-manager-policy-options": "full-pcpus-only=true", "enforce-node-allocatable": "pods", "eviction-minimum-reclaim": "memory.available=1Gi",
+	"eviction-soft-grace-period": "memory.available=30s", "feature-gates": "AllAlpha=false", "hairpin-mode": "none", "image-gc-high-threshold": "95",
+	"kube-reserved": "cpu=1", "logging-format": "text", "memory-manager-policy": "None", "node-ip": "10.0.0.1", "qos-reserved": "memory=50%", "reserved-cpus": "0-1",
+	"system-reserved": "cpu=1", "tls-cipher-suites": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "tls-min-version": "VersionTLS12",
+	"topology-manager-policy": "none", "topology-manager-policy-options": "prefer-closest-numa-nodes=true", "topology-manager-scope": "container",
+}
+
+// partners are flags without which one is refused.
+var partners = map[string]flags{
+	"cpu-manager-policy-options":      {"cpu-manager-policy": "static", "kube-reserved": "cpu=1", "feature-gates": "CPUManagerPolicyOptions=true,CPUManagerPolicyAlphaOptions=true"},
+	"eviction-soft":                   {"eviction-soft-grace-period": "memory.available=30s"},
+	"exit-on-lock-contention":         {"lock-file": "/run/kubelet.lock"},
+	"log-json-info-buffer-size":       {"feature-gates": "LoggingAlphaOptions=true"},
+	"log-json-split-stream":           {"feature-gates": "LoggingAlphaOptions=true"},
+	"log-text-info-buffer-size":       {"feature-gates": "LoggingAlphaOptions=true"},
+	"log-text-split-stream":           {"feature-gates": "LoggingAlphaOptions=true"},
+	"seccomp-default":                 {"feature-gates": "SeccompDefault=true"},
+	"system-cgroups":                  {"cgroup-root": "/"},
+	"topology-manager-policy-options": {"feature-gates": "TopologyManagerPolicyOptions=true"},
+}
+
 // plausible is a value that a kubelet could take.
 func plausible(f Flag) string {
+	if value, ok := possible[f.Name]; ok {
+		return value
+	}
 	switch f.Type {
 	case "bool":
 		return "true"
@@ -96,8 +125,6 @@ func plausible(f Flag) string {
 		return "memory.available<1Gi"
 	case typeMap:
 		return "a=b"
-	case typeGates:
-		return "A=true"
 	case typeHeaders:
 		return "a:b"
 	case typeTaints:
@@ -106,9 +133,6 @@ func plausible(f Flag) string {
 		return "0:memory=1Gi"
 	case typeVModule:
 		return "a=1"
-	}
-	if f.Name == "node-ip" {
-		return "10.0.0.1"
 	}
 	return "text"
 }
@@ -120,7 +144,13 @@ func TestRenderEveryFlag(t *testing.T) {
 	for m := Oldest; m <= Newest; m++ {
 		for name, f := range table().flags {
 			for _, standalone := range []bool{false, true} {
-				out, err := Render(Input{Minor: m, Flags: flags{name: plausible(f)}, Standalone: standalone})
+				given := flags{name: plausible(f)}
+				if f.AcceptedBy(m) {
+					for partner, value := range partners[name] {
+						given[partner] = knownGates(m, value)
+					}
+				}
+				out, err := Render(Input{Minor: m, Flags: given, Standalone: standalone})
 				if err != nil {
 					refused++
 					if f.AcceptedBy(m) && !slices.Contains([]string{"config", "config-dir", "help", "version", "container-runtime", "runonce",
@@ -131,13 +161,22 @@ func TestRenderEveryFlag(t *testing.T) {
 				}
 				rendered++
 				checkAccepted(t, m, name, out)
-				if _, stays := argOf(out, name); f.AcceptedBy(m) && !stays && len(out.Notes) != 1 {
+				if _, stays := argOf(out, name); f.AcceptedBy(m) && !stays && len(out.Notes) != len(given) {
 					t.Errorf("%s --%s: neither an argument nor a note: %v", m, name, out.Notes)
 				}
 			}
 		}
 	}
 	t.Logf("%d rendered, %d refused", rendered, refused)
+}
+
+// knownGates leaves out the gates that a release does not know.
+func knownGates(m Minor, value string) string {
+	known := slices.DeleteFunc(strings.Split(value, ","), func(pair string) bool {
+		name, on, _ := strings.Cut(pair, "=")
+		return on == "true" && rules.CheckGate(int(m), name, true) != nil
+	})
+	return strings.Join(known, ",")
 }
 
 func argOf(out *Rendered, name string) (string, bool) {

@@ -3,7 +3,9 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 )
 
 // Severity of a Finding.
@@ -58,7 +60,32 @@ func MissingFlags(m Minor, args []Arg) []Finding {
 		v.add(Error, Arg{Name: "container-runtime-endpoint", Position: Position{File: args[0].File}},
 			Problem{Message: "missing: " + m.String() + " has no default for it", Hint: "as in --container-runtime-endpoint=" + defaultEndpoint})
 	}
+	v.rules(args)
 	return v.findings
+}
+
+// rules holds a command line against the rules of the release.
+func (v *validation) rules(args []Arg) {
+	flags, unknown, positions := flagMap(args)
+	fields, byFlag := map[string]any{}, map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		f, known := LookupFlag(name)
+		if !known || f.Field == "" || !f.AcceptedBy(v.minor) || slices.Contains(unknown, name) {
+			continue
+		}
+		path, _ := SplitPath(f.Field)
+		if parsed, err := parseFlag(f, flags[name]); err == nil && SetField(fields, path, parsed) == nil {
+			byFlag[f.Field] = name
+		}
+	}
+	setup := judged{minor: v.minor, fields: fields, flags: flags, byFlag: byFlag, partial: flags["config"] != "" || flags["config-dir"] != ""}
+	for _, p := range setup.problems() {
+		name := strings.TrimPrefix(p.Path, "flag --")
+		p.Position, p.Path = positions.of(below("flags", name)), "--"+name
+		if !slices.ContainsFunc(v.findings, func(f Finding) bool { return f.Severity == Error && f.Path == p.Path }) {
+			v.findings = append(v.findings, Finding{Error, p})
+		}
+	}
 }
 
 type validation struct {
@@ -147,6 +174,7 @@ func ValidateConfig(m Minor, fields map[string]any, positions Positions) []Findi
 	tidied, _ := tidy(fields).(map[string]any)
 	r := newRenderer(Input{Minor: m, Config: tidied, Positions: positions})
 	r.userConfig()
+	r.rules()
 	r.warnDeprecatedFields("", r.fields)
 	return findings(r.problems, r.warnings)
 }

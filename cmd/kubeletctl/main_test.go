@@ -18,6 +18,7 @@ const module = "github.com/kubeletctl/kubeletctl/"
 
 // floors is the house, from the ground up. A package imports only what is on lower floors.
 var floors = [][]string{
+	{"config/rules"}, // for package config alone
 	{"release", "config", "systemd", "install/hostfs", "install/document"},
 	{"install/plan", "install/health", "install/cri"},
 	{"install/spec", "install/store"},
@@ -54,7 +55,7 @@ func TestImportsPointDown(t *testing.T) {
 
 // The ground floor is for libraries, too: whoever uses release in another program should not get a command line with it.
 func TestGroundFloorKnowsNoCommandLine(t *testing.T) {
-	for _, name := range floors[0] {
+	for _, name := range slices.Concat(floors[:2]...) {
 		for _, dep := range deps(t, name) {
 			for _, banned := range []string{"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"} {
 				if dep == banned {
@@ -81,6 +82,7 @@ var closed = map[string][]string{
 	"install/document": {"os", "os/exec", "net", "net/http"},
 	"install/spec":     {"os", "os/exec", "net/http"},
 	"config":           {"os/exec", "net/http"},
+	"config/rules":     {"os", "os/exec", "net", "net/http"},
 }
 
 func TestRoomsAreClosed(t *testing.T) {
@@ -168,7 +170,7 @@ func TestEveryPackageHasAFloor(t *testing.T) {
 
 // maxBinary is the size in bytes that the stripped program may have, with what it takes to stand in for a container runtime
 // when a kubelet is rehearsed.
-const maxBinary = 16 << 20
+const maxBinary = 18 << 20
 
 func TestStrippedBinaryIsSmall(t *testing.T) {
 	if testing.Short() {

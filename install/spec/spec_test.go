@@ -31,7 +31,7 @@ func TestGoldenInstallations(t *testing.T) {
 		{"v1.37.2-node", "v1.37.2", Spec{
 			Paths: Paths{BinDir: "/opt/bin"},
 			Flags: map[string]any{"bootstrap-kubeconfig": "/var/lib/kubelet/bootstrap-kubeconfig", "register-node": false,
-				"node-labels": "a=b,c=d e", "container-runtime-endpoint": "unix:///var/run/crio/crio.sock", "cgroup-driver": "cgroupfs"},
+				"node-labels": "a=b,c=d", "lock-file": "/run/a b", "container-runtime-endpoint": "unix:///var/run/crio/crio.sock", "cgroup-driver": "cgroupfs"},
 			KubeletConfiguration: map[string]any{"maxPods": 50, "healthzPort": 0, "evictionHard": map[string]any{"memory.available": "200Mi"}},
 		}},
 		{"v1.13.0-kubeadm", "v1.13.0", Spec{Profile: config.Kubeadm}},
