@@ -42,8 +42,9 @@ func validateCommand(a *app) *cobra.Command {
 		Use:   "validate --version VERSION FILE... | -- COMMAND LINE",
 		Short: "Find what a kubelet of a release would refuse or ignore",
 		Long: `Validate names every unknown, misspelt, duplicate, wrongly typed, deprecated or removed flag and field, with the place
-where it is written, and each line that systemd skips. A kubelet exits at an unknown flag; of an unknown field of its
-configuration file it logs one line and goes on without it. Files that are given together are one setup.
+where it is written; values that kubelet refuses, alone or together; feature gates that the release does not have or has
+locked; and each line that systemd skips. A kubelet exits at an unknown flag; of an unknown field of its configuration file it
+logs one line and goes on without it. Files that are given together are one setup.
 
 ` + sourcesHelp + `
 
