@@ -71,6 +71,9 @@ func uninstall(a *app, c *cobra.Command, o changeOptions, withData bool) error {
 		}
 		return nothingInstalled(a, h)
 	}
+	for _, missing := range change.Missing {
+		a.Warn(fmt.Sprintf("%v: what was here before the first install is not put back", missing))
+	}
 	var data *install.Purge
 	if withData { // planned, checked and asked for as a whole, and destroyed last
 		if data, err = h.PreparePurge(ctx); err != nil {
@@ -168,6 +171,9 @@ func (x *changer) uninstall(ctx context.Context, change *install.Change, data *i
 	}
 	if data == nil {
 		nameData(x.app, x.host)
+	}
+	if kept := x.host.Store().Unclaimed(); kept != "" {
+		x.app.Warn("kept " + kept + ": files of before the first install, of which the record is lost")
 	}
 	x.printResult(change, outcome)
 	return nil

@@ -56,32 +56,35 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 func TestEveryFailedRequestLeadsBack(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "v1.37.1", "v1.37.2")
-	sweep := func(name string, s spec.Spec) {
-		before := b.state()
-		for i := 1; ; i++ {
-			b.fake.calls, b.fake.failAt = nil, i
-			_, err := b.apply(context.Background(), b.prepare(s), 0)
-			b.fake.failAt = 0
-			if err == nil {
-				if i < 2 {
-					t.Fatalf("%s: no request was failed", name)
-				}
-				t.Logf("%s: %d requests failed, one after the other", name, i-1)
-				return
+	b.failEach("first install", b.spec("v1.37.1", nil))
+	b.failEach("upgrade", b.spec("v1.37.2", map[string]any{"maxPods": 50}))
+}
+
+// failEach installs again and again, each time with another request to systemd that fails, until none does.
+func (b *bench) failEach(name string, s spec.Spec) {
+	b.t.Helper()
+	before := b.state()
+	for i := 1; ; i++ {
+		b.fake.calls, b.fake.failAt = nil, i
+		_, err := b.apply(context.Background(), b.prepare(s), 0)
+		b.fake.failAt = 0
+		if err == nil {
+			if i < 2 {
+				b.t.Fatalf("%s: no request was failed", name)
 			}
-			var back *RolledBackError
-			if !errors.As(err, &back) && b.fake.calls[i-1] != "arm" { // which comes before anything is changed
-				t.Errorf("%s, request %d: %v is not a rollback", name, i, err)
-			}
-			b.discard()
-			b.same(before, fmt.Sprintf("%s, request %d", name, i))
-			if i > 30 {
-				t.Fatal("it never came to an end")
-			}
+			b.t.Logf("%s: %d requests failed, one after the other", name, i-1)
+			return
+		}
+		var back *RolledBackError
+		if !errors.As(err, &back) && b.fake.calls[i-1] != "arm" { // which comes before anything is changed
+			b.t.Errorf("%s, request %d: %v is not a rollback", name, i, err)
+		}
+		b.discard()
+		b.same(before, fmt.Sprintf("%s, request %d", name, i))
+		if i > 30 {
+			b.t.Fatal("it never came to an end")
 		}
 	}
-	sweep("first install", b.spec("v1.37.1", nil))
-	sweep("upgrade", b.spec("v1.37.2", map[string]any{"maxPods": 50}))
 }
 
 // The user interrupts after each step: files and units are those of before. What was downloaded is kept when it is all that
@@ -298,7 +301,7 @@ func TestInterruptedUninstallGoesOn(t *testing.T) {
 	b := newBench(t, "v1.37.2")
 	before := b.state()
 	b.install(b.spec("v1.37.2", nil))
-	if err := b.Store().CommitUninstall(); err != nil { // all that the commit of an uninstall does
+	if err := b.Store().CommitUninstall(&plan.Generation{Snapshot: true}); err != nil { // all that the commit of an uninstall does
 		t.Fatal(err)
 	}
 	if s, err := b.Status(context.Background()); err != nil || s.Installed || len(s.Problems) == 0 || s.Problems[0].ID != "interrupted-uninstall" {

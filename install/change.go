@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/status"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
 // Change is a planned change: what is wanted, what it starts from, and the way.
@@ -33,6 +35,8 @@ type Change struct {
 
 	// Recorded are the settings that were recorded although nothing of the host had to change for them.
 	Recorded []string
+	// Missing is what an uninstall cannot put back.
+	Missing []error
 
 	options plan.Options
 	repair  bool // Want is the current generation: a repair, or a restart
@@ -61,6 +65,7 @@ type PrepareOptions struct {
 
 	revive  bool // a kubelet that has exited is started at once
 	restore bool // the generation was installed before
+	lost    bool // the record of what was installed is lost
 	noStart bool // kubelet is left as it is
 }
 
@@ -69,6 +74,11 @@ func (h *Host) Prepare(ctx context.Context, d *spec.Draft, o PrepareOptions) (*C
 	have, err := h.have()
 	if err != nil {
 		return nil, err
+	}
+	if have == nil {
+		if have = h.lostInstallation(); have != nil {
+			o.lost, o.TakeOver = true, cmp.Or(o.TakeOver, path.Join(hostfs.UnitDir, systemd.KubeletService))
+		}
 	}
 	o.noStart = d.Spec.NoStart
 	c, err := preparation{h, d.Generation, have, o}.plan(ctx)
@@ -179,7 +189,7 @@ func (p preparation) plan(ctx context.Context) (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := plan.Options{TakeOver: o.TakeOver, LeaveOverrides: o.LeaveOverrides, Restore: o.restore, NoStart: o.noStart, Revive: o.revive}
+	options := plan.Options{TakeOver: o.TakeOver, LeaveOverrides: o.LeaveOverrides, Restore: o.restore, Lost: o.lost, NoStart: o.noStart, Revive: o.revive}
 	stale, err := preflight.StaleCheckpoints(h.Observer(), want, have)
 	if err != nil {
 		return nil, err
@@ -327,7 +337,7 @@ func (h *Host) PrepareUninstall(ctx context.Context, purge bool) (*Change, error
 	if current.Damage != nil { // its files would be taken for somebody else's, and stay
 		return nil, current.Damage
 	}
-	origin, err := s.Directory(0).Load()
+	origin, missing, err := s.Origin()
 	if err != nil {
 		return nil, err
 	}
@@ -340,7 +350,12 @@ func (h *Host) PrepareUninstall(ctx context.Context, purge bool) (*Change, error
 	if err != nil {
 		return nil, err
 	}
-	return h.prepare(ctx, origin, plan.Merge(current, all), plan.Options{})
+	c, err := h.prepare(ctx, origin, plan.Merge(current, all), plan.Options{})
+	if err != nil {
+		return nil, err
+	}
+	c.Missing = missing
+	return c, nil
 }
 
 // recordParents are the directories above the record that kubeletctl made.

@@ -47,20 +47,24 @@ func (a attempt) begin(ctx context.Context, t trial) (*transaction, error) {
 	if c.Want.Dirs, err = c.madeDirs(s, o.Lock); err != nil {
 		return nil, err
 	}
+	current, lost := c.Have, (*plan.Generation)(nil)
+	if c.options.Lost {
+		current, lost = nil, c.Have
+	}
 	tx := &transaction{attempt: a, trial: t,
-		back: wayBack{host: h, tried: c.Want, before: before, current: c.Have}}
+		back: wayBack{host: h, tried: c.Want, before: before, current: current}}
 	if c.Seen.Units[systemd.RecoverService].LoadState == "loaded" { // else its unit is the first that is written
 		if err := tx.arm(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.Pending().Begin(c.Want, before); err != nil {
+	if err := s.Pending().Begin(c.Want, before, lost); err != nil {
 		h.disarm(ctx)
-		return nil, errors.Join(fmt.Errorf("recording the change: %w", err), s.Pending().Abandon(c.Want, c.Have))
+		return nil, errors.Join(fmt.Errorf("recording the change: %w", err), s.Pending().Abandon(c.Want, current))
 	}
 	if tx.back.before, err = s.Directory(n).Previous(); err != nil { // it has the content of what was too large to be held in memory
 		h.disarm(ctx)
-		return nil, errors.Join(err, s.Pending().Abandon(c.Want, c.Have))
+		return nil, errors.Join(err, s.Pending().Abandon(c.Want, current))
 	}
 	return tx, nil
 }
@@ -252,7 +256,7 @@ func (tx *transaction) outcome(ctx context.Context) plan.Outcome {
 func (tx *transaction) commit(ctx context.Context, outcome plan.Outcome) error {
 	want, s := tx.change.Want, tx.host.Store()
 	if want.Snapshot {
-		if err := s.CommitUninstall(); err != nil {
+		if err := s.CommitUninstall(want); err != nil {
 			return fmt.Errorf("recording the uninstall: %w", err)
 		}
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/document"
 	"github.com/kubeletctl/kubeletctl/install/observe"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
@@ -59,13 +60,15 @@ func Find(ctx context.Context, o observe.Observer, note func(string)) (*Found, e
 		return nil, ErrNothingToAdopt
 	}
 	found.Unit = file
-	found.replaced = []*systemd.UnitFile{unit}
+	if !written(o, file) {
+		found.replaced = []*systemd.UnitFile{unit}
+	}
 	dropIns, err := o.DropIns()
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range dropIns {
-		if d.SetsCommand() {
+		if d.SetsCommand() && !written(o, d.Path) {
 			found.Masks = append(found.Masks, d.Name())
 			found.replaced = append(found.replaced, d.Unit)
 		}
@@ -90,6 +93,12 @@ func Find(ctx context.Context, o observe.Observer, note func(string)) (*Found, e
 		}
 	}
 	return found, nil
+}
+
+// written reports whether kubeletctl itself has written a file; nothing is lost of such a one.
+func written(o observe.Observer, file string) bool {
+	f, err := o.Look(plan.File{Path: file, Kind: plan.Text})
+	return err == nil && f.Marked()
 }
 
 // readCommand reads a command line and the configuration that it names.

@@ -16,18 +16,18 @@ const (
 	AdoptHint  = "kubeletctl install --adopt takes it over"
 )
 
-// RecordLost reports whether what is here was installed by kubeletctl, although nothing is recorded: what recovers and a
-// kubelet are here, which no uninstall leaves together.
+// RecordLost reports whether what is here was installed by kubeletctl, although nothing is recorded: a unit that it has
+// written is here, or what recovers and a kubelet, which no uninstall leaves together.
 func (o Observer) RecordLost() bool {
 	if _, pending, err := store.In(o.Tree).Pending().Number(); pending || err != nil {
 		return false
 	}
-	for _, unit := range []string{systemd.RecoverService, systemd.KubeletService} {
-		if _, err := o.Tree.Lstat(path.Join(hostfs.UnitDir, unit)); err != nil {
-			return false
-		}
+	unit, err := o.Look(plan.File{Path: path.Join(hostfs.UnitDir, systemd.KubeletService), Kind: plan.Text})
+	if err != nil || unit.Kind == plan.Absent || unit.Marked() {
+		return err == nil && unit.Marked()
 	}
-	return true
+	_, err = o.Tree.Lstat(path.Join(hostfs.UnitDir, systemd.RecoverService))
+	return err == nil
 }
 
 // NotInstalledError is store.ErrNotInstalled on a host that has a kubelet all the same.

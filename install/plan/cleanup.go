@@ -12,7 +12,7 @@ func (p *planner) unwanted(f File) bool {
 	switch {
 	case p.want.File(f.Path).Kind != Absent || found.Kind == Absent:
 		return false
-	case f.Kind == Binary && !p.want.Snapshot: // it is the way back; pruning is for it
+	case f.Kind == Binary && !p.want.Snapshot && !p.options.Lost: // it is the way back; pruning is for it
 		return false
 	}
 	return found.SameContent(f)

@@ -74,7 +74,7 @@ func (p *planner) place(want File) bool {
 	case have.Kind != Absent:
 		p.conflict(want.Path, "edited since it was installed")
 		reason = "it was edited: " + changeReason(found, want)
-	case want.masks():
+	case want.Masks():
 		p.conflict(want.Path, p.seen.setsCommand(path.Base(want.Path)))
 		reason = "masks a drop-in that sets ExecStart="
 	default:

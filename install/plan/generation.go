@@ -283,11 +283,13 @@ func (g *Generation) Fingerprint() string {
 // KeepComments keeps the texts of have that differ from what is wanted in comments only: nobody restarts a kubelet for the
 // sake of a comment.
 func (g *Generation) KeepComments(have *Generation) {
-	if have == nil || have.Snapshot {
+	if have == nil {
 		return
 	}
 	for i, f := range g.Files {
-		if old := have.File(f.Path); f.Kind == Text && old.Kind == Text && bytes.Equal(withoutComments(f.Content), withoutComments(old.Content)) {
+		old := have.File(f.Path)
+		ours := old.Kind == Text && !have.Snapshot || old.Marked()
+		if f.Kind == Text && ours && bytes.Equal(withoutComments(f.Content), withoutComments(old.Content)) {
 			g.Files[i].Content, g.Files[i].SHA256 = old.Content, old.SHA256
 		}
 	}
@@ -387,7 +389,7 @@ func (g *Generation) Masks() []string {
 	var names []string
 	if g != nil {
 		for _, f := range g.Files {
-			if f.masks() {
+			if f.Masks() {
 				names = append(names, path.Base(f.Path))
 			}
 		}
@@ -398,7 +400,7 @@ func (g *Generation) Masks() []string {
 // hasDropIn reports whether the generation has a drop-in of that name itself, which takes the place of every other one.
 func (g *Generation) hasDropIn(name string) bool {
 	f := g.File(path.Join(DropInDir, name))
-	return f.Kind == Text || f.masks()
+	return f.Kind == Text || f.Masks()
 }
 
 // MaskDropInsOf masks the drop-ins of another generation that this one does not have: they go only after the commit, and
@@ -414,8 +416,39 @@ func (g *Generation) MaskDropInsOf(other *Generation) {
 	}
 }
 
-func (f File) masks() bool {
+// Masks reports whether the file is a link that masks a drop-in.
+func (f File) Masks() bool {
 	return f.Kind == Link && f.Target == nowhere && path.Dir(f.Path) == DropInDir
+}
+
+// Complete reports whether the content of a Text is what was recorded; of a large one, and of what is none, nothing else is known.
+func (f File) Complete() bool {
+	return f.Kind != Text || f.Source != "" || Sum(f.Content) == f.SHA256
+}
+
+// mark begins the first line of every text that kubeletctl renders.
+const mark = "# Written by kubeletctl"
+
+// Marked reports whether the file is a text that kubeletctl has written, whoever has edited it since.
+func (f File) Marked() bool { return f.Kind == Text && bytes.HasPrefix(f.Content, []byte(mark)) }
+
+// Without is the generation without what another one has installed, nil for nothing: without its files and directories, and
+// with its units neither enabled nor running.
+func (g *Generation) Without(other *Generation) *Generation {
+	rest := g.Clone()
+	if other == nil {
+		return rest
+	}
+	rest.Dirs = slices.DeleteFunc(rest.Dirs, func(dir string) bool { return slices.Contains(other.Dirs, dir) })
+	rest.Files = slices.DeleteFunc(rest.Files, func(f File) bool { return other.File(f.Path).Kind != Absent })
+	for i, u := range rest.Units {
+		if _, installed := other.Unit(u.Name); installed && u.Run == AsIs {
+			rest.Units[i] = Unit{Name: u.Name}
+		} else if installed {
+			rest.Units[i] = Unit{Name: u.Name, Run: Stopped}
+		}
+	}
+	return rest
 }
 
 // Installs reports whether two generations put the same on a host, but for what recovers.

@@ -93,6 +93,8 @@ type Options struct {
 	NoStart bool
 	// Restore says that what is wanted was installed before, so that its binary was ours, whatever is there now.
 	Restore bool
+	// Lost says that the record of what was installed is lost, so that nothing can be gone back to.
+	Lost bool
 	// Restart starts kubelet anew, and does nothing else; see Observation.StartDrift for what is in its way.
 	Restart bool
 }
@@ -205,11 +207,11 @@ func NewPlan(want, have *Generation, seen *Observation, o Options) *Plan {
 			p.runUnit(u)
 		}
 	}
-	p.consent()
 	if have != nil {
 		p.cleanup = true
 		p.cleanUp()
 	}
+	p.consent()
 	return p.Plan
 }
 

@@ -41,7 +41,7 @@ func StaleCheckpoints(o observe.Observer, want, have *plan.Generation) ([]plan.C
 		return nil, err
 	}
 	var had map[string]any
-	if have != nil {
+	if have != nil && have.ConfigFile().Complete() {
 		if had, err = Fields(have); err != nil {
 			return nil, err
 		}
@@ -59,7 +59,7 @@ func StaleCheckpoints(o observe.Observer, want, have *plan.Generation) ([]plan.C
 	return stale, nil
 }
 
-// stale says why a checkpoint cannot stay; nothing when it can. had is nil when nothing was installed.
+// stale says why a checkpoint cannot stay; nothing when it can. had is nil when nothing was installed, or when the record of that is damaged.
 func (m manager) stale(found plan.File, wanted, had map[string]any) string {
 	if found.Kind != plan.Text {
 		return ""

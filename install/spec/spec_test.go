@@ -10,6 +10,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -68,6 +69,23 @@ func TestGoldenInstallations(t *testing.T) {
 				t.Errorf("differs from %s:\n%s", golden, b.String())
 			}
 		})
+	}
+}
+
+// A file of ours is known by its first line, also when the record is lost.
+func TestTextsAreMarked(t *testing.T) {
+	v, err := release.ParseVersion("v1.37.2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := RenderFiles(Spec{}, v, nil)
+	if err != nil || len(files) != 3 {
+		t.Fatalf("files: %v, %v", files, err)
+	}
+	for _, f := range append(files, plan.TextFile("/x", 0, systemd.RecoverUnit("/pending", "/recover"))) {
+		if !f.Marked() {
+			t.Errorf("%s: %.60s", f.Path, f.Content)
+		}
 	}
 }
 

@@ -64,8 +64,8 @@ func (w batch) texts(n int, g *plan.Generation) error {
 			continue
 		}
 		blob := path.Join(dir, f.SHA256)
-		if _, err := w.store.tree.Lstat(blob); err == nil {
-			continue // named by its content, and complete since it was renamed into place
+		if old, err := w.store.tree.ReadRegular(blob, maxText); err == nil && plan.Sum(old) == f.SHA256 || f.Source == blob {
+			continue
 		}
 		content, err := w.store.Open(f)
 		if err != nil {
@@ -128,8 +128,20 @@ func (s Store) CommitEvent(event, repaired *plan.Generation) error {
 	return w.Commit()
 }
 
-// CommitUninstall makes the host of before the first install the current generation.
-func (s Store) CommitUninstall() error { return s.point(0) }
+// CommitUninstall makes the host of before the first install the current generation. Of what was damaged of its record only
+// what can be put back is recorded from here on.
+func (s Store) CommitUninstall(origin *plan.Generation) error {
+	if _, missing, err := s.Origin(); err != nil {
+		return err
+	} else if len(missing) > 0 {
+		record := origin.Clone()
+		record.Number = 0
+		if err := errors.Join(s.Directory(0).Forget(), s.Update(record)); err != nil {
+			return err
+		}
+	}
+	return s.point(0)
+}
 
 // point moves current.
 func (s Store) point(n int) error {
@@ -157,7 +169,7 @@ func (s Store) DropUnfinished(current int) error {
 // Erase removes the whole record, after an uninstall, in an order that makes sense wherever it is cut off: what is left last
 // is the symlink to generation 0, with which the next run goes on. The rest goes when the lock is released.
 func (s Store) Erase() error {
-	if err := errors.Join(s.Pending().Clear(), s.Downloads().Discard()); err != nil {
+	if err := errors.Join(s.Pending().Clear(), s.Downloads().Discard(), s.keepUnclaimed()); err != nil {
 		return err
 	}
 	numbers, err := s.numbers()

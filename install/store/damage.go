@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
@@ -51,6 +52,9 @@ func (d Directory) damaged(err error) error {
 
 // damagedText is damaged in other words.
 func (d Directory) damagedText(err error) error {
+	if d.n == 0 {
+		return &DamagedError{Err: err, Way: "kubeletctl uninstall cannot put back what was here before the first install; restore " + d.path() + " from a backup, or go on without it"}
+	}
 	return &DamagedError{Err: err, Generation: d.n, Way: "the others in kubeletctl history are not affected; to go back to this one, restore " + d.path() + " from a backup"}
 }
 
@@ -83,6 +87,9 @@ func (s Store) Damaged(most int) ([]*DamagedError, error) {
 	numbers, err := s.numbers()
 	if err != nil {
 		return nil, err
+	}
+	if len(numbers) > 0 && numbers[0] != 0 {
+		numbers = slices.Insert(numbers, 0, 0) // it is lost
 	}
 	if older := len(numbers) - most; most > 0 && older > 1 {
 		numbers = slices.Delete(numbers, 1, older) // the first is 0
@@ -121,6 +128,88 @@ func (s Store) standIn(n int, damage *DamagedError) (*plan.Generation, error) {
 	known, _ := s.Directory(n).readSecret()
 	g.Spec = known.Spec
 	return g, nil
+}
+
+// readText reads a text of a generation. Where that is damaged, another generation or the host itself may have the same bytes;
+// nothing when none has.
+func (d Directory) readText(blob string, f plan.File) []byte {
+	content, err := d.tree.ReadFile(blob)
+	if err == nil && plan.Sum(content) == f.SHA256 || errors.Is(err, fs.ErrPermission) {
+		return content
+	}
+	places := []string{f.Path}
+	numbers, _ := In(d.tree).numbers() // without them there are fewer places to look
+	for _, n := range numbers {
+		places = append(places, path.Join(dirOf(n), textDir, f.SHA256))
+	}
+	for _, place := range places {
+		if content, err := d.tree.ReadRegular(place, maxText); err == nil && plan.Sum(content) == f.SHA256 {
+			return content
+		}
+	}
+	return nil
+}
+
+// Origin is generation 0, as far as it can be put back. missing says what cannot, since its record or the content of a file is
+// damaged: a unit of which the file is missing is not to be started.
+func (s Store) Origin() (origin *plan.Generation, missing []error, err error) {
+	origin, err = s.Directory(0).Load()
+	if isDamage(err) {
+		return &plan.Generation{Snapshot: true}, []error{err}, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, f := range slices.Clone(origin.Files) {
+		only := &plan.Generation{Files: []plan.File{f}}
+		err := s.Directory(0).Verify(only)
+		if err == nil {
+			continue
+		}
+		if !isDamage(err) {
+			return nil, nil, err
+		}
+		missing = append(missing, err)
+		origin.Files = slices.DeleteFunc(origin.Files, func(other plan.File) bool { return other.Path == f.Path })
+		origin.Units = slices.DeleteFunc(origin.Units, func(u plan.Unit) bool { return u.Name == path.Base(f.Path) })
+	}
+	return origin, missing, nil
+}
+
+// unclaimed is where the texts of generation 0 are kept that an uninstall could not put back.
+var unclaimed = in("before")
+
+// Unclaimed is that place; empty when there is nothing in it.
+func (s Store) Unclaimed() string {
+	if _, err := s.tree.Lstat(unclaimed); err != nil {
+		return ""
+	}
+	return unclaimed
+}
+
+// keepUnclaimed keeps the texts of generation 0 that its record does not speak of, because it was damaged.
+func (s Store) keepUnclaimed() error {
+	origin, err := s.Directory(0).Load()
+	if err != nil {
+		return err
+	}
+	texts := path.Join(dirOf(0), textDir)
+	entries, err := s.tree.ReadDir(texts)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if slices.ContainsFunc(origin.Files, func(f plan.File) bool { return f.SHA256 == e.Name() }) {
+			continue
+		}
+		if err := s.tree.MkdirAll(unclaimed, 0o700); err != nil {
+			return err
+		}
+		if err := s.tree.Rename(path.Join(texts, e.Name()), path.Join(unclaimed, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // damagedFormat is damage of the number of the format, without which nothing may be changed: a newer kubeletctl may have.

@@ -14,8 +14,8 @@ import (
 )
 
 // Directory is what the record keeps of one number, in generations/N: a generation, a repair or a restart, or what is left of a
-// change that was undone. It knows the names and the layout of its files, and nothing of the other numbers; what it cannot make
-// sense of is a *DamagedError.
+// change that was undone. It knows the names and the layout of its files, and of the other numbers only that they may have the
+// same text; what it cannot make sense of is a *DamagedError.
 type Directory struct {
 	tree hostfs.Tree
 	n    int
@@ -137,7 +137,7 @@ func (d Directory) readTexts(g *plan.Generation) {
 			g.Files[i].Source = blob
 			continue
 		}
-		g.Files[i].Content, _ = d.tree.ReadFile(blob)
+		g.Files[i].Content = d.readText(blob, f)
 	}
 }
 
@@ -149,7 +149,7 @@ func isSum(text string) bool {
 // Verify reports, as an error, what of a generation's texts is missing or is not what was recorded.
 func (d Directory) Verify(g *plan.Generation) error {
 	for _, f := range g.Files {
-		if f.Kind != plan.Text || f.Source != "" || plan.Sum(f.Content) == f.SHA256 {
+		if f.Complete() {
 			continue
 		}
 		blob := d.path(textDir, f.SHA256)
@@ -165,7 +165,7 @@ func (d Directory) Verify(g *plan.Generation) error {
 
 // check reads all of a generation, or of what is in the history instead of one.
 func (d Directory) check() error {
-	if !d.has(recordFile) && !d.lost() {
+	if d.n > 0 && !d.has(recordFile) && !d.lost() {
 		_, err := d.summary()
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // its change did not get to its end

@@ -39,9 +39,9 @@ func (p Pending) Number() (int, bool, error) {
 }
 
 // Begin records a generation that is about to be applied and the host as it is before, and marks the change as pending. The
-// very first one also records generation 0. Everything is on the disk when it returns. The record must have this layout:
-// see Store.Convert.
-func (p Pending) Begin(want, before *plan.Generation) error {
+// very first one also records generation 0, without what was installed when the record was lost, nil for nothing. Everything
+// is on the disk when it returns. The record must have this layout: see Store.Convert.
+func (p Pending) Begin(want, before, lost *plan.Generation) error {
 	n := before.Number
 	w := p.store.write()
 	defer w.Discard()
@@ -50,7 +50,7 @@ func (p Pending) Begin(want, before *plan.Generation) error {
 		return err
 	}
 	if current == nil {
-		origin := before.Clone()
+		origin := before.Without(lost)
 		origin.Number = 0
 		if err := w.generation(origin); err != nil {
 			return err

@@ -13,6 +13,7 @@
 //	    reverted.json             what was tried, when that is all that is left of it
 //	    event.json                a repair or a restart, which is not a generation; previous.json is what it has overwritten
 //	    files/SHA256              the bytes of every text of both
+//	  before/SHA256               what an uninstall could not put back, since generation 0 was damaged
 //	  download                    the binary that is being fetched, until a generation has it
 //	  verified.json               see hostfs.Digests
 //	  markers.json                see release.Answers

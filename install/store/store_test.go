@@ -298,7 +298,7 @@ func before(n int) *plan.Generation {
 
 func commit(t *testing.T, s Store, n int) {
 	t.Helper()
-	if err := errors.Join(s.Pending().Begin(generation(n), before(n)), s.Commit(generation(n)), s.Pending().Settle(n)); err != nil {
+	if err := errors.Join(s.Pending().Begin(generation(n), before(n), nil), s.Commit(generation(n)), s.Pending().Settle(n)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -315,13 +315,13 @@ func TestModes(t *testing.T) {
 		// public and secret are files that have to be there.
 		public, secret []string
 	}{
-		{"begun", func() error { return s.Pending().Begin(generation(1), before(1)) },
+		{"begun", func() error { return s.Pending().Begin(generation(1), before(1), nil) },
 			[]string{"format", "pending", "generations/0/record.json"},
 			[]string{"generations/0/spec.json", "generations/1/previous.json", "generations/1/target.json"}},
 		{"committed", func() error { return s.Commit(generation(1)) },
 			[]string{"generations/1/record.json"}, []string{"generations/1/spec.json", "generations/1/previous.json"}},
 		{"settled", func() error { return s.Pending().Settle(1) }, []string{"generations/1/record.json"}, []string{"generations/1/spec.json"}},
-		{"another begun", func() error { return s.Pending().Begin(generation(2), before(2)) }, nil, []string{"generations/2/target.json"}},
+		{"another begun", func() error { return s.Pending().Begin(generation(2), before(2), nil) }, nil, []string{"generations/2/target.json"}},
 		{"and undone", func() error { return s.Pending().Abandon(reverted, generation(1)) }, []string{"generations/2/reverted.json"}, nil},
 	}
 	for _, tt := range stages {
@@ -429,7 +429,7 @@ func TestNewerFormat(t *testing.T) {
 		"History": func() error { _, _, err := s.History().List(0); return err },
 		"Next":    func() error { _, err := s.Next(); return err },
 		"Convert": s.Convert,
-		"Begin":   func() error { return s.Pending().Begin(generation(2), before(2)) },
+		"Begin":   func() error { return s.Pending().Begin(generation(2), before(2), nil) },
 	} {
 		var newer *NewerFormatError
 		if err := ask(); !errors.As(err, &newer) || newer.Format != 3 || newer.Hint() == "" {
