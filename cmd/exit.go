@@ -106,7 +106,7 @@ func exitCode(err error) int {
 		return exitRefused
 	case errors.As(err, &downgrade) && !downgrade.exact:
 		return exitRefused
-	case errors.As(err, &usage), errors.As(err, &problems), errors.As(err, &downgrade):
+	case errors.As(err, &usage), errors.As(err, &problems), errors.As(err, &downgrade), errors.Is(err, release.ErrNoCredentials):
 		return exitUsage
 	}
 	return exitFailed

@@ -290,7 +290,7 @@ func (w *work) converge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range draft.Notes(installed) {
+	for _, line := range append(draft.Notes(installed), unrecorded(w.spec.Sources, installed)...) {
 		a.Note(line)
 	}
 	prepare := w.options.prepare()

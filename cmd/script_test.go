@@ -50,6 +50,7 @@ var odd = []string{"v1.37.9", "v1.38.0"}
 //
 //	$RELEASE     a directory in release layout, its own, with the stand-ins for this architecture
 //	$MIRROR      the URL of an HTTP server over it, which keeps a log and can be told to misbehave
+//	$SECRET_MIRROR  the same with a user and a password, which nobody asks for
 //	$ARCH        this machine's architecture, and $OTHER another one
 //	$SHA_V       the SHA-256 of a stand-in: $SHA_1_36_4; $SHA512_V is its SHA-512, and $PART_V how the name of its
 //	             partial download ends
@@ -165,7 +166,7 @@ func setUp(env *testscript.Env, programs string) error {
 		other = "amd64"
 	}
 	for _, v := range [][2]string{
-		{"RELEASE", dir}, {"MIRROR", web.URL + "/release"}, {"ARCH", runtime.GOARCH}, {"OTHER", other},
+		{"RELEASE", dir}, {"MIRROR", web.URL + "/release"}, {"SECRET_MIRROR", strings.Replace(web.URL, "://", "://user:hidden@", 1) + "/release"}, {"ARCH", runtime.GOARCH}, {"OTHER", other},
 		{"KUBELETCTL", filepath.Join(programs, "kubeletctl")}, {"PROGRAMS", programs},
 		{"HOME", env.WorkDir}, {"NO_COLOR", "1"}, {"TZ", "UTC"}, {"LC_ALL", "C"},
 	} {

@@ -2,10 +2,12 @@ package cmd
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 func showCommand(a *app) *cobra.Command {
@@ -26,6 +28,7 @@ each setting: install (its flags), file (a spec file), set, adopted, or host (a 
 type showResult struct {
 	Spec    spec.Spec              `json:"spec"`
 	Origins map[string]spec.Origin `json:"origins"`
+	Notes   []string               `json:"notes,omitempty"`
 }
 
 func show(a *app, withSecrets bool) error {
@@ -48,9 +51,16 @@ func show(a *app, withSecrets bool) error {
 			a.Note("secrets are masked; --show-secrets prints them")
 		}
 		s = masked
+	} else { // what a record leaves out is no value
+		for _, source := range s.Sources {
+			if release.Redacted(source) {
+				a.Note("left out, since its credentials are not recorded: the source " + source)
+			}
+		}
+		s.Sources = slices.DeleteFunc(slices.Clone(s.Sources), release.Redacted)
 	}
 	if a.Structured() {
-		a.Print(showResult{s, s.Origins})
+		a.Print(showResult{s, s.Origins, a.Notes()})
 		return nil
 	}
 	text, err := specYAML(&s)

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/release"
 )
@@ -52,6 +55,20 @@ func named(c *cobra.Command, sources []string, caFile string, recorded spec.Spec
 		return sources, recorded.CAFile
 	}
 	return sources, absolute(caFile)
+}
+
+// unrecorded says, once, of which sources only a part is recorded.
+func unrecorded(sources []string, installed *plan.Generation) (lines []string) {
+	var known []string
+	if recorded, err := spec.Recorded(cmp.Or(installed, &plan.Generation{})); err == nil {
+		known = recorded.Sources
+	}
+	for _, source := range sources {
+		if short := release.Redact(source); short != source && !slices.Contains(known, short) {
+			lines = append(lines, fmt.Sprintf("the credentials of the source %s are not recorded: what has to be fetched later needs --source again", short))
+		}
+	}
+	return lines
 }
 
 // fetchOptions say how a download is made, and are not recorded.

@@ -119,7 +119,9 @@ func (c *Client) channelSources() []string {
 func (c *Client) CheckSources() error {
 	var problems []error
 	for _, source := range c.Sources {
-		if why, hint := checkSource(source); why != "" {
+		if Redacted(source) {
+			problems = append(problems, &hinted{fmt.Errorf("source %q: %w", source, ErrNoCredentials), "give the whole URL: --source"})
+		} else if why, hint := checkSource(source); why != "" {
 			problems = append(problems, &hinted{fmt.Errorf("source %q: %s", Redact(source), why), hint})
 		}
 	}
@@ -157,8 +159,6 @@ func checkSource(source string) (why, hint string) {
 		return "it has no scheme", "write https://HOST/PATH, or file:///DIRECTORY"
 	case u.Scheme == "file" && (u.Opaque != "" || (u.Host != "" && u.Host != "localhost") || !filepath.IsAbs(u.Path)):
 		return "a file URL needs an absolute path", "write file:///path/to/directory, with three slashes"
-	case u.User.String() == "redacted" || u.RawQuery == "redacted": // as Redact has left it, in the record of an install
-		return "it needs credentials, and these are not recorded", "give the whole URL: --source"
 	case u.Scheme == "file":
 		return "", ""
 	case strings.Contains(u.Opaque, "@"): // what looks like a scheme may be a user's name
@@ -235,6 +235,15 @@ func Redact(rawURL string) string {
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u.String()
+}
+
+// ErrNoCredentials reports that a source is not known as a whole, since a record holds no secrets.
+var ErrNoCredentials = errors.New("it needs credentials, and these are not recorded")
+
+// Redacted reports whether a URL is one out of which Redact has taken something.
+func Redacted(rawURL string) bool {
+	u, err := url.Parse(rawURL)
+	return err == nil && (u.User.String() == "redacted" || u.RawQuery == "redacted")
 }
 
 // Resolve turns a request into a version. Only minors and channels ask a source.
