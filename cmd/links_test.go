@@ -205,7 +205,12 @@ func newOutsider(t *testing.T) *outsider {
 			t.Fatal(err)
 		}
 	}
-	writeFile(t, filepath.Join(o.release, recoverBinary), string(elfHeader(o.arch)))
+	own, err := os.ReadFile(o.program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(own[18:20], elfHeader(o.arch)[18:20]) // e_machine: only kubeletctl itself recovers, and this one is never run
+	writeFile(t, filepath.Join(o.release, recoverBinary), string(own))
 	o.makeOutside(t)
 	o.makeTrees(t)
 	return o

@@ -1,12 +1,19 @@
 package install
 
 import (
+	"cmp"
+	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/observe"
@@ -71,13 +78,37 @@ func (p preparation) recovers(program plan.File) bool {
 	return err == nil && p.host.Observer().Has(program) && release.CheckHeader(name, p.want.Arch) == nil
 }
 
-// checkRecoverBinary refuses a file that is no program for an architecture.
+// mainPackage is what Go records in every build of kubeletctl (runtime/debug.BuildInfo.Path).
+const mainPackage = "github.com/kubeletctl/kubeletctl/cmd/kubeletctl"
+
+// checkRecoverBinary refuses a file that is no kubeletctl for an architecture, or one that does not run where it could.
 func checkRecoverBinary(file, arch string) error {
-	err := release.CheckHeader(file, arch)
-	if wrong := (*release.VerifyError)(nil); errors.As(err, &wrong) {
-		return &RecoveryError{fmt.Sprintf("--recover-binary %s: %s", file, wrong.Problem), arch}
+	wrong := func(problem string) error {
+		return &RecoveryError{fmt.Sprintf("--recover-binary %s: %s", file, problem), arch}
 	}
-	return err
+	err := release.CheckHeader(file, arch)
+	if header := (*release.VerifyError)(nil); errors.As(err, &header) {
+		return wrong(header.Problem)
+	}
+	if err != nil {
+		return err
+	}
+	if info, err := buildinfo.ReadFile(file); err != nil || info.Path != mainPackage {
+		return wrong("it is not kubeletctl")
+	}
+	if arch != runtime.GOARCH {
+		return nil
+	}
+	name, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, name, "version").Output(); err != nil || !strings.HasPrefix(string(out), "kubeletctl ") {
+		return wrong(fmt.Sprintf("it does not run: %v", cmp.Or(err, errors.New("it does not say its version"))))
+	}
+	return nil
 }
 
 // RecoveryError reports that there is no program with which the host could recover from an interrupted change.
