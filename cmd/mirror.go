@@ -41,7 +41,7 @@ A channel that is named with --channel gets a marker, which says what --version 
 uses DIR. Markers that are in DIR already are kept right. Each names the newest release of its channel in DIR.
 
 With --check nothing is fetched and nobody is asked: each kubelet in DIR is held against its checksum files and against
-the digests that upstream published.`,
+the digests that upstream published, and each marker has to name a release that is there.`,
 		Example: `  kubeletctl mirror /srv/mirror --version v1.36.4 --channel stable-1.37 \
     --arch amd64,arm64
   kubeletctl mirror --check /srv/mirror
@@ -278,6 +278,14 @@ func checkMirror(a *app, dir string, least release.Trust) error {
 			bad = append(bad, &release.VerifyError{Name: filepath.Join(dir, m.Path()), Problem: m.Problem})
 			again = append(again, fmt.Sprintf("kubeletctl mirror %s --version %s --arch %s", shellQuote(dir), m.Version, m.Arch))
 		}
+	}
+	markers, err := release.CheckMarkers(dir)
+	if err != nil {
+		return err
+	}
+	for _, m := range markers {
+		bad = append(bad, &release.VerifyError{Name: filepath.Join(dir, m.Name), Problem: m.Problem})
+		again = append(again, fmt.Sprintf("kubeletctl mirror %s --channel %s", shellQuote(dir), m.Channel))
 	}
 	if !a.Structured() || len(bad) == 0 {
 		printMirror(a, list)

@@ -246,13 +246,79 @@ func sums(file string) (of256, of512 string, err error) {
 	return fmt.Sprintf("%x", h256.Sum(nil)), fmt.Sprintf("%x", h512.Sum(nil)), nil
 }
 
-// CheckMirror examines every kubelet of a directory in release layout, in version order, and asks nobody.
+// CheckMirror examines every kubelet of a directory in release layout, in version order, also those of which only a checksum
+// file is there, and asks nobody.
 func CheckMirror(dir string) ([]Mirrored, error) {
 	list, err := InMirror(dir)
+	for _, suffix := range []string{".sha256", ".sha512"} {
+		more, err := inMirror(dir, func(v Version, arch string) string { return binaryPath(v, arch) + suffix })
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range more {
+			if !slices.Contains(list, m) {
+				list = append(list, m)
+			}
+		}
+	}
+	sortMirrored(list)
 	for i, m := range list {
 		list[i] = examine(dir, m.Version, m.Arch)
 	}
 	return list, err
+}
+
+func sortMirrored(list []Mirrored) {
+	slices.SortStableFunc(list, func(x, y Mirrored) int { return x.Version.Compare(y.Version) })
+}
+
+// BadMarker is a marker of a mirror that leads nowhere.
+type BadMarker struct{ Name, Channel, Problem string }
+
+// CheckMarkers examines the markers of a directory in release layout.
+func CheckMarkers(dir string) (bad []BadMarker, err error) {
+	list, err := InMirror(dir)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if !markerName.MatchString(name) {
+			continue
+		}
+		channel := strings.TrimSuffix(name, ".txt")
+		if problem := checkMarker(filepath.Join(dir, name), channel, list); problem != "" {
+			bad = append(bad, BadMarker{name, channel, problem})
+		}
+	}
+	return bad, nil
+}
+
+// checkMarker says what is wrong with the marker of a channel in a mirror that has these kubelets; nothing when it is right.
+func checkMarker(file, channel string, list []Mirrored) string {
+	body, err := readSmall(file)
+	if err != nil {
+		return pathless(err).Error()
+	}
+	v, err := ParseVersion(strings.TrimSpace(string(body)))
+	if err != nil {
+		return "it does not name a release"
+	}
+	request, err := ParseRequest(channel)
+	if err == nil {
+		err = request.fits(v)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	if !slices.ContainsFunc(list, func(m Mirrored) bool { return m.Version == v }) {
+		return fmt.Sprintf("it names %s, which is not there", v)
+	}
+	return ""
 }
 
 // InSource lists the kubelets of a source that is a directory; others cannot be listed, and have none here.
@@ -291,7 +357,7 @@ func inMirror(dir string, file func(Version, string) string) ([]Mirrored, error)
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(x, y Mirrored) int { return x.Version.Compare(y.Version) })
+	sortMirrored(list)
 	return list, nil
 }
 
