@@ -167,7 +167,7 @@ func (a attempt) foreignDropIns(ctx context.Context) error {
 		defer cancel()
 		words = health.LastWords(ctx, state)
 	}
-	return &ForeignDropInError{names, diagnose.ForeignCause(h.Observer(), words, c.Want)}
+	return &ForeignDropInError{names, diagnose.ForeignCause(h.Observer(), words, c.Want), c.Want.Version}
 }
 
 // UnchangedError reports that a change cannot be made, because a file system is full or read-only. Nothing was changed.
@@ -310,9 +310,28 @@ func (a attempt) stillWell(ctx context.Context) error {
 	o.enter(Waiting)
 	g := gate{host: h, want: c.Want, wait: o.Wait, patience: o.Wait, restarts: c.Plan.Restarts(c.Seen)}
 	if err := g.pass(ctx); err != nil {
-		return fmt.Errorf("there is nothing to change, but kubelet is not healthy: %w", err)
+		return &NotWellError{err}
 	}
 	return nil
+}
+
+// NotWellError reports that a kubelet of which nothing differs from what is wanted does not become healthy.
+type NotWellError struct{ Err error }
+
+func (e *NotWellError) Error() string {
+	return fmt.Sprintf("there is nothing to change, but kubelet is not healthy: %v", e.Err)
+}
+func (e *NotWellError) Unwrap() error { return e.Err }
+
+// Hint says what to do about it.
+func (e *NotWellError) Hint() string {
+	hint := "kubeletctl status shows how it is"
+	if ill := (*GateError)(nil); errors.As(e.Err, &ill) {
+		if hint = ill.Hint(); ill.Foreign != "" {
+			return hint
+		}
+	}
+	return hint + "; kubeletctl restart starts it anew"
 }
 
 // ForeignDropInError reports that a drop-in of somebody else's sets kubelet's command line, which repair leaves as it is.
@@ -320,6 +339,8 @@ type ForeignDropInError struct {
 	Paths []string
 	// Line is what sets it.
 	Line string
+	// Version is what is installed.
+	Version release.Version
 }
 
 func (e *ForeignDropInError) Error() string {
@@ -334,9 +355,12 @@ func (e *ForeignDropInError) Error() string {
 }
 
 // Hint says what to do about it.
-func (e *ForeignDropInError) Hint() string { return dropInHint }
+func (e *ForeignDropInError) Hint() string { return dropInHint(e.Version) }
 
-const dropInHint = "remove the drop-in, or let kubeletctl install --force mask it; uninstall gives it back"
+// dropInHint says what to do about a drop-in that sets the command line of a kubelet that is installed.
+func dropInHint(installed release.Version) string {
+	return fmt.Sprintf("remove the drop-in, or mask it: kubeletctl upgrade --version %s --force; uninstall gives it back", installed)
+}
 
 // up reports whether kubelet is active.
 func (a attempt) up(ctx context.Context) bool {

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
@@ -353,6 +355,84 @@ func TestStatusTellsTheTruth(t *testing.T) {
 	delete(b.fake.active, systemd.KubeletService)
 	if s := look(); s.State != status.Stopped {
 		t.Errorf("stopped: %+v", s)
+	}
+}
+
+// What the next start would lack is no mere drift, although the kubelet that runs is healthy.
+func TestStatusOfWhatCannotStart(t *testing.T) {
+	t.Parallel()
+	link, binary := path.Join(hostfs.DefaultBinDir, "kubelet"), path.Join(hostfs.DefaultBinDir, "kubelet-v1.37.2")
+	tests := []struct {
+		name, file, id, reason string
+		lose                   func(file string) error
+	}{
+		{"binary", binary, "binary-missing", "missing", os.Remove},
+		{"execute bit", binary, "cannot-start", "not executable", func(file string) error { return os.Chmod(file, 0o644) }},
+		{"link", link, "cannot-start", "missing", os.Remove},
+		{"target of the link", link, "cannot-start", "a symlink to nothing", func(file string) error {
+			return errors.Join(os.Remove(file), os.Symlink("kubelet-v1.30.0", file))
+		}},
+		{"configuration", hostfs.ConfigFile, "cannot-start", "missing", os.Remove},
+		{"unit", path.Join(hostfs.UnitDir, systemd.KubeletService), "cannot-start", "missing", os.Remove},
+		{"unit is a directory", path.Join(hostfs.UnitDir, systemd.KubeletService), "cannot-start", "not a file", func(file string) error {
+			return errors.Join(os.Remove(file), os.Mkdir(file, 0o755))
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "v1.37.2")
+			b.install(b.spec("v1.37.2", nil))
+			if err := tt.lose(b.file(tt.file)); err != nil {
+				t.Fatal(err)
+			}
+			s, err := b.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(s.Problems) == 0 {
+				t.Fatalf("there is no problem: %+v", s)
+			}
+			lost := s.Problems[0]
+			if s.State != status.Unhealthy || lost.ID != tt.id || lost.Message != tt.file+" is "+tt.reason+": kubelet cannot be started" {
+				t.Errorf("%s: %+v", s.State, s.Problems)
+			}
+		})
+	}
+}
+
+// The same of a kubelet that kubeadm configures: of what kubeadm writes nothing is put back by a repair.
+func TestStatusOfWhatKubeadmsCannotStart(t *testing.T) {
+	t.Parallel()
+	dropIn := path.Join(plan.DropInDir, systemd.KubeadmDropIn)
+	for file, message := range map[string]string{
+		"":                   "",
+		config.KubeadmConfig: config.KubeadmConfig + " is missing: kubelet cannot be started",
+		dropIn:               dropIn + " is missing: kubelet would start without its flags",
+	} {
+		b := newBench(t, "v1.37.2")
+		host, port, _ := strings.Cut(b.health, ":")
+		b.write(config.KubeadmConfig, 0o644, fmt.Appendf(nil, "healthzBindAddress: %s\nhealthzPort: %s\n", host, port))
+		b.write(config.KubeadmKubeconfig, 0o600, []byte("x"))
+		b.install(spec.Spec{Version: "v1.37.2", Arch: "amd64", Sources: b.release.Sources, Profile: config.Kubeadm})
+		if file != "" {
+			if err := os.Remove(b.file(file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := b.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := ""
+		for _, p := range s.Problems {
+			if p.ID == "cannot-start" {
+				found = p.Message
+			}
+		}
+		if found != message || file != "" && s.State != status.Unhealthy {
+			t.Errorf("without %q: %s: %+v", file, s.State, s.Problems)
+		}
 	}
 }
 

@@ -3,12 +3,14 @@ package install
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/status"
+	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
 // PrepareRestart plans to start the installed kubelet anew, and nothing else. What would start something else than what was
@@ -50,6 +52,14 @@ func (h *Host) refuseWithoutRuntime(ctx context.Context, g *plan.Generation) err
 // IsRestart reports whether a change starts kubelet anew and does nothing else.
 func (c *Change) IsRestart() bool { return c.options.Restart }
 
+// onlyStarts reports whether a change does nothing but to start the installed kubelet: a restart, or a repair of one that has
+// exited and of which nothing differs.
+func (c *Change) onlyStarts() bool {
+	return c.options.Restart || c.repair && !slices.ContainsFunc(c.Plan.Steps, func(s plan.Step) bool {
+		return s.Target != systemd.KubeletService || s.Action != plan.Start && s.Action != plan.Restart
+	})
+}
+
 // refuseRestart fails with all that is in the way of a restart.
 func refuseRestart(want *plan.Generation, seen *plan.Observation) error {
 	refused := &preflight.FailedError{}
@@ -59,7 +69,7 @@ func refuseRestart(want *plan.Generation, seen *plan.Observation) error {
 	for _, d := range seen.StartDrift(want) {
 		hint := "kubeletctl diff shows how; kubeletctl repair puts it back, and restarts kubelet if it has to"
 		if d.Kept {
-			hint = dropInHint
+			hint = dropInHint(want.Version)
 		}
 		fail(status.IDDrift, "kubelet would not start as it was installed: "+d.Target+": "+d.Reason, hint)
 	}
@@ -88,5 +98,5 @@ func (e *RestartError) Hint() string {
 	if errors.Is(e.Cause, ErrInterrupted) {
 		return "kubeletctl status shows whether kubelet is healthy by now"
 	}
-	return "journalctl -u kubelet.service shows all that kubelet said; kubeletctl rollback puts an earlier generation back"
+	return "journalctl -u kubelet.service shows all that kubelet said; remove the cause, then kubeletctl restart; kubeletctl rollback puts an earlier generation back"
 }

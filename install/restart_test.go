@@ -109,6 +109,30 @@ func TestRestartThatFails(t *testing.T) {
 	b.event(plan.Unhealthy, "not healthy within 1s")
 }
 
+// A repair that does no more than to start a kubelet that has exited has nothing to go back to either.
+func TestRepairThatOnlyStarts(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "v1.37.2")
+	b.install(b.spec("v1.37.2", nil))
+	b.fake.waiting, b.healthy = true, false
+	current, err := b.Store().Installed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.PrepareRestore(t.Context(), current, b.resolve(b.spec("v1.37.2", nil)).Artifact, PrepareOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.apply(t.Context(), c, time.Second)
+	var failed *RestartError
+	if !errors.As(err, &failed) || errors.As(err, new(*RolledBackError)) || !strings.Contains(failed.Hint(), "remove the cause") {
+		t.Errorf("error: %v", err)
+	}
+	if history, _, err := b.Store().History().List(0); err != nil || history[0].Outcome != plan.Unhealthy || !history[0].Event {
+		t.Errorf("history: %+v, %v", history, err)
+	}
+}
+
 // Nobody knows whether a kubelet is healthy when the wait for it was interrupted.
 func TestRestartInterrupted(t *testing.T) {
 	t.Parallel()

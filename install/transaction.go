@@ -285,7 +285,7 @@ func (tx *transaction) commitEvent() error {
 	event := *want
 	event.Files, event.Units, event.Dirs = nil, nil, nil
 	want.Number, want.Created, want.Command, want.User, want.Changes = have.Number, have.Created, have.Command, have.User, have.Changes
-	if tx.change.options.Restart && event.Outcome != plan.Healthy {
+	if tx.change.onlyStarts() && event.Outcome != plan.Healthy {
 		want.Outcome, want.Reason, want.Took = have.Outcome, have.Reason, have.Took
 	}
 	if err := tx.host.Store().CommitEvent(&event, want); err != nil {
@@ -294,9 +294,10 @@ func (tx *transaction) commitEvent() error {
 	return nil
 }
 
-// fail ends a change that failed: it leads back, but for a restart that has begun, before which there was the same kubelet.
+// fail ends a change that failed: it leads back, but for a start of kubelet alone that has begun, before which there was the
+// same kubelet.
 func (tx *transaction) fail(ctx context.Context, cause error) error {
-	if !tx.change.options.Restart || tx.started.IsZero() {
+	if !tx.change.onlyStarts() || tx.started.IsZero() {
 		return tx.undo(ctx, cause)
 	}
 	tx.change.Want.Reason = cause.Error()
@@ -322,5 +323,9 @@ func (tx *transaction) undo(ctx context.Context, cause error) error {
 	if left := tx.back.take(ctx); len(left) > 0 {
 		return &NotRolledBackError{Cause: cause, Left: left}
 	}
-	return &RolledBackError{Cause: cause, To: describe(tx.back.before), Ill: tx.back.ill}
+	to := describe(tx.back.before)
+	if tx.change.repair && tx.change.Plan.SwitchesKubelet() {
+		to = "the host is as it was before the repair"
+	}
+	return &RolledBackError{Cause: cause, To: to, Ill: tx.back.ill}
 }

@@ -102,6 +102,7 @@ const (
 	idInterrupted = "interrupted-change"
 	idUnreadable  = "unreadable"
 	idDamaged     = "damaged-record"
+	idCannotStart = "cannot-start"
 	IDKubeadm     = "waiting-for-kubeadm"
 )
 
@@ -335,15 +336,13 @@ func (a assessment) assess(ctx context.Context) {
 	if state.ActiveState == "active" {
 		s.Health = health.Probe(ctx, a.current.HealthURL)
 	}
-	if a.binaryMissing() {
-		s.problem("binary-missing", preflight.Failure, a.current.Binary().Path+" is missing: kubelet cannot be started", a.advise("kubeletctl repair puts it back"))
-	}
+	a.nextStart()
 	switch {
 	case state.ActiveState == "active" && (s.Health.OK || a.current.HealthURL == ""):
 		s.State = Healthy
 	case state.ActiveState == "active":
 		s.State = Unhealthy
-		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, "journalctl -u kubelet.service")
+		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, a.advise("journalctl -u kubelet.service shows what it said; kubeletctl restart starts it anew"))
 	case !a.seen.Credentials && !state.Up() && a.current.Kubeadm:
 		s.State = ForKubeadm
 		s.problem(IDKubeadm, preflight.Info, "kubeadm has not set up this node yet: "+a.reader.Absent(a.current)+" does not exist", KubeadmHint)
@@ -355,9 +354,27 @@ func (a assessment) assess(ctx context.Context) {
 		a.crashed(ctx)
 	case state.Up():
 		s.State = Starting
-		s.problem("starting", preflight.Warning, "kubelet is starting", "run kubeletctl status again in a few seconds")
+		s.problem("starting", preflight.Warning, "kubelet is starting", a.advise("run kubeletctl status again in a few seconds; kubeletctl restart helps one that hangs"))
 	default:
 		a.stopped()
+	}
+}
+
+// nextStart says what the next start of kubelet would lack, whatever runs now.
+func (a assessment) nextStart() {
+	for _, lost := range a.unstartable() {
+		id, effect := idCannotStart, "kubelet cannot be started"
+		switch {
+		case lost.Target == a.current.Binary().Path && lost.Reason == missing:
+			id = "binary-missing"
+		case path.Dir(lost.Target) == plan.DropInDir:
+			effect = "kubelet would start without its flags"
+		}
+		a.status.problem(id, preflight.Failure, fmt.Sprintf("%s is %s: %s", lost.Target, lost.Reason, effect), a.advise("kubeletctl repair puts it back"))
+	}
+	file := a.current.KubeadmConfig
+	if a.unit.Up() && file.Path != "" && file.Kind == plan.Absent { // else kubeadm has not set up this node yet
+		a.status.problem(idCannotStart, preflight.Failure, fmt.Sprintf("%s is %s: kubelet cannot be started", file.Path, missing), "kubeadm upgrade node writes it anew")
 	}
 }
 
@@ -379,7 +396,7 @@ func (a assessment) crashed(ctx context.Context) {
 	case !a.unit.NextTry.IsZero():
 		message += "; systemd starts it again at " + a.unit.NextTry.Format(time.TimeOnly)
 		if !a.repairable() {
-			hint = a.advise("kubeletctl repair starts it now") + "; " + hint + " shows what it said"
+			hint += " shows what it said; " + a.advise("when the cause is removed, kubeletctl repair starts it at once")
 		}
 	}
 	a.status.problem("crash-loop", preflight.Failure, message, hint)
@@ -398,9 +415,38 @@ func (a assessment) askRuntime(ctx context.Context) {
 	}
 }
 
-func (a assessment) binaryMissing() bool {
-	binary := a.current.Binary().Path
-	return a.seen.Files[binary].Kind == plan.Absent && a.seen.Unreadable[binary] == nil
+// missing is why a file is unstartable that is not there.
+const missing = "missing"
+
+// unstartable lists the files without which the next start of kubelet fails, whatever runs now.
+func (a assessment) unstartable() (lost []plan.Drift) {
+	for _, f := range a.current.Files {
+		found, looked := a.seen.Files[f.Path]
+		needed := f.Kind == plan.Binary || f.Kind == plan.Link && !f.Masks() || f.Path == hostfs.ConfigFile ||
+			path.Base(f.Path) == systemd.KubeletService || f.Kind == plan.Text && path.Dir(f.Path) == plan.DropInDir
+		reason := ""
+		switch {
+		case !looked || !needed:
+		case found.Kind == plan.Absent:
+			reason = missing
+		case found.Kind == plan.Other:
+			reason = "not a file"
+		case f.Kind == plan.Binary && found.Mode&0o111 == 0:
+			reason = "not executable"
+		case f.Kind == plan.Link && a.dangles(f.Path):
+			reason = "a symlink to nothing"
+		}
+		if reason != "" {
+			lost = append(lost, plan.Drift{Target: f.Path, Reason: reason})
+		}
+	}
+	return lost
+}
+
+// dangles reports whether a symlink leads to a file that is not there, and that is not named for itself.
+func (a assessment) dangles(link string) bool {
+	_, err := a.reader.Tree.Stat(link)
+	return errors.Is(err, fs.ErrNotExist) && a.seen.Files[a.current.Binary().Path].Kind != plan.Absent
 }
 
 func (a assessment) stopped() {
@@ -409,7 +455,7 @@ func (a assessment) stopped() {
 	if !a.current.Runs() {
 		severity = preflight.Info
 	}
-	if a.binaryMissing() {
+	if len(a.unstartable()) > 0 {
 		hint = a.advise("kubeletctl repair")
 	}
 	if len(a.seen.ForeignOverrides(a.current)) > 0 {

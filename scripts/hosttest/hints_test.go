@@ -52,7 +52,7 @@ func TestRepairStartsWhatSystemdWaitsFor(t *testing.T) {
 	h.must("rm", "/run/standin")
 	said := h.exits(3, "kubeletctl", "status").Stdout
 	contains(t, said, `(?m)^error crash-loop: .*; systemd starts it again at \d\d:\d\d:\d\d$`)
-	contains(t, said, `(?m)^  hint: kubeletctl repair starts it now; journalctl -u kubelet\.service shows what it said$`)
+	contains(t, said, `(?m)^  hint: journalctl -u kubelet\.service shows what it said; when the cause is removed, kubeletctl repair starts it at once$`)
 	contains(t, h.must("kubeletctl", "repair"), "is healthy")
 	h.running("v1.37.2")
 }
