@@ -111,13 +111,14 @@ var opens = []string{"os.Open", "os.OpenFile", "os.Create", "os.CreateTemp", "os
 
 // ofThisMachine are files in which such calls are right, since what they name is of this machine and never of a tree.
 var ofThisMachine = map[string]string{
-	"install/program.go":         "/proc/self/exe, or what --recover-binary names",
-	"install/steps.go":           "the same",
-	"install/cleanup.go":         "the same",
-	"install/status/status.go":   "/proc/PID of the running kubelet",
-	"install/observe/observe.go": "/proc/PID of the running kubelet",
-	"install/store/lock.go":      "/proc/locks",
-	"install/preflight/check.go": "/proc and the runtime's socket of a live host",
+	"install/program.go":             "/proc/self/exe, or what --recover-binary names",
+	"install/steps.go":               "the same",
+	"install/cleanup.go":             "the same",
+	"install/status/status.go":       "/proc/PID of the running kubelet",
+	"install/observe/observe.go":     "/proc/PID of the running kubelet",
+	"install/observe/environment.go": "the same",
+	"install/store/lock.go":          "/proc/locks",
+	"install/preflight/check.go":     "/proc and the runtime's socket of a live host",
 }
 
 func TestOnlyHostfsOpensFiles(t *testing.T) {

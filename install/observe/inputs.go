@@ -6,16 +6,17 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/plan"
 )
 
 // inputs are the files beside its configuration that a kubelet of a generation reads when it starts, and only then: the
 // drop-ins of --config-dir, the configuration of credential providers, what its configuration names, and, for systemd,
-// drop-ins of the unit and their environment files. A directory stands for what was added to it or removed from it. Files that
-// do not exist are left out, and so are those that cannot be reached: whether they matter is kubelet's and systemd's to say.
-// It is an error that this user may not look.
-func (o Observer) inputs(g *plan.Generation, dropIns []DropIn) ([]plan.Input, error) {
+// drop-ins of the unit and their environment files. A directory stands for what was added to it or removed from it. What does
+// not exist, and the process pid could not have been started without, was removed by now. Files that cannot be reached are left
+// out: whether they matter is kubelet's and systemd's to say. It is an error that this user may not look.
+func (o Observer) inputs(g *plan.Generation, dropIns []DropIn, pid int, now time.Time) ([]plan.Input, error) {
 	c := inputs{Observer: o}
 	for _, file := range g.StartFiles {
 		c.add(file)
@@ -27,15 +28,23 @@ func (o Observer) inputs(g *plan.Generation, dropIns []DropIn) ([]plan.Input, er
 	if file, given := g.Arg("image-credential-provider-config"); given {
 		c.walk(file, ".json", ".yaml", ".yml") // a directory from 1.34 on
 	}
+	for _, file := range c.missing {
+		if !slices.Contains(g.Requires, file) { // without one of those systemd would start nothing: it is no reason to stop what runs
+			c.found = append(c.found, plan.Input{Path: file, Modified: now})
+		}
+	}
 	for _, d := range dropIns {
 		if g.File(d.Path).Kind == plan.Absent {
 			c.add(d.Path)
 		}
 		for _, a := range d.Unit.Values("Service", "EnvironmentFile") {
-			if file := strings.TrimPrefix(a.Value, "-"); path.IsAbs(file) {
-				c.add(file) // with a wildcard or a specifier there is no such file
+			if file, optional := strings.CutPrefix(a.Value, "-"); path.IsAbs(file) && !strings.ContainsAny(file, "*?[%") {
+				c.environmentFile(file, optional, now)
 			}
 		}
+	}
+	if len(c.gone) > 0 && o.lostVariables(pid, dropIns) {
+		c.found = append(c.found, c.gone...)
 	}
 	return c.found, c.err
 }
@@ -56,7 +65,24 @@ func (o Observer) ConfigDropIns(g *plan.Generation) (files []plan.File) {
 type inputs struct {
 	Observer
 	found []plan.Input
-	err   error
+	// missing are those that do not exist; gone are environment files that need not have existed either.
+	missing []string
+	gone    []plan.Input
+	err     error
+}
+
+// environmentFile notes an environment file of a drop-in. Of an optional one that does not exist its directory tells when it
+// may have been removed.
+func (c *inputs) environmentFile(file string, optional bool, now time.Time) {
+	if _, err := c.Tree.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		c.add(file)
+		return
+	}
+	if !optional {
+		c.found = append(c.found, plan.Input{Path: file, Modified: now})
+	} else if dir, err := c.Tree.Stat(path.Dir(file)); err == nil {
+		c.gone = append(c.gone, plan.Input{Path: file, Modified: dir.ModTime()})
+	}
 }
 
 // add notes a file or a directory, if it is there.
@@ -66,6 +92,8 @@ func (c *inputs) add(name string) {
 		c.found = append(c.found, plan.Input{Path: name, Modified: info.ModTime()})
 	} else if errors.Is(err, fs.ErrPermission) {
 		c.err = errors.Join(c.err, err)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		c.missing = append(c.missing, name)
 	}
 }
 

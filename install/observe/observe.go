@@ -65,7 +65,7 @@ func (o Observer) Observe(ctx context.Context, want *plan.Generation, others ...
 		if seen.Process, err = o.Process(state, known); err != nil {
 			seen.Unreadable[fmt.Sprintf("process %d", state.MainPID)] = err
 		}
-		if seen.Inputs, err = o.inputs(want, dropIns); err != nil {
+		if seen.Inputs, err = o.inputs(want, dropIns, state.MainPID, seen.Time); err != nil {
 			seen.Unreadable["what kubelet reads when it starts"] = err
 		}
 	}

@@ -51,6 +51,8 @@ var drifts = []struct {
 	{name: "link removed", do: `rm /usr/local/bin/kubelet`, finds: `bin/kubelet: missing`},
 	{name: "environment of a drop-in", do: `mkdir -p $unit.d; echo GOGC=90 >/etc/default/kubelet; printf '[Service]\nEnvironmentFile=-/etc/default/kubelet\n' >$unit.d/environment.conf; systemctl daemon-reload
 		systemctl restart kubelet; sleep 1.1; echo GOGC=80 >/etc/default/kubelet`, finds: `kubelet.service: restart due: changed since the process was started: /etc/default/kubelet$`, restarts: true, quick: true},
+	{name: "environment of a drop-in removed", do: `mkdir -p $unit.d; echo GOGC=90 >/etc/default/kubelet; printf '[Service]\nEnvironmentFile=-/etc/default/kubelet\n' >$unit.d/environment.conf; systemctl daemon-reload
+		systemctl restart kubelet; sleep 1.1; rm /etc/default/kubelet`, finds: `kubelet.service: restart due: changed since the process was started: /etc/default/kubelet$`, restarts: true, quick: true},
 	{name: "drop-in that replaces the command line", do: `mkdir -p $unit.d; printf '[Service]\nExecStart=\nExecStart=/usr/local/bin/kubelet --config=/var/lib/kubelet/kubelet-config.yaml --v=4\n' >$unit.d/mine.conf; systemctl daemon-reload`,
 		finds: `kubelet.service.d/mine.conf: a drop-in that sets kubelet's command line`, stays: true, quick: true},
 	{name: "recovery program replaced", do: `cp /bin/true /usr/local/bin/kubeletctl-recover`, finds: `kubeletctl-recover: edited`},
