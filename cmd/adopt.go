@@ -18,6 +18,8 @@ type adoption struct {
 	found  *adopt.Found
 	spec   *spec.Spec
 	dropIn []byte // what is kept of the former unit
+	// current is the generation that is looked after already; nil for none.
+	current *plan.Generation
 }
 
 // findToAdopt reads the kubelet of this host and carries it over. On a host that kubeletctl looks after already it
@@ -29,7 +31,7 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 	}
 	if current != nil && !current.Snapshot && current.Damage == nil {
 		recorded, err := recordedSpec(current)
-		return adoption{spec: &recorded}, err
+		return adoption{spec: &recorded, current: current}, err
 	}
 	found, err := adopt.Find(ctx, h.Observer(), a.Note)
 	if err != nil {
@@ -73,5 +75,5 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 		}
 		return adoption{}, refusal
 	}
-	return adoption{found, m.Spec, m.DropIn}, m.Spec.Attribute(spec.Spec{}, spec.ByAdoption)
+	return adoption{found: found, spec: m.Spec, dropIn: m.DropIn}, m.Spec.Attribute(spec.Spec{}, spec.ByAdoption)
 }

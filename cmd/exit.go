@@ -101,12 +101,10 @@ func exitCode(err error) int {
 	case errors.Is(err, store.ErrNotInstalled):
 		return exitNotInstalled
 	case errors.As(err, &failed), errors.As(err, &conflict), errors.As(err, &flags), errors.As(err, &unvouched), errors.As(err, &rehearsal),
-		errors.As(err, &recovery), errors.As(err, &refused), errors.As(err, &forgotten), errors.As(err, &tried),
+		errors.As(err, &recovery), errors.As(err, &refused), errors.As(err, &forgotten), errors.As(err, &tried), errors.As(err, &downgrade),
 		errors.As(err, &unwritable) && !errors.Is(err, fs.ErrPermission), errors.As(err, &unchanged), errors.Is(err, release.ErrInsecure):
 		return exitRefused
-	case errors.As(err, &downgrade) && !downgrade.exact:
-		return exitRefused
-	case errors.As(err, &usage), errors.As(err, &problems), errors.As(err, &downgrade), errors.Is(err, release.ErrNoCredentials):
+	case errors.As(err, &usage), errors.As(err, &problems), errors.Is(err, release.ErrNoCredentials):
 		return exitUsage
 	}
 	return exitFailed

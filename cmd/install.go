@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -153,6 +154,8 @@ type work struct {
 	adoption  adoption
 	// chooses reports that nothing is recorded of which defaults that depend on this host are to be kept.
 	chooses bool
+	// base is the generation that the spec was put together from without the lock; nil when it was held, or for none.
+	base *plan.Generation
 	// upgradeFrom is the release that must not be newer than what is installed; zero when that does not matter.
 	upgradeFrom release.Version
 }
@@ -171,6 +174,9 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 		}
 		if w.adoption, err = findToAdopt(a, c.Context(), w.host, o); err != nil {
 			return err
+		}
+		if w.lock == nil {
+			w.base = w.adoption.current
 		}
 		recorded = w.adoption.spec
 	}
@@ -220,27 +226,23 @@ func (w *work) lockEarly(ctx context.Context) error {
 }
 
 // lockLater takes the lock, if it is not held yet, after the time of --splay for a change that asks a source. The host is not
-// locked meanwhile: nothing is being changed, and somebody may have to change it. If somebody did, what was planned for is no
-// more.
+// locked meanwhile: nothing is being changed, and somebody may have to change it. If somebody did since the recorded spec was
+// read, what was planned for is no more.
 func (w *work) lockLater(ctx context.Context) error {
 	splay := w.want.fetch.splay
 	if w.options.dryRun || w.lock != nil {
 		return nil
 	}
-	if splay == 0 || !(install.Resolver{Host: w.host}).NeedsSource(w.spec) {
-		return w.takeLock(ctx)
+	before := w.base
+	if splay > 0 && (install.Resolver{Host: w.host}).NeedsSource(w.spec) {
+		if err := preflight.Writable(w.host.Tree, nil); err != nil {
+			return err
+		}
+		if err := w.app.spread(ctx, splay); err != nil {
+			return err
+		}
 	}
-	if err := preflight.Writable(w.host.Tree, nil); err != nil {
-		return err
-	}
-	before, err := w.host.Store().Current()
-	if err != nil {
-		return err
-	}
-	if err := w.app.spread(ctx, splay); err != nil {
-		return err
-	}
-	if err := w.takeLock(ctx); err != nil {
+	if err := w.takeLock(ctx); err != nil || before == nil { // else what is recorded is read with the lock held
 		return err
 	}
 	now, err := w.host.Store().Current()
@@ -256,7 +258,7 @@ func sameGeneration(x, y *plan.Generation) bool {
 	if !installed(x) || !installed(y) {
 		return installed(x) == installed(y)
 	}
-	return x.Number == y.Number && x.Created.Equal(y.Created)
+	return x.Number == y.Number && x.Created.Equal(y.Created) && bytes.Equal(x.Spec, y.Spec)
 }
 
 // overtakenError reports that another run changed the host while this one waited.
@@ -290,7 +292,14 @@ func (w *work) converge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range append(draft.Notes(installed), unrecorded(w.spec.Sources, installed)...) {
+	for _, remark := range draft.Notes(installed) {
+		if remark.Warning {
+			a.Warn(remark.Line)
+		} else {
+			a.Note(remark.Line)
+		}
+	}
+	for _, line := range unrecorded(w.spec.Sources, installed) {
 		a.Note(line)
 	}
 	prepare := w.options.prepare()
@@ -361,14 +370,15 @@ func (w *work) choose(ctx context.Context, version release.Version) (err error) 
 	}
 	var choices []spec.Choice
 	if w.adoption.found == nil { // what is taken over stays as it is
-		if w.spec, err = w.spec.WithoutChoices(); err != nil {
+		asked, err := w.spec.WithoutChoices()
+		if err != nil {
 			return err
 		}
-		if choices, err = w.host.Choices(ctx, w.spec, config.Minor(version.Minor())); err != nil {
+		if choices, err = w.host.Choices(ctx, asked, config.Minor(version.Minor())); err != nil {
 			return err
 		}
 	}
-	w.spec, err = w.spec.WithChoices(choices)
+	w.spec, err = w.spec.Rechoose(choices)
 	return err
 }
 

@@ -74,6 +74,9 @@ func (w *work) recorded(ctx context.Context) (*plan.Generation, spec.Spec, error
 	if err != nil {
 		return nil, spec.Spec{}, err
 	}
+	if w.lock == nil {
+		w.base = current
+	}
 	recorded, err := recordedSpec(current)
 	return current, recorded, err
 }

@@ -207,35 +207,35 @@ func HealthURL(fields map[string]any) string {
 	return "http://" + net.JoinHostPort(address, port) + "/healthz"
 }
 
-// Notes are what rendering had to say about a spec, as lines for people. What it said of the installed generation, nil for
-// none, is not said again.
-func (d *Draft) Notes(have *plan.Generation) []string {
-	var told, lines []string
+// Notes are what rendering had to say about a spec. What it said of the installed generation, nil for none, is not said again.
+func (d *Draft) Notes(have *plan.Generation) (notes []Remark) {
+	var told []string
 	if former := d.former(have); former != nil {
 		for _, r := range remarks(former) {
 			told = append(told, r.what)
 		}
 	}
-	for _, r := range remarks(d.Rendered) {
-		if !slices.Contains(told, r.what) {
-			lines = append(lines, r.line)
-		}
-	}
-	return lines
+	return slices.DeleteFunc(remarks(d.Rendered), func(r Remark) bool { return slices.Contains(told, r.what) })
 }
 
-// remark is something that rendering had to say: what that is, and a line that tells also where it was written.
-type remark struct{ what, line string }
+// Remark is something that rendering had to say.
+type Remark struct {
+	// Line is for people, and tells also where it was written.
+	Line    string
+	Warning bool
 
-func remarks(r *config.Rendered) (all []remark) {
+	what string
+}
+
+func remarks(r *config.Rendered) (all []Remark) {
 	for _, n := range r.Notes {
 		line := fmt.Sprintf("%s: %s (%s)", n.Item, n.What, n.Why)
-		all = append(all, remark{line, line})
+		all = append(all, Remark{Line: line, what: line})
 	}
 	for _, w := range r.Warnings {
 		what := w
 		what.Position = config.Position{}
-		all = append(all, remark{what.Error(), w.Error()})
+		all = append(all, Remark{Line: w.Error(), Warning: true, what: what.Error()})
 	}
 	return all
 }

@@ -78,6 +78,24 @@ func (s Spec) WithChoices(choices []Choice) (Spec, error) {
 	return next, nil
 }
 
+// Rechoose is the spec with other choices for its host in the place of those that it has. Those that are the same as before are
+// nothing that was chosen now.
+func (s Spec) Rechoose(choices []Choice) (Spec, error) {
+	had, err := s.Settings()
+	if err != nil {
+		return s, err
+	}
+	next, err := s.WithoutChoices()
+	if err != nil {
+		return s, err
+	}
+	next, err = next.WithChoices(choices)
+	next.Chosen = slices.DeleteFunc(next.Chosen, func(i config.Item) bool {
+		return had["flags."+i.Item] == i.New || had["kubeletConfiguration."+i.Item] == i.New
+	})
+	return next, err
+}
+
 // WithoutChoices is the spec without what was chosen for its host.
 func (s Spec) WithoutChoices() (Spec, error) {
 	for _, path := range slices.Sorted(maps.Keys(s.Origins)) {

@@ -41,6 +41,15 @@ func TestWithChoices(t *testing.T) {
 		}
 	}
 
+	again, err := s.Rechoose(choices)
+	if err != nil || len(again.Chosen) > 0 {
+		t.Errorf("the same again: %+v, %v", again.Chosen, err)
+	}
+	choices[1].Value = "/run/other.conf"
+	if again, err = s.Rechoose(choices); err != nil || len(again.Chosen) != 1 || again.Chosen[0].New != "/run/other.conf" {
+		t.Errorf("another: %+v, %v", again.Chosen, err)
+	}
+
 	without, err := s.WithoutChoices()
 	if err != nil {
 		t.Fatal(err)

@@ -53,8 +53,10 @@ func TestNotesAreGivenOnce(t *testing.T) {
 				have = buildFor(t, tt.former, tt.had, nil).Generation
 			}
 			got := buildFor(t, tt.version, tt.want, tt.positions).Notes(have)
-			if !slices.EqualFunc(got, tt.said, func(line, beginning string) bool { return strings.HasPrefix(line, beginning) }) {
-				t.Errorf("it said\n%q, want\n%q", got, tt.said)
+			if !slices.EqualFunc(got, tt.said, func(r Remark, beginning string) bool {
+				return strings.HasPrefix(r.Line, beginning) && r.Warning == strings.Contains(beginning, warned)
+			}) {
+				t.Errorf("it said\n%+v, want\n%q", got, tt.said)
 			}
 		})
 	}

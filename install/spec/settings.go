@@ -204,6 +204,14 @@ func (s Spec) Reconcile(recorded Spec, replace bool) (*Reconciliation, error) {
 		case others && exact && reflect.DeepEqual(asks, recorded.Asked[path]):
 			next.Asked[path] = asks
 			r.Kept = append(r.Kept, setting)
+		case exact && setting.Origin == ByFlags && s.Origins[path] == ByFile && !reflect.DeepEqual(asks, old[path]):
+			// The file has another value than a flag of an earlier install, which won over it.
+			if replace {
+				r.Dropped = append(r.Dropped, setting)
+			} else {
+				r.Forgotten = append(r.Forgotten, setting)
+			}
+			continue
 		case covered(said, path):
 			continue
 		case replace || setting.Origin == ByFile && s.HasFile:
