@@ -120,11 +120,17 @@ func orRather(err error, name string, candidates []string) error {
 	return err
 }
 
-// plainFlagError says in words of this program what the parser of numbers says in those of its source code.
+// plainFlagError says in words of this program what the parsers of numbers and times say in those of their source code.
 func plainFlagError(err error) error {
 	var invalid *pflag.InvalidValueError
 	var number *strconv.NumError
-	if !errors.As(err, &invalid) || !errors.As(err, &number) {
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	if invalid.GetFlag().Value.Type() == "duration" {
+		return fmt.Errorf("--%s %q is not a time with a unit, such as 90s or 2m", invalid.GetFlag().Name, invalid.GetValue())
+	}
+	if !errors.As(err, &number) {
 		return err
 	}
 	what := map[string]string{"int": "a whole number", "bool": "true or false"}[invalid.GetFlag().Value.Type()]

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,7 +118,10 @@ func (c *checker) typed(fieldType, path, at string, value any) {
 			return
 		}
 		for _, key := range slices.Sorted(maps.Keys(m)) {
-			if m[key] != nil {
+			if whole := dotted(key, m[key]); whole != key && isScalar(valueType) {
+				field := strings.TrimPrefix(at, root+".")
+				c.problem(below(at, key), fmt.Sprintf("if the key is %s: --set '%s=...'", whole, below(field, whole)), "wanted %s, got a mapping", wantedType(valueType))
+			} else if m[key] != nil {
 				c.typed(valueType, path, below(at, key), m[key])
 			}
 		}
@@ -136,12 +140,36 @@ func (c *checker) typed(fieldType, path, at string, value any) {
 	}
 }
 
+// dotted is the key that somebody probably meant who has a mapping where a key has dots in it.
+func dotted(key string, value any) string {
+	for {
+		inner, ok := value.(map[string]any)
+		if !ok || len(inner) == 0 {
+			return key
+		}
+		first := slices.Min(slices.Collect(maps.Keys(inner)))
+		key, value = key+"."+first, inner[first]
+	}
+}
+
+// isScalar reports whether a type of the table is neither a list nor a mapping.
+func isScalar(fieldType string) bool {
+	return !strings.HasPrefix(fieldType, "[]") && !strings.HasPrefix(fieldType, "map[string]") && fieldType != "object" && fieldType != "taint"
+}
+
 func (c *checker) wrong(at, wanted string, value any) {
 	hint := ""
-	switch value.(type) {
+	switch v := value.(type) {
 	case bool, int64, float64:
 		if wanted == wantedType("string") {
 			hint = "put it in quotes"
+		}
+		if n, number := v.(int64); number && wanted == wantedType("duration") {
+			hint = fmt.Sprintf("it needs a unit: %ds", n)
+		}
+	case string:
+		if _, err := strconv.ParseUint(v, 10, 64); err == nil && wanted == wantedType("duration") {
+			hint = "it needs a unit: " + v + "s"
 		}
 	}
 	c.problem(at, hint, "wanted %s, got %s", wanted, describeAt(at, value))

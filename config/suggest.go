@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/agext/levenshtein"
@@ -67,10 +68,12 @@ func suggestField(parent, name string, m Minor) string {
 			elsewhere = append(elsewhere, path)
 		}
 	}
-	if len(elsewhere) == 1 { // several would be a guess
-		return fmt.Sprintf("did you mean %s?", elsewhere[0])
+	const most = 3 // more would be a guess
+	if n := len(elsewhere); n == 0 || n > most {
+		return ""
 	}
-	return ""
+	slices.Sort(elsewhere)
+	return fmt.Sprintf("did you mean %s?", strings.Join(elsewhere, " or "))
 }
 
 // suggestFlag says what an unknown flag was probably meant to be.

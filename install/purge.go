@@ -32,7 +32,10 @@ func (p *Purge) Lines() []string {
 	if p.Dir == nil {
 		return []string{"kubelet's root directory does not exist"}
 	}
-	line := fmt.Sprintf("all of %s is deleted: %s, kubelet's credentials among them", p.Dir.Path, release.FormatCount(p.Dir.Entries, "entry", "entries"))
+	line := fmt.Sprintf("all of %s is deleted: %s", p.Dir.Path, release.FormatCount(p.Dir.Entries, "entry", "entries"))
+	if p.Dir.Credentials {
+		line += ", kubelet's credentials among them"
+	}
 	if p.Dir.Stays != "" {
 		line += "; the directory itself stays, since " + p.Dir.Stays
 	}

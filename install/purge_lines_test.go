@@ -9,7 +9,7 @@ import (
 
 func TestPurgeLinesCount(t *testing.T) {
 	t.Parallel()
-	p := Purge{Dir: &purge.Dir{Path: "/var/lib/kubelet", Entries: 1, Mounts: []string{"/var/lib/kubelet/a"}}, Pods: []string{"one"}}
+	p := Purge{Dir: &purge.Dir{Path: "/var/lib/kubelet", Entries: 1, Credentials: true, Mounts: []string{"/var/lib/kubelet/a"}}, Pods: []string{"one"}}
 	want := []string{
 		"all of /var/lib/kubelet is deleted: 1 entry, kubelet's credentials among them",
 		"1 mount below it is unmounted first: /var/lib/kubelet/a",
@@ -17,5 +17,9 @@ func TestPurgeLinesCount(t *testing.T) {
 	}
 	if got := p.Lines(); !slices.Equal(got, want) {
 		t.Errorf("%q, want\n%q", got, want)
+	}
+	p = Purge{Dir: &purge.Dir{Path: "/var/lib/kubelet", Entries: 2}}
+	if got := p.Lines(); got[0] != "all of /var/lib/kubelet is deleted: 2 entries" {
+		t.Errorf("without credentials: %q", got)
 	}
 }

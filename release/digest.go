@@ -17,10 +17,11 @@ type Digest struct {
 // also has MD5 and SHA-1 files up to v1.17; they are not asked.
 var hexLength = map[string]int{"sha256": 64, "sha512": 128}
 
-// ParseDigest checks length and alphabet; surrounding space and upper case do
-// not matter.
+// ParseDigest checks length and alphabet; surrounding space, upper case and the
+// algorithm in front of it, as String writes it, do not matter.
 func ParseDigest(algorithm, text string) (Digest, error) {
 	d := Digest{strings.ToLower(strings.TrimSpace(algorithm)), strings.ToLower(strings.TrimSpace(text))}
+	d.Hex = strings.TrimPrefix(d.Hex, d.Algorithm+":")
 	want, known := hexLength[d.Algorithm]
 	if !known {
 		return Digest{}, fmt.Errorf("%q is not a digest algorithm that kubeletctl uses: sha256 and sha512 are", algorithm)

@@ -32,8 +32,9 @@ type Dir struct {
 	// Stays tells why the directory itself is kept when it is empty: it is a mount point, or somebody's symlink leads to it.
 	// Empty when it may go.
 	Stays string
-	// Entries is how many there are in it.
-	Entries int
+	// Entries is how many there are in it, and Credentials whether some of them are.
+	Entries     int
+	Credentials bool
 	// Mounts are the mount points below it, in the order in which they can be unmounted.
 	Mounts []string
 }
@@ -69,6 +70,11 @@ func (e *BusyError) Hint() string {
 // it is empty.
 var kubeletFiles = []string{"pki", "kubelet-config.yaml", "config.yaml", "kubeconfig", "bootstrap-kubeconfig"}
 
+// isCredentials reports whether an entry of kubelet's root directory holds credentials.
+func isCredentials(e os.DirEntry) bool {
+	return slices.Contains([]string{"pki", "kubeconfig", "bootstrap-kubeconfig"}, e.Name())
+}
+
 // Look examines a directory below root ("/" for this host). It returns nil when there is none, and a *RefusedError when it
 // is not a kubelet's. It changes nothing.
 func Look(root, name string) (*Dir, error) {
@@ -97,7 +103,7 @@ func Look(root, name string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.Entries = len(entries)
+	d.Entries, d.Credentials = len(entries), slices.ContainsFunc(entries, isCredentials)
 	if len(entries) > 0 && !slices.ContainsFunc(entries, isKubelets) {
 		return nil, &RefusedError{d.Path, "nothing in it looks like a kubelet's"}
 	}
