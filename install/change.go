@@ -169,8 +169,8 @@ func (p preparation) plan(ctx context.Context) (*Change, error) {
 	}
 	want.KeepComments(have)
 	want.Mask(have.Masks()...) // once adopted, a kubelet is not given back before it is uninstalled
-	want.MaskDropInsOf(have)
 	want.KeepAdopted(have, o.Adopted)
+	want.MaskDropInsOf(have)
 	if err := preflight.CheckKubeadm(h.Observer(), want); err != nil {
 		return nil, err
 	}
