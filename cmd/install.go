@@ -50,6 +50,18 @@ var nodeFlags = []struct{ name, usage string }{
 	{"node-labels", "`LABELS` that the node registers with: key=value,..."},
 }
 
+// nodeFlag is the value of such a flag. Given again, it is what kubelet makes of that: labels add up.
+type nodeFlag struct{ name, value string }
+
+func (n *nodeFlag) String() string { return n.value }
+func (n *nodeFlag) Type() string   { return "string" }
+
+// Set takes a value.
+func (n *nodeFlag) Set(value string) error {
+	n.value = config.AddValue(n.name, n.value, value)
+	return nil
+}
+
 func installCommand(a *app) *cobra.Command {
 	o := newInstallOptions()
 	c := &cobra.Command{
@@ -130,7 +142,9 @@ func (o *installOptions) registerSpec(c *cobra.Command) {
 	f.StringVar(&o.spec.Paths.BinDir, "bin-dir", "", "`DIR` for the binaries; default "+hostfs.DefaultBinDir)
 	inGroup(f, groupRelease)
 	for _, n := range nodeFlags {
-		o.nodeFlags[n.name] = f.String(n.name, "", n.usage)
+		value := &nodeFlag{name: n.name}
+		f.Var(value, n.name, n.usage)
+		o.nodeFlags[n.name] = &value.value
 	}
 	f.BoolVar(&o.spec.Standalone, "standalone", false, "run without an API server")
 	inGroup(f, groupNode)
@@ -605,11 +619,13 @@ func (o *installOptions) mergeRelease(f *pflag.FlagSet, s *spec.Spec) error {
 // mergeKubelet takes over the flags and fields of kubelet.
 func (o *installOptions) mergeKubelet(f *pflag.FlagSet, s *spec.Spec) error {
 	var errs []error
+	given := map[string]string{} // by this command line
 	setFlag := func(name, value string) {
 		if s.Flags == nil {
 			s.Flags = map[string]any{}
 		}
-		s.Flags[name] = value
+		given[name] = config.AddValue(name, given[name], value)
+		s.Flags[name] = given[name]
 		s.Expand = slices.DeleteFunc(s.Expand, func(expanded string) bool { return expanded == name })
 	}
 	for _, n := range nodeFlags {

@@ -92,9 +92,18 @@ func ParseArgs(words []Word) ([]Arg, Problems) {
 // isSwitch reports whether a flag may stand alone, without a value.
 func isSwitch(f Flag) bool { return f.Type == "bool" || f.Name == "version" || f.Name == "help" }
 
-// collects reports whether giving a flag again adds to it instead of replacing it.
+// collects reports whether giving a flag again adds to it instead of replacing
+// it. Taints do not (pkg/util/flag, RegisterWithTaintsVar).
 func collects(f Flag) bool {
-	return slices.Contains([]string{typeStringList, typeMap, typeEviction, typeGates, typeHeaders, typeTaints}, f.Type)
+	return slices.Contains([]string{typeStringList, typeMap, typeEviction, typeGates, typeHeaders}, f.Type)
+}
+
+// AddValue is the value of a flag that is given once more, as a kubelet takes it.
+func AddValue(name, old, value string) string {
+	if f, _ := LookupFlag(name); collects(f) && old != "" {
+		return old + "," + value
+	}
+	return value
 }
 
 // flagMap is what a kubelet makes of args: of a flag that is given twice the
@@ -112,10 +121,7 @@ func flagMap(args []Arg) (flags map[string]string, unknown []string, positions P
 		if a.Unknown {
 			unknown = append(unknown, a.Name)
 		}
-		if old, twice := flags[a.Name]; twice && collects(f) && old != "" {
-			a.Value = old + "," + a.Value
-		}
-		flags[a.Name] = a.Value
+		flags[a.Name] = AddValue(a.Name, flags[a.Name], a.Value)
 		positions[below("flags", a.Name)] = a.Position
 	}
 	return flags, unknown, positions

@@ -34,6 +34,8 @@ func parseFlag(f Flag, value string) (any, error) {
 	switch {
 	case f.Name == "v":
 		return parseVerbosity(value)
+	case f.Name == "node-labels":
+		return parseLabels(value)
 	case known:
 		return parse(value)
 	}
@@ -143,6 +145,18 @@ func parseStringList(value string) (any, error) {
 
 func parseMap(value string) (any, error)      { return parsePairs(value, "=", "KEY=VALUE,...") }
 func parseEviction(value string) (any, error) { return parsePairs(value, "<", "SIGNAL<QUANTITY,...") }
+
+// parseLabels takes a label without an equals sign for one with an empty value,
+// as the kubelet does.
+func parseLabels(value string) (any, error) {
+	pairs := splitList(value)
+	for i, pair := range pairs {
+		if pair != "" && !strings.Contains(pair, "=") {
+			pairs[i] = pair + "="
+		}
+	}
+	return parsePairs(strings.Join(pairs, ","), "=", "KEY=VALUE,...")
+}
 
 func splitList(value string) []string {
 	if value == "" {

@@ -66,6 +66,9 @@ type MigrateInput struct {
 	// NoConfigFile is set when the setup had no --config: such a kubelet has other
 	// defaults.
 	NoConfigFile bool
+	// UnknownConfigFile is set when what was in force is not known: the file is
+	// not here, or nobody knows whether there was one.
+	UnknownConfigFile bool
 }
 
 // Migrate carries what people have over to another release. Nothing of the
@@ -308,6 +311,9 @@ func (m *migrator) changes(in MigrateInput) {
 		from = m.target
 	}
 	before := func(f Field) string {
+		if in.UnknownConfigFile {
+			return "not known"
+		}
 		if in.NoConfigFile {
 			if legacy, ok := legacyDefaults[f.Path]; ok {
 				return legacy
@@ -340,7 +346,7 @@ func (m *migrator) changes(in MigrateInput) {
 		if written {
 			now, why = compact(maskAt(path, value)), "kubeletctl sets it; --profile upstream does not"
 		}
-		if f.addsNothingTo(from) && !written {
+		if (f.addsNothingTo(from) || in.UnknownConfigFile) && !written {
 			continue
 		}
 		if _, legacy := legacyDefaults[path]; legacy && in.NoConfigFile && !written {

@@ -26,10 +26,25 @@ func ParseSet(expr string) (path []string, value any, err error) {
 	if path, err = SplitPath(field); err != nil {
 		return nil, nil, err
 	}
+	if hint := dottedKey(path); hint != "" {
+		return nil, nil, fmt.Errorf("%s: a dot in a key of a map is written with a backslash: %s", field, hint)
+	}
 	if value, err = parseValue(text, holdsText(path)); err != nil {
 		return nil, nil, fmt.Errorf("%s: %q is not a YAML value (quote it if it is text)", field, maskAt(field, text))
 	}
 	return path, value, nil
+}
+
+// dottedKey is the path that is meant by one that goes on below a key of a map
+// of single values; empty when this one is right.
+func dottedKey(path []string) string {
+	for i := 1; i < len(path)-1; i++ {
+		f, ok := LookupField(JoinPath(path[:i]))
+		if ok && strings.HasPrefix(f.Type, "map[string]") && f.Type != "map[string]object" {
+			return JoinPath(append(path[:i:i], strings.Join(path[i:], ".")))
+		}
+	}
+	return ""
 }
 
 func parseValue(text string, isText bool) (any, error) {

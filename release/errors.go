@@ -57,6 +57,9 @@ func (e *NotFoundError) Hint() string {
 	if e.Version.IsZero() {
 		return "the source has no marker of that channel; name a release: --version v1.36.3"
 	}
+	if suffix, upstream := e.Version.foreign(); suffix != "" {
+		return fmt.Sprintf("ask for %s: upstream has no suffix %s", upstream, suffix)
+	}
 	if len(e.Nearest) > 0 {
 		return "ask for " + join(e.Nearest, " or ")
 	}

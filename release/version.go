@@ -17,10 +17,12 @@ type Version struct {
 	pre                 string // "alpha.1", without the dash
 }
 
+const exactForm = "write it as v1.36.3"
+
 // ParseVersion reads "v1.36.3", "1.36.3" or a pre-release as "v1.38.0-alpha.1".
 func ParseVersion(s string) (Version, error) {
 	bad := func(why string) error {
-		return &hinted{fmt.Errorf("%q is not a Kubernetes version: %s", s, why), "write it as v1.36.3"}
+		return &hinted{fmt.Errorf("%q is not a Kubernetes version: %s", s, why), exactForm}
 	}
 	text := strings.TrimPrefix(s, "v")
 	parsed, err := semver.StrictNewVersion(text)
@@ -34,7 +36,8 @@ func ParseVersion(s string) (Version, error) {
 	case err != nil:
 		return Version{}, bad("three numbers with dots between them are expected")
 	case parsed.Metadata() != "":
-		return Version{}, bad("upstream releases have no +suffix")
+		upstream := Version{parsed.Major(), parsed.Minor(), parsed.Patch(), ""}
+		return Version{}, &hinted{fmt.Errorf("%q is not a Kubernetes version: upstream releases have no +suffix", s), "ask for " + upstream.String()}
 	case parsed.Major() != 1:
 		return Version{}, bad("the first number is always 1")
 	}
@@ -59,6 +62,18 @@ func (v Version) Minor() int { return int(v.minor) }
 
 // Pre says that this is a pre-release.
 func (v Version) Pre() bool { return v.pre != "" }
+
+// upstreamPre is how upstream names its pre-releases.
+var upstreamPre = regexp.MustCompile(`^(alpha|beta|rc)\.[0-9]+$`)
+
+// foreign is the suffix of a version of somebody else's, as "-eks-a737599" or
+// "-1.1", and the release that it stands for; "" for upstream's own.
+func (v Version) foreign() (suffix string, upstream Version) {
+	if v.pre == "" || upstreamPre.MatchString(v.pre) {
+		return "", v
+	}
+	return "-" + v.pre, Version{v.major, v.minor, v.patch, ""}
+}
 
 // IsZero says that this is no version at all.
 func (v Version) IsZero() bool { return v == Version{} }
@@ -119,7 +134,11 @@ func ParseRequest(s string) (Request, error) {
 			}
 			err = fmt.Errorf("%q is neither a Kubernetes version nor a channel", s)
 		}
-		return Request{}, &hinted{fmt.Errorf("%w; %s", err, forms), "write it as v1.36.3, 1.36 or stable"}
+		hint := "write it as v1.36.3, 1.36 or stable"
+		if known, ok := errors.AsType[*hinted](err); ok && known.hint != exactForm {
+			hint = known.hint // which release is meant
+		}
+		return Request{}, &hinted{fmt.Errorf("%w; %s", err, forms), hint}
 	}
 	return Request{exact: v}, nil
 }

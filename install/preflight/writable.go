@@ -37,6 +37,9 @@ func (e *UnwritableError) Hint() string {
 	if os.Geteuid() != 0 {
 		return "run this as root, for example with sudo"
 	}
+	if errors.Is(e.Err, syscall.EROFS) && strings.HasPrefix(e.Path, "/usr/") {
+		return "/usr is mounted read-only: use --bin-dir /opt/bin, and --set volumePluginDir=/var/lib/kubelet/volumeplugins, since kubelet makes one there"
+	}
 	return "is the file system mounted read-only?"
 }
 

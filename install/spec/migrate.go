@@ -26,7 +26,7 @@ func (s *Setup) Migrate(v, from release.Version, profile config.Profile) (*Migra
 	} else {
 		_, hasKubeconfig := config.FlagValue(s.Args, "kubeconfig")
 		_, bootstraps := config.FlagValue(s.Args, "bootstrap-kubeconfig")
-		spec.Standalone = len(s.Args) > 0 && !hasKubeconfig && !bootstraps
+		spec.Standalone = s.whole && len(s.Args) > 0 && !hasKubeconfig && !bootstraps
 	}
 	if profile != "" {
 		spec.Profile = profile
@@ -36,8 +36,11 @@ func (s *Setup) Migrate(v, from release.Version, profile config.Profile) (*Migra
 		return nil, err
 	}
 	in.Config = s.Fields
+	_, namesConfig := config.FlagValue(s.Args, "config")
+	withoutFile := s.Spec == nil && s.Fields == nil && len(s.Args) > 0
 	m, err := config.Migrate(config.MigrateInput{
-		Input: in, Args: s.Args, From: config.Minor(from.Minor()), NoConfigFile: s.Spec == nil && s.Fields == nil && len(s.Args) > 0,
+		Input: in, Args: s.Args, From: config.Minor(from.Minor()),
+		NoConfigFile: withoutFile && s.whole && !namesConfig, UnknownConfigFile: withoutFile && (!s.whole || namesConfig),
 	})
 	if err != nil {
 		return nil, err

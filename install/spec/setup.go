@@ -29,6 +29,8 @@ type Setup struct {
 	Wrapper string
 	// Ignored is what systemd skips of it, or reads otherwise than it looks, and of which a kubelet takes no notice.
 	Ignored config.Problems
+	// whole says that Args are all flags that the kubelet gets.
+	whole bool
 
 	// Problems are of what is not a flag at all.
 	Problems config.Problems
@@ -46,6 +48,7 @@ func ReadSetup(documents []document.File) (*Setup, error) {
 		err = errors.Join(err, setup.addSpec(file))
 	}
 	words, binary := d.words, d.binary
+	setup.whole = d.commands > 0
 	if services := d.services(); len(services) > 1 {
 		return nil, fmt.Errorf("%s and %s are two units: a kubelet is run by one", services[0][0].name, services[1][0].name)
 	}
@@ -58,6 +61,7 @@ func ReadSetup(documents []document.File) (*Setup, error) {
 		found := findKubelet(command.Path, command.Args)
 		setup.Wrapper = found.wrapper
 		setup.Missing = append(setup.Missing, command.Missing...)
+		setup.whole = !hasUnknown(found.args)
 		setup.Ignored = append(setup.Ignored, ignored(command.Warnings)...)
 		binary, words = cmp.Or(binary, found.binary), append(words, found.args...)
 	} else {
@@ -81,6 +85,7 @@ func ReadCommand(command *systemd.Command) *Setup {
 	found := findKubelet(command.Path, command.Args)
 	s := &Setup{Binary: found.binary, Wrapper: found.wrapper, Positions: config.Positions{}}
 	s.Args, s.Problems = config.ParseArgs(Words(found.args))
+	s.whole = !hasUnknown(found.args)
 	return s
 }
 
@@ -107,6 +112,11 @@ func (s *Setup) addConfigs(d *documents) error {
 	s.Fields = config.MergeFields(s.Fields, fields)
 	maps.Copy(s.Positions, positions)
 	return nil
+}
+
+// hasUnknown reports whether words stand for flags that are not known here.
+func hasUnknown(words []systemd.Word) bool {
+	return slices.ContainsFunc(words, func(w systemd.Word) bool { return w.Unknown && strings.HasPrefix(w.Text, "$") })
 }
 
 // Words are the words of a command line as package config reads them.

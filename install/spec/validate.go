@@ -39,6 +39,9 @@ func Validate(v release.Version, files []document.File) (*Verdict, error) {
 	c := validator{minor: config.Minor(v.Minor()), documents: d}
 	c.errors(err)
 	c.warnings(d.ignored)
+	if c.minor > config.Newest && len(d.specs) < len(files) { // of a spec, rendering it tells
+		c.warn("", fmt.Sprintf("%s is newer than the tables of this kubeletctl: flags and fields are those of %s", c.minor, config.Newest))
+	}
 	for _, f := range d.specs {
 		found, err := validateSpec(v, f)
 		if err != nil {
