@@ -213,12 +213,7 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 		return err
 	}
 	doc := migrateResult{To: m.Spec.Version, Items: m.Items, Warnings: append(setup.Ignored, m.Rendered.Warnings...), Missing: setup.Missing, Spec: m.Spec, Files: map[string]string{}}
-	for _, name := range m.Expand {
-		if strings.Contains(m.Flags[name], "${") {
-			doc.Warnings = append(doc.Warnings, config.Problem{Path: "flag --" + name,
-				Message: m.Flags[name] + " needs a variable that the unit does not set", Hint: "give the unit a drop-in with its EnvironmentFile="})
-		}
-	}
+	doc.Warnings = append(doc.Warnings, missingVariables(m)...)
 	for _, f := range m.Files {
 		doc.Files[f.Path] = string(f.Content)
 	}
@@ -244,6 +239,17 @@ func migrate(a *app, c *cobra.Command, args []string, o *migrateOptions) error {
 		return &exitError{exitFailed}
 	}
 	return nil
+}
+
+// missingVariables are flags with a variable that a drop-in has to set.
+func missingVariables(m *spec.Migration) (problems []config.Problem) {
+	for _, name := range m.Expand {
+		if strings.Contains(m.Flags[name], "${") {
+			problems = append(problems, config.Problem{Path: "flag --" + name,
+				Message: m.Flags[name] + " needs a variable that the unit does not set", Hint: "give the unit a drop-in with its EnvironmentFile="})
+		}
+	}
+	return problems
 }
 
 // migrationSources are the files that --from names, and what the command line or, without either, stdin has.
