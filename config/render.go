@@ -175,7 +175,11 @@ func (r *renderer) rules() {
 		name, _, _ := strings.Cut(strings.TrimPrefix(shown, "--"), "=")
 		byFlag[field] = name
 	}
-	setup := judged{minor: r.minor, fields: r.fields, flags: r.args, byFlag: byFlag, written: true}
+	flags := maps.Clone(r.args)
+	for _, written := range r.in.Expand { // whose values only systemd knows
+		delete(flags, FlagName(written))
+	}
+	setup := judged{minor: r.minor, fields: r.fields, flags: flags, byFlag: byFlag, written: true}
 	for _, p := range setup.problems() {
 		path := p.Path
 		if name, ok := strings.CutPrefix(path, "flag --"); ok {
