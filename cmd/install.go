@@ -151,7 +151,7 @@ func (o *installOptions) registerSpec(c *cobra.Command) {
 	f.StringArrayVar(&o.kubeletFlags, "kubelet-flag", nil, "any other kubelet flag: `NAME=VALUE`; repeat it")
 	f.StringArrayVar(&o.sets, "set", nil, "a KubeletConfiguration field: `FIELD=VALUE`; FIELD=null removes it; kubeletctl install --help shows lists, maps and dotted keys")
 	f.StringVar(&o.configFile, "config-file", "", "KubeletConfiguration `FILE` to start from")
-	f.StringVar((*string)(&o.spec.Profile), "profile", "", "defaults of the configuration file: `PROFILE` hardened, or upstream for kubelet's own")
+	f.StringVar((*string)(&o.spec.Profile), "profile", "", "defaults of the configuration file: `PROFILE` hardened, or upstream for kubelet's own; kubeadm leaves the configuration to kubeadm")
 	inGroup(f, groupConfig)
 	completes(c, "require-trust", oneOf(release.Given, release.Published, release.Checksum))
 	completes(c, "arch", oneOf(release.Architectures()...))

@@ -387,7 +387,9 @@ func TestResetManagers(t *testing.T) {
 	b.install(b.spec("v1.37.2", nil))
 	b.write(checkpoint, 0o600, []byte(`{"policyName":"none","defaultCpuSet":"","checksum":1353318690}`))
 	before := b.state()
-	d := func() *spec.Draft { return b.draft(b.spec("v1.37.2", map[string]any{"cpuManagerPolicy": "static", "reservedSystemCPUs": "0"})) }
+	d := func() *spec.Draft {
+		return b.draft(b.spec("v1.37.2", map[string]any{"cpuManagerPolicy": "static", "reservedSystemCPUs": "0"}))
+	}
 	_, err := b.Prepare(t.Context(), d(), PrepareOptions{})
 	var failed *preflight.FailedError
 	if !errors.As(err, &failed) || failed.Problems[0].ID != preflight.ManagerState || !strings.Contains(err.Error(), checkpoint) {
