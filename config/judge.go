@@ -12,6 +12,7 @@ type judged struct {
 	byFlag  map[string]string // field -> the flag that says what it is
 	written bool              // those fields are written to the file, where a zero is no value
 	partial bool              // there is a configuration file that is not known
+	beyond  bool              // the release is newer than the tables: it may have gates that they do not know
 }
 
 // problems are what the release refuses. Their paths are "kubeletConfiguration.FIELD" or "flag --NAME"; they have no position.
@@ -34,6 +35,9 @@ func (j judged) problems() Problems {
 	var all Problems
 	for _, v := range rules.Check(setup) {
 		p := Problem{Path: j.place(v), Message: v.Message, Hint: v.Hint, Since: Minor(v.Since), Removed: Minor(v.Removed)}
+		if v.Unknown && j.beyond {
+			continue
+		}
 		if v.Unknown {
 			path, _ := SplitPath(v.Field)
 			p.Hint = DidYouMean(path[len(path)-1], rules.GatesOf(int(j.minor)))

@@ -179,7 +179,7 @@ func (r *renderer) rules() {
 	for _, written := range r.in.Expand { // whose values only systemd knows
 		delete(flags, FlagName(written))
 	}
-	setup := judged{minor: r.minor, fields: r.fields, flags: flags, byFlag: byFlag, written: true}
+	setup := judged{minor: r.minor, fields: r.fields, flags: flags, byFlag: byFlag, written: true, beyond: r.in.Minor > Newest}
 	for _, p := range setup.problems() {
 		path := p.Path
 		if name, ok := strings.CutPrefix(path, "flag --"); ok {

@@ -42,6 +42,7 @@ func ValidateArgs(m Minor, args []Arg) []Finding {
 		last[a.Name] = a
 		v.arg(a, f, known)
 	}
+	v.rules(args)
 	return v.findings
 }
 
@@ -60,7 +61,6 @@ func MissingFlags(m Minor, args []Arg) []Finding {
 		v.add(Error, Arg{Name: "container-runtime-endpoint", Position: Position{File: args[0].File}},
 			Problem{Message: "missing: " + m.String() + " has no default for it", Hint: "as in --container-runtime-endpoint=" + defaultEndpoint})
 	}
-	v.rules(args)
 	return v.findings
 }
 
