@@ -42,9 +42,7 @@ func (f *Found) account(a *Adoption) error {
 			a.lose(s, ourValue(ours, s))
 		}
 	}
-	for _, name := range f.unknownFlags() {
-		a.Lost = append(a.Lost, name)
-	}
+	a.Lost = append(a.Lost, f.unknownFlags()...)
 	for _, u := range f.replaced {
 		a.ignore(u.Ignored())
 	}

@@ -348,7 +348,7 @@ func TestUpgradeAndRollback(t *testing.T) {
 	contains(t, h.must("kubeletctl", "upgrade", "--version", "v1.37.2"), `kubelet v1\.37\.2 \(generation 2\) is healthy`)
 	h.running("v1.37.2")
 	contains(t, h.must("cat", "/var/lib/kubelet/kubelet-config.yaml"), "(?m)^maxPods: 33$")
-	h.exits(2, "kubeletctl", "upgrade", "--version", "v1.37.1")
+	h.exits(7, "kubeletctl", "upgrade", "--version", "v1.37.1")
 	contains(t, h.must("kubeletctl", "rollback"), `kubelet v1\.37\.1 \(generation 3\) is healthy`)
 	h.running("v1.37.1")
 	contains(t, h.must("kubeletctl", "rollback"), `kubelet v1\.37\.2 \(generation 4\) is healthy`)
@@ -390,8 +390,8 @@ func TestStatusForANormalUser(t *testing.T) {
 func TestUnitMeansWhatItSays(t *testing.T) {
 	t.Parallel()
 	h := start(t, tools.release)
-	label := `a=%h,b=$HOME,c="x y",d=\q`
-	h.must("kubeletctl", h.install("v1.37.2", "--node-labels", label)...)
+	flag := `--lock-file=/run/%h $HOME "x y" \q`
+	h.must("kubeletctl", h.install("v1.37.2", "--kubelet-flag", flag)...)
 	r := h.exits(0, "systemd-analyze", "verify", "/etc/systemd/system/kubelet.service")
 	if text := r.Stdout + r.Stderr; text != "" {
 		t.Errorf("systemd-analyze verify prints:\n%s", text)
@@ -399,7 +399,7 @@ func TestUnitMeansWhatItSays(t *testing.T) {
 	args := strings.Split(h.must("cat", "/proc/"+h.show("MainPID")+"/cmdline"), "\x00")
 	found := false
 	for _, arg := range args {
-		found = found || arg == "--node-labels="+label
+		found = found || arg == flag
 	}
 	if !found {
 		t.Errorf("kubelet got %q", args)
