@@ -47,13 +47,13 @@ func (r *renderer) forKubeadm() (*Rendered, error) {
 	if err := r.problems.err(); err != nil {
 		return nil, err
 	}
-	out := &Rendered{Args: r.words(), Fields: map[string]any{}, Notes: r.notes, Warnings: r.warnings}
+	out := &Rendered{Args: words(r.args), Fields: map[string]any{}, Notes: r.notes, Warnings: r.warnings}
 	Problems(out.Warnings).sort()
 	return out, nil
 }
 
 // kubeadmFieldHint says how a field of the configuration is set on a node of kubeadm's: the ConfigMap has no minor in its name
-// from 1.24 on (CHANGELOG-1.24), and a patch may be of the configuration from 1.25 on (CHANGELOG-1.25).
+// from 1.24 on (cmd/kubeadm/app/constants), and a patch may be of the configuration from 1.25 on (cmd/kubeadm/app/util/patches).
 func kubeadmFieldHint(m Minor) string {
 	configMap := "kubelet-config"
 	if m < 24 {

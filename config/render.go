@@ -100,12 +100,8 @@ func Render(in Input) (*Rendered, error) {
 	}
 	r.fields["apiVersion"], r.fields["kind"] = apiVersion, kind
 
-	out := &Rendered{Args: r.words(), Config: data, Fields: r.fields, Notes: r.notes, Warnings: r.warnings, wished: wished}
-	for _, name := range slices.Sorted(maps.Keys(r.args)) {
-		if slices.ContainsFunc(in.Expand, func(expanded string) bool { return FlagName(expanded) == name }) {
-			out.Expanded = append(out.Expanded, "--"+name+"="+r.args[name])
-		}
-	}
+	_, expanded := r.splitArgs()
+	out := &Rendered{Args: words(r.args), Expanded: words(expanded), Config: data, Fields: r.fields, Notes: r.notes, Warnings: r.warnings, wished: wished}
 	slices.SortStableFunc(out.Notes, func(a, b Note) int { return cmp.Compare(a.Item, b.Item) })
 	Problems(out.Warnings).sort()
 	return out, nil
@@ -137,12 +133,25 @@ func newRenderer(in Input) *renderer {
 	}
 }
 
-// words are the flags as a command line has them.
-func (r *renderer) words() (words []string) {
-	for _, name := range slices.Sorted(maps.Keys(r.args)) {
-		words = append(words, "--"+name+"="+r.args[name])
+// words are flags as a command line has them, by name.
+func words(flags map[string]string) (words []string) {
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		words = append(words, "--"+name+"="+flags[name])
 	}
 	return words
+}
+
+// splitArgs tells the flags whose values are known here from those that systemd expands.
+func (r *renderer) splitArgs() (known, expanded map[string]string) {
+	known, expanded = maps.Clone(r.args), map[string]string{}
+	for _, written := range r.in.Expand {
+		name := FlagName(written)
+		if value, given := known[name]; given {
+			delete(known, name)
+			expanded[name] = value
+		}
+	}
+	return known, expanded
 }
 
 func (r *renderer) userConfig() {
@@ -175,10 +184,7 @@ func (r *renderer) rules() {
 		name, _, _ := strings.Cut(strings.TrimPrefix(shown, "--"), "=")
 		byFlag[field] = name
 	}
-	flags := maps.Clone(r.args)
-	for _, written := range r.in.Expand { // whose values only systemd knows
-		delete(flags, FlagName(written))
-	}
+	flags, _ := r.splitArgs()
 	setup := judged{minor: r.minor, fields: r.fields, flags: flags, byFlag: byFlag, written: true, beyond: r.in.Minor > Newest}
 	for _, p := range setup.problems() {
 		path := p.Path

@@ -111,7 +111,7 @@ func (h *Host) have() (*plan.Generation, error) {
 
 // complete adds what kubeadm says of a generation that is kubeadm's. What cannot be read of it is said where it matters: by
 // preflight, and by a status.
-func (h *Host) complete(g *plan.Generation) { _ = h.Observer().ReadKubeadm(g) }
+func (h *Host) complete(g *plan.Generation) { _, _ = h.Observer().ReadKubeadm(g) }
 
 // recognize adds to a stand-in what is on the host and is surely of the generation that it stands for: a text of which that
 // keeps the bytes, and the link to another kubelet beside the one that is known; and where it answers. What else is there counts as somebody else's.

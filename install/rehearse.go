@@ -50,7 +50,7 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 		return 0, nil
 	}
 	if c.Want.Kubeadm {
-		if err := h.Observer().ReadKubeadm(c.Want); err != nil {
+		if _, err := h.Observer().ReadKubeadm(c.Want); err != nil {
 			return 0, err
 		}
 		if c.Want.KubeadmConfig.Kind == plan.Absent {

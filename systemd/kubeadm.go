@@ -17,7 +17,7 @@ type KubeadmFiles struct {
 }
 
 // DropIn renders KubeadmDropIn. The variables, their order and the environment files are those of kubeadm's packages, which
-// kubeadm and its documentation count on (k8s.io/release, cmd/krel/templates/latest/kubeadm). The Debian packages read
+// kubeadm and its documentation count on (k8s.io/kubernetes 1.13 to 1.17, build/debs and build/rpms). The Debian packages read
 // /etc/default/kubelet and the others /etc/sysconfig/kubelet: here the one that is there counts. The flags of the unit come
 // before KUBELET_EXTRA_ARGS, so that what an administrator says there has the last word.
 func (u KubeletUnit) DropIn(f KubeadmFiles) []byte {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/term"
 )
 
-// CheckedWriter remembers that something could not be written: a result on a full disk is none.
+// CheckedWriter remembers that something could not be written, as on a full disk.
 type CheckedWriter struct {
 	io.Writer
 	// Err is the first error.

@@ -54,7 +54,7 @@ var allBounds = []bounds{
 
 func (b bounds) check(s *Setup) {
 	value, given := s.given(b.field)
-	if !given || s.Minor < b.since || b.until != 0 && s.Minor >= b.until {
+	if !given || !s.holds(b.since, b.until) {
 		return
 	}
 	var n float64

@@ -38,7 +38,7 @@ func (c choice) check(s *Setup) {
 	value, given := s.given(c.field)
 	text, ok := value.(string)
 	switch {
-	case !given || !ok || s.Minor < c.since || c.until != 0 && s.Minor >= c.until:
+	case !given || !ok || !s.holds(c.since, c.until):
 	case c.gate != "" && !s.on(c.gate):
 	case !slices.Contains(c.values, text):
 		s.refuse(c.field, "%q: must be %s", text, oneOf(c.values))

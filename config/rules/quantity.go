@@ -11,7 +11,7 @@ var quantity = regexp.MustCompile(`^([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))([KMG
 // IsQuantity reports whether text has the form of a Kubernetes quantity: 200Mi, 0.5, 1e3.
 func IsQuantity(text string) bool { return quantity.MatchString(text) }
 
-// parseQuantity reads a quantity; nil for what is none.
+// parseQuantity reads a quantity; nil when text is not one.
 func parseQuantity(text string) *big.Rat {
 	parts := quantity.FindStringSubmatch(text)
 	if parts == nil {

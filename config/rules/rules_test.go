@@ -44,7 +44,7 @@ var ruleTests = []struct {
 	{"a number below its range", 37, tree{"maxPods": int64(-5)}, []string{"maxPods: -5: must not be negative"}},
 	{"a number above its range", 20, tree{"oomScoreAdj": int64(1001)}, []string{"oomScoreAdj: 1001: must be between -1000 and 1000"}},
 	{"a port of a file that is 0 is the default", 37, tree{"port": int64(0), "maxPods": int64(0)}, nil},
-	{"a port that is none", 37, tree{"port": int64(70000), "readOnlyPort": int64(-1)}, []string{"port: 70000", "readOnlyPort: -1"}},
+	{"a port out of range", 37, tree{"port": int64(70000), "readOnlyPort": int64(-1)}, []string{"port: 70000", "readOnlyPort: -1"}},
 	{"a duration below its range", 30, tree{"containerLogMonitorInterval": "2s"}, []string{"containerLogMonitorInterval: 2s: must be 3s or more"}},
 	{"a range that came later", 29, tree{"containerLogMonitorInterval": "2s"}, nil},
 	{"ids of a pod", 37, tree{"userNamespaces": tree{"idsPerPod": int64(65537)}}, []string{"userNamespaces.idsPerPod: 65537: must be a multiple"}},
@@ -98,7 +98,7 @@ var ruleTests = []struct {
 		[]string{`evictionHard.imagefs\.available: "101%"`, `evictionHard.memory\.avail: there is no such eviction signal`, `evictionHard.memory\.available: "lots"`, `evictionHard.nodefs\.available: "0"`}},
 	{"a signal that came later", 28, tree{"evictionHard": tree{"containerfs.available": "1Gi"}}, []string{`evictionHard.containerfs\.available`}},
 	{"soft eviction without a grace period", 36, tree{"evictionSoft": tree{"memory.available": "1Gi"}}, []string{`evictionSoft.memory\.available: needs a grace period`}},
-	{"soft eviction with one that is none", 36, tree{"evictionSoft": tree{"memory.available": "1Gi"}, "evictionSoftGracePeriod": tree{"memory.available": "-1s"}}, []string{`evictionSoftGracePeriod.memory\.available: "-1s"`}},
+	{"soft eviction with a negative period", 36, tree{"evictionSoft": tree{"memory.available": "1Gi"}, "evictionSoftGracePeriod": tree{"memory.available": "-1s"}}, []string{`evictionSoftGracePeriod.memory\.available: "-1s"`}},
 	{"minimum reclaim", 36, tree{"evictionMinimumReclaim": tree{"memory.available": "0%", "nodefs.available": "-1", "imagefs.available": "0"}},
 		[]string{`evictionMinimumReclaim.memory\.available`, `evictionMinimumReclaim.nodefs\.available`}},
 

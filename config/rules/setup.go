@@ -50,7 +50,7 @@ func Check(s Setup) []Violation {
 		c.check(&s)
 	}
 	for _, c := range checks {
-		if c.since <= s.Minor && (c.until == 0 || s.Minor < c.until) {
+		if s.holds(c.since, c.until) {
 			c.check(&s)
 		}
 	}
@@ -73,6 +73,11 @@ func gatesIn(fields map[string]any) map[string]bool {
 type check struct {
 	since, until int
 	check        func(*Setup)
+}
+
+// holds reports whether a rule holds that is from a minor on and before another one (0: for ever).
+func (s *Setup) holds(since, until int) bool {
+	return since <= s.Minor && (until == 0 || s.Minor < until)
 }
 
 func (s *Setup) refuse(field, format string, args ...any) {

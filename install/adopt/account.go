@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -44,9 +45,9 @@ func (f *Found) account(a *Adoption) error {
 	}
 	a.Lost = append(a.Lost, f.unknownFlags()...)
 	for _, u := range f.replaced {
-		a.ignore(u.Ignored())
+		a.Ignored = append(a.Ignored, spec.Skipped(u.Ignored())...)
 	}
-	a.ignore(f.command.Warnings)
+	a.Ignored = append(a.Ignored, spec.Skipped(f.command.Warnings)...)
 	a.DropIn = kept.render(f.Unit)
 	return nil
 }
@@ -63,12 +64,6 @@ func (a *Adoption) lose(s systemd.Assignment, why string) {
 // show is a setting with its file, without secrets.
 func show(s systemd.Assignment) string {
 	return s.File + ": " + string(config.HideSecrets([]byte(s.Key+"="+s.Value)))
-}
-
-func (a *Adoption) ignore(skipped []*systemd.SyntaxError) {
-	for _, s := range skipped {
-		a.Ignored = append(a.Ignored, config.Problem{Position: config.Position(s.Position), Message: string(config.HideSecrets([]byte(s.Text)))})
-	}
 }
 
 // aroundCommand is what a command line has beside kubelet and its flags; empty for nothing.

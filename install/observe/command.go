@@ -22,8 +22,8 @@ func (e *MaskedError) Error() string {
 // Hint says what to do about it.
 func (e *MaskedError) Hint() string { return "systemctl unmask " + systemd.KubeletService }
 
-// UnitFile is the kubelet.service that systemd reads, whosever it is; nil when there is none. The error is a [MaskedError] when
-// it is masked: by a link to /dev/null, or by an empty file.
+// UnitFile is the kubelet.service that systemd reads, whoever wrote it; nil when there is no such unit. The error is a
+// [MaskedError] when it is masked: by a link to /dev/null, or by an empty file.
 func (o Observer) UnitFile() (*systemd.UnitFile, string, error) {
 	for _, dir := range UnitPath {
 		file := path.Join(dir, systemd.KubeletService)

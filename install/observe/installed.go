@@ -48,13 +48,13 @@ func (e *NotInstalledError) Unwrap() error { return store.ErrNotInstalled }
 // Hint says what to do about it.
 func (e *NotInstalledError) Hint() string { return AdoptHint }
 
-// Installed is the current generation. That there is none is said with what is here instead.
+// Installed is the current generation. When nothing is installed, the error says what is here instead.
 func (o Observer) Installed() (*plan.Generation, error) {
 	current, err := store.In(o.Tree).Installed()
 	if errors.Is(err, store.ErrNotInstalled) {
 		err = o.WhyNotInstalled(current)
 	}
-	_ = o.ReadKubeadm(current) // what cannot be read is said where it matters: by preflight, and by a status
+	_, _ = o.ReadKubeadm(current) // what cannot be read is said where it matters: by preflight, and by a status
 	return current, err
 }
 

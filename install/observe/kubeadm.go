@@ -17,14 +17,15 @@ import (
 
 // ReadKubeadm fills in what kubeadm and the administrator say of a generation that is kubeadm's, as the host has it at this
 // moment: the arguments, the configuration file, and what follows from them. Of any other generation it changes nothing. That
-// kubeadm has not written a file yet is no error; what cannot be read, by systemd or by kubelet, is one.
-func (o Observer) ReadKubeadm(g *plan.Generation) error {
+// kubeadm has not written a file yet is no error; what cannot be read, by systemd or by kubelet, is one. It returns the flags,
+// of which each knows where it is written.
+func (o Observer) ReadKubeadm(g *plan.Generation) ([]config.Arg, error) {
 	if g == nil || !g.Kubeadm {
-		return nil
+		return nil, nil
 	}
 	args, err := o.KubeadmArgs(g)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	g.Args = nil
 	for _, a := range args {
@@ -36,11 +37,11 @@ func (o Observer) ReadKubeadm(g *plan.Generation) error {
 	file, _ := g.Arg("config")
 	g.StartFiles = []string{file}
 	if g.KubeadmConfig, err = o.Look(plan.File{Path: file, Kind: plan.Text}); err != nil {
-		return err
+		return nil, err
 	}
 	fields := map[string]any{}
 	if err := yaml.Unmarshal(g.KubeadmConfig.Content, &fields); err != nil {
-		return fmt.Errorf("reading %s: %w", file, err)
+		return nil, fmt.Errorf("reading %s: %w", file, err)
 	}
 	g.StartFiles = append(g.StartFiles, spec.StartFiles(g.Version, fields)...)
 	for flag, field := range map[string]string{"healthz-port": "healthzPort", "healthz-bind-address": "healthzBindAddress"} {
@@ -49,7 +50,7 @@ func (o Observer) ReadKubeadm(g *plan.Generation) error {
 		}
 	}
 	g.HealthURL = spec.HealthURL(fields)
-	return nil
+	return args, nil
 }
 
 // KubeadmArgs are the flags that kubelet is started with when a generation that is kubeadm's is in place; each knows where it is

@@ -18,10 +18,7 @@ func CheckKubeadm(o observe.Observer, g *plan.Generation) error {
 	if !g.Kubeadm {
 		return nil
 	}
-	if err := o.ReadKubeadm(g); err != nil {
-		return Failed(KubeadmFiles, err.Error(), kubeadmFilesHint)
-	}
-	args, err := o.KubeadmArgs(g)
+	args, err := o.ReadKubeadm(g)
 	if err != nil {
 		return Failed(KubeadmFiles, err.Error(), kubeadmFilesHint)
 	}

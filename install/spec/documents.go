@@ -85,12 +85,12 @@ func (d *documents) add(f document.File) error {
 		e := &environmentDocument{name: f.Name}
 		var skipped []*systemd.SyntaxError
 		e.variables, skipped, err = systemd.ParseEnvironmentFile(f.Name, f.Data)
-		d.ignored = append(d.ignored, ignored(skipped)...)
+		d.ignored = append(d.ignored, Skipped(skipped)...)
 		d.environments = append(d.environments, e)
 	case document.Unit:
 		var u *systemd.UnitFile
 		u, err = systemd.ParseUnit(f.Name, f.Data)
-		d.ignored = append(d.ignored, ignored(u.Ignored())...)
+		d.ignored = append(d.ignored, Skipped(u.Ignored())...)
 		d.units = append(d.units, &unitDocument{f.Name, u})
 	}
 	return err
@@ -209,8 +209,8 @@ func flagsIn(v systemd.Variable) []systemd.Word {
 	return nil
 }
 
-// ignored are the lines that systemd skips, and what it reads otherwise than it looks.
-func ignored(skipped []*systemd.SyntaxError) config.Problems {
+// Skipped are the lines that systemd skips, and what it reads otherwise than it looks, as problems without secrets.
+func Skipped(skipped []*systemd.SyntaxError) config.Problems {
 	var all config.Problems
 	for _, w := range skipped {
 		all = append(all, config.Problem{Position: config.Position(w.Position), Message: string(config.HideSecrets([]byte(w.Text)))})

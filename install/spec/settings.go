@@ -196,6 +196,8 @@ func (s Spec) Reconcile(recorded Spec, replace bool) (*Reconciliation, error) {
 		if _, named := s.Origins[path]; named && !exact {
 			continue // it is taken back
 		}
+		// The file has another value than a flag of an earlier install, which won over it.
+		overridden := exact && setting.Origin == ByFlags && s.Origins[path] == ByFile && !reflect.DeepEqual(asks, old[path])
 		switch others := !setting.Origin.isInstall() && (setting.Origin != BySet || !replace); {
 		case others && !covered(said, path):
 			r.Kept = append(r.Kept, setting)
@@ -204,15 +206,7 @@ func (s Spec) Reconcile(recorded Spec, replace bool) (*Reconciliation, error) {
 		case others && exact && reflect.DeepEqual(asks, recorded.Asked[path]):
 			next.Asked[path] = asks
 			r.Kept = append(r.Kept, setting)
-		case exact && setting.Origin == ByFlags && s.Origins[path] == ByFile && !reflect.DeepEqual(asks, old[path]):
-			// The file has another value than a flag of an earlier install, which won over it.
-			if replace {
-				r.Dropped = append(r.Dropped, setting)
-			} else {
-				r.Forgotten = append(r.Forgotten, setting)
-			}
-			continue
-		case covered(said, path):
+		case covered(said, path) && !overridden:
 			continue
 		case replace || setting.Origin == ByFile && s.HasFile:
 			r.Dropped = append(r.Dropped, setting)

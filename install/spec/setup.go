@@ -62,7 +62,7 @@ func ReadSetup(documents []document.File) (*Setup, error) {
 		setup.Wrapper = found.wrapper
 		setup.Missing = append(setup.Missing, command.Missing...)
 		setup.whole = !hasUnknown(found.args)
-		setup.Ignored = append(setup.Ignored, ignored(command.Warnings)...)
+		setup.Ignored = append(setup.Ignored, Skipped(command.Warnings)...)
 		binary, words = cmp.Or(binary, found.binary), append(words, found.args...)
 	} else {
 		for _, e := range d.environments {

@@ -96,16 +96,22 @@ func (c *validator) warn(file, message string) {
 
 // command checks the arguments of a kubelet. known says that there are no others.
 func (c *validator) command(words []config.Word, known bool) {
-	args, problems := config.ParseArgs(words)
-	for _, p := range problems {
-		c.found = append(c.found, config.Finding{Severity: config.Error, Problem: p})
-	}
-	c.found = append(c.found, config.ValidateArgs(c.minor, args)...)
+	args := c.flags(words)
 	if known {
 		c.found = append(c.found, config.MissingFlags(c.minor, args)...)
 		c.whole = true
 	}
 	c.args = append(c.args, args...)
+}
+
+// flags checks flags, whatever others there are.
+func (c *validator) flags(words []config.Word) []config.Arg {
+	args, problems := config.ParseArgs(words)
+	for _, p := range problems {
+		c.found = append(c.found, config.Finding{Severity: config.Error, Problem: p})
+	}
+	c.found = append(c.found, config.ValidateArgs(c.minor, args)...)
+	return args
 }
 
 // service checks what a unit runs, with its drop-ins and environment files.
@@ -116,7 +122,7 @@ func (c *validator) service(files []*unitDocument) {
 	command, err := c.documents.command(files)
 	runs := !errors.Is(err, systemd.ErrNoCommand)
 	c.errors(withoutNoCommand(err))
-	c.warnings(ignored(command.Warnings))
+	c.warnings(Skipped(command.Warnings))
 	c.missing = append(c.missing, command.Missing...)
 	if runs {
 		found := findKubelet(command.Path, command.Args)
@@ -150,11 +156,7 @@ func (c *validator) variables(variables []systemd.Variable, used []string) {
 			c.warnings(config.Problems{{Position: config.Position(v.Position), Path: v.Name,
 				Message: "the command line does not use this variable, so kubelet does not get these flags"}})
 		default:
-			args, problems := config.ParseArgs(Words(words))
-			for _, p := range problems {
-				c.found = append(c.found, config.Finding{Severity: config.Error, Problem: p})
-			}
-			c.found = append(c.found, config.ValidateArgs(c.minor, args)...)
+			c.flags(Words(words))
 		}
 	}
 }
