@@ -40,6 +40,7 @@ func (r *renderer) forKubeadm() (*Rendered, error) {
 		}
 	}
 	r.userFlags()
+	r.rules()
 	for _, field := range slices.Sorted(maps.Keys(r.movers)) {
 		r.problems = append(r.problems, Problem{Path: r.movers[field], Hint: kubeadmFieldHint(r.minor),
 			Message: fmt.Sprintf("it is the field %s, and kubeadm writes kubelet's configuration on this node", field)})

@@ -30,6 +30,9 @@ func (o Observer) ReadKubeadm(g *plan.Generation) ([]config.Arg, error) {
 	g.Args = nil
 	for _, a := range args {
 		g.Args = append(g.Args, "--"+a.Name+"="+a.Value)
+		if a.Unknown && !slices.Contains(g.Expanded, a.Name) {
+			g.Expanded = append(g.Expanded, a.Name)
+		}
 	}
 	if dir, given := g.Arg("root-dir"); given {
 		g.RootDir = path.Clean(dir)

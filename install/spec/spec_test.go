@@ -37,7 +37,7 @@ func TestGoldenInstallations(t *testing.T) {
 		}},
 		{"v1.13.0-kubeadm", "v1.13.0", Spec{Profile: config.Kubeadm}},
 		{"v1.24.17-kubeadm", "v1.24.17", Spec{Profile: config.Kubeadm}},
-		{"v1.36.3-kubeadm", "v1.36.3", Spec{Profile: config.Kubeadm, Flags: map[string]any{"node-ip": "192.0.2.1", "node-labels": "a=b,c=d e"}}},
+		{"v1.36.3-kubeadm", "v1.36.3", Spec{Profile: config.Kubeadm, Flags: map[string]any{"node-ip": "192.0.2.1", "node-labels": "a=b,c=d", "lock-file": "/run/a b"}}},
 		{"v1.37.2-kubeadm", "v1.37.2", Spec{Profile: config.Kubeadm, Paths: Paths{BinDir: "/opt/bin"}}},
 	}
 	for _, tt := range tests {
