@@ -104,7 +104,7 @@ func exitCode(err error) int {
 		errors.As(err, &recovery), errors.As(err, &refused), errors.As(err, &forgotten), errors.As(err, &tried), errors.As(err, &downgrade),
 		errors.As(err, &unwritable) && !errors.Is(err, fs.ErrPermission), errors.As(err, &unchanged), errors.Is(err, release.ErrInsecure):
 		return exitRefused
-	case errors.As(err, &usage), errors.As(err, &problems), errors.Is(err, release.ErrNoCredentials):
+	case errors.As(err, &usage), errors.As(err, &problems):
 		return exitUsage
 	}
 	return exitFailed

@@ -299,6 +299,9 @@ func (w *work) converge(ctx context.Context) error {
 	}
 	h.Unvouched = !h.Live && w.spec.FromTree
 	draft, err := w.build(ctx)
+	if errors.Is(err, release.ErrNoCredentials) {
+		return &usageError{err}
+	}
 	if err != nil {
 		return err
 	}

@@ -268,7 +268,7 @@ func (c *Change) recordOnly(s store.Store, command string) error {
 		return err
 	}
 	wanted, err := json.Marshal(c.Want)
-	if err != nil || bytes.Equal(old, wanted) && sameJSON(c.Have.Spec, c.Want.Spec) && slices.Equal(c.Have.Args, c.Want.Args) {
+	if err != nil || bytes.Equal(old, wanted) && sameJSON(c.Have.Spec, c.Want.Spec) && slices.Equal(c.Have.Args, c.Want.Args) && s.Directory(c.Want.Number).Keeps(c.Want) {
 		return err
 	}
 	if err := s.Convert(); err != nil {

@@ -130,24 +130,29 @@ func (s Store) standIn(n int, damage *DamagedError) (*plan.Generation, error) {
 	return g, nil
 }
 
-// readText reads a text of a generation. Where that is damaged, another generation or the host itself may have the same bytes;
-// nothing when none has.
+// readText reads a text of a generation. Where that is damaged, the host may still have the same bytes; nothing when it has not.
 func (d Directory) readText(blob string, f plan.File) []byte {
 	content, err := d.tree.ReadFile(blob)
 	if err == nil && plan.Sum(content) == f.SHA256 || errors.Is(err, fs.ErrPermission) {
 		return content
 	}
-	places := []string{f.Path}
-	numbers, _ := In(d.tree).numbers() // without them there are fewer places to look
-	for _, n := range numbers {
-		places = append(places, path.Join(dirOf(n), textDir, f.SHA256))
-	}
-	for _, place := range places {
-		if content, err := d.tree.ReadRegular(place, maxText); err == nil && plan.Sum(content) == f.SHA256 {
-			return content
-		}
+	if content, err := d.tree.ReadRegular(f.Path, maxText); err == nil && plan.Sum(content) == f.SHA256 {
+		return content
 	}
 	return nil
+}
+
+// Keeps reports whether the texts of a generation are in the record as they were recorded.
+func (d Directory) Keeps(g *plan.Generation) bool {
+	for _, f := range g.Files {
+		if f.Kind != plan.Text || f.Source != "" {
+			continue
+		}
+		if content, err := d.tree.ReadRegular(d.path(textDir, f.SHA256), maxText); err != nil || plan.Sum(content) != f.SHA256 {
+			return false
+		}
+	}
+	return true
 }
 
 // Origin is generation 0, as far as it can be put back. missing says what cannot, since its record or the content of a file is

@@ -14,8 +14,8 @@ import (
 )
 
 // Directory is what the record keeps of one number, in generations/N: a generation, a repair or a restart, or what is left of a
-// change that was undone. It knows the names and the layout of its files, and of the other numbers only that they may have the
-// same text; what it cannot make sense of is a *DamagedError.
+// change that was undone. It knows the names and the layout of its files, and nothing of the other numbers; what it cannot make
+// sense of is a *DamagedError.
 type Directory struct {
 	tree hostfs.Tree
 	n    int

@@ -38,4 +38,9 @@ func TestDamagedRecord(t *testing.T) {
 	h.must("kubeletctl", "install", "--adopt", "--yes", "--version", "v1.37.2", "--source", h.source)
 	h.running("v1.37.2")
 	h.must("grep", "^maxPods: 50$", "/var/lib/kubelet/kubelet-config.yaml")
+	h.must("kubeletctl", "uninstall")
+	h.must("sh", "-c", "! ls -d /usr/local/bin/kubelet /usr/local/bin/kubelet-v* /usr/local/bin/kubeletctl-recover /etc/systemd/system/kubelet*")
+	if state := h.show("ActiveState"); state != "inactive" {
+		t.Errorf("after the uninstall kubelet is %s", state)
+	}
 }
