@@ -423,7 +423,7 @@ func (a assessment) unstartable() (lost []plan.Drift) {
 	for _, f := range a.current.Files {
 		found, looked := a.seen.Files[f.Path]
 		needed := f.Kind == plan.Binary || f.Kind == plan.Link && !f.Masks() || f.Path == hostfs.ConfigFile ||
-			path.Base(f.Path) == systemd.KubeletService || f.Kind == plan.Text && path.Dir(f.Path) == plan.DropInDir
+			path.Base(f.Path) == systemd.KubeletService || path.Base(f.Path) == systemd.KubeadmDropIn && !f.Masks()
 		reason := ""
 		switch {
 		case !looked || !needed:
