@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -205,15 +207,29 @@ func newOutsider(t *testing.T) *outsider {
 			t.Fatal(err)
 		}
 	}
-	own, err := os.ReadFile(o.program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	copy(own[18:20], elfHeader(o.arch)[18:20]) // e_machine: only kubeletctl itself recovers, and this one is never run
-	writeFile(t, filepath.Join(o.release, recoverBinary), string(own))
+	writeFile(t, filepath.Join(o.release, recoverBinary), string(goProgram(o.arch, "github.com/kubeletctl/kubeletctl/cmd/kubeletctl")))
 	o.makeOutside(t)
 	o.makeTrees(t)
 	return o
+}
+
+// goProgram is as much of a Go program as tells its architecture and its main package (debug/buildinfo).
+func goProgram(arch, mainPackage string) []byte {
+	const headers, frame = 64 + 56, "0123456789abcdef" // the module data has one on either side
+	module := frame + "path\t" + mainPackage + "\n" + frame
+	info := append([]byte("\xff Go buildinf:\x08\x02"), make([]byte, 16)...)
+	for _, text := range []string{"go1.26", module} {
+		info = append(binary.AppendUvarint(info, uint64(len(text))), text...)
+	}
+	program := elfHeader(arch)
+	program[elf.EI_VERSION] = byte(elf.EV_CURRENT)
+	le := binary.LittleEndian
+	le.PutUint64(program[32:], 64) // where the program header is, its size, and how many there are
+	le.PutUint16(program[54:], 56)
+	le.PutUint16(program[56:], 1)
+	segment := elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_W), Off: headers, Vaddr: 1 << 16, Filesz: uint64(len(info)), Memsz: uint64(len(info))}
+	program, _ = binary.Append(program, le, segment) // a fixed size
+	return append(program, info...)
 }
 
 // makeOutside makes what nobody may touch. What is in its directory has names that are looked for.
