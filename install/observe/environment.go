@@ -1,9 +1,6 @@
 package observe
 
 import (
-	"bytes"
-	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -21,7 +18,7 @@ var (
 
 // lostVariables reports whether a process of the unit has a variable that neither systemd nor anything that is there by now sets.
 func (o Observer) lostVariables(pid int, dropIns []DropIn) bool {
-	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)) // of a process of this machine, which is the host
+	entries, err := environment(pid)
 	if err != nil {
 		return false
 	}
@@ -42,8 +39,8 @@ func (o Observer) lostVariables(pid int, dropIns []DropIn) bool {
 			}
 		}
 	}
-	for entry := range bytes.SplitSeq(environ, []byte{0}) {
-		name, _, found := strings.Cut(string(entry), "=")
+	for _, entry := range entries {
+		name, _, found := strings.Cut(entry, "=")
 		begins := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
 		if found && !slices.Contains(set, name) && !strings.HasSuffix(name, "_DIRECTORY") && !slices.ContainsFunc(managerPrefixes, begins) {
 			return true

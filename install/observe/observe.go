@@ -224,6 +224,12 @@ func commandLine(pid int) (systemd.Command, error) {
 	return command, err
 }
 
+// environment are the variables that a process was started with, NAME=VALUE.
+func environment(pid int) ([]string, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	return strings.Split(string(data), "\x00"), err
+}
+
 // Executed is the path of the binary that kubelet's process runs; empty when none runs, or when it cannot be known.
 func (o Observer) Executed(ctx context.Context) string {
 	if !o.Live {
