@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/adopt"
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
 // adoption is what --adopt found on the host; its zero value is none.
@@ -50,13 +52,20 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 	if to.IsZero() {
 		return adoption{}, &usageError{withHint(errors.New("the version of the kubelet on this host is not known"), "use --version v1.36.3")}
 	}
-	m, err := found.Adopt(to, o.spec.Profile)
+	profile := o.spec.Profile
+	if profile == "" && o.specFile != "" {
+		profile = config.Hardened // the file says what is wanted
+	}
+	m, err := found.Adopt(to, profile)
 	if err != nil {
 		return adoption{}, err
 	}
 	a.Note("adopting the kubelet of " + found.Unit)
 	if a.Talks() {
 		a.printItems(a.Err, name, m.Items)
+	}
+	if found.Kubeadm() && m.Spec.Profile != config.Kubeadm {
+		a.Warn("warning: kubeadm no longer configures this kubelet: what kubeadm upgrade node writes from now on is not read")
 	}
 	for _, p := range m.Ignored {
 		a.Note("warning: " + p.Error())
@@ -69,9 +78,12 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 	}
 	if impossible := m.Impossible(); len(impossible) > 0 && o.specFile == "" {
 		refusal := &preflight.FailedError{}
+		hint := "kubeletctl config migrate prints a spec without it; edit that, and use install --adopt -f SPEC"
+		if m.Spec.Profile == config.Kubeadm {
+			hint = "move it to KUBELET_EXTRA_ARGS in " + systemd.KubeadmExtraFiles[0] + ", or take kubelet out of kubeadm's hands with --profile upstream"
+		}
 		for _, i := range impossible {
-			refusal.Problems = append(refusal.Problems, preflight.Problem{ID: "adopt", Severity: preflight.Failure, Message: i.Item + ": " + i.Why,
-				Hint: "kubeletctl config migrate prints a spec without it; edit that, and use install --adopt -f SPEC"})
+			refusal.Problems = append(refusal.Problems, preflight.Problem{ID: "adopt", Severity: preflight.Failure, Message: i.Item + ": " + i.Why, Hint: hint})
 		}
 		return adoption{}, refusal
 	}

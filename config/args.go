@@ -24,6 +24,9 @@ type Arg struct {
 	Unknown bool // the value is not known here: see Word
 }
 
+// String is the flag as it may be shown, without a secret.
+func (a Arg) String() string { return show(a.Name, a.Value) }
+
 // shorthands are the one-letter flags of a kubelet.
 var shorthands = map[byte]string{'v': "v", 'h': "help"}
 

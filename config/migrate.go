@@ -22,6 +22,7 @@ const (
 	Dropped    Outcome = "dropped"    // it had no effect, or none that is left
 	Impossible Outcome = "impossible" // nothing takes its place; a person has to decide
 	Changed    Outcome = "changed"    // nobody asked for it: a default differs
+	Pinned     Outcome = "pinned"     // a default differs, and is asked for as it was
 )
 
 // Item is one line of a migration: a flag or a field and what became of it.
@@ -33,6 +34,8 @@ type Item struct {
 	// For what Changed:
 	Old string `json:"old,omitempty"`
 	New string `json:"new,omitempty"`
+
+	field string // the path of what Changed, when a value of it says what Old says
 }
 
 // Migration is a setup carried over to another release.
@@ -69,6 +72,8 @@ type MigrateInput struct {
 	// UnknownConfigFile is set when what was in force is not known: the file is
 	// not here, or nobody knows whether there was one.
 	UnknownConfigFile bool
+	// Pin asks for each default that differs as it was, so that nothing changes.
+	Pin bool
 }
 
 // Migrate carries what people have over to another release. Nothing of the
@@ -111,6 +116,9 @@ func Migrate(in MigrateInput) (*Migration, error) {
 	m.account(in.Input)
 	m.out.Expand = slices.DeleteFunc(m.out.Expand, func(name string) bool { _, left := m.out.Flags[name]; return !left })
 	m.changes(in)
+	if in.Pin {
+		m.pin(in)
+	}
 	slices.SortStableFunc(m.out.Items, func(a, b Item) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Item, b.Item))
 	})
@@ -330,7 +338,7 @@ func (m *migrator) changes(in MigrateInput) {
 		if value, asked := get(m.out.Fields, parts); asked {
 			for _, r := range reread {
 				if r.field == path && r.value == value && from < r.since && r.since <= m.target {
-					m.out.Items = append(m.out.Items, Item{Position: m.positions.of(root + "." + path),
+					m.out.Items = append(m.out.Items, Item{Position: m.positions.of(root + "." + path), field: path,
 						Item: path + ": " + compact(maskAt(path, value)), Outcome: Changed, Old: r.old, New: r.new, Why: "since " + r.since.String()})
 				}
 			}
@@ -393,8 +401,11 @@ func changedDefault(f Field, old, now, why string) []Item {
 	if sameText(f, old, now) {
 		return nil
 	}
-	return []Item{{Item: f.Path, Outcome: Changed, Old: cmp.Or(old, "unset"), New: cmp.Or(now, "unset"), Why: why}}
+	return []Item{{Item: f.Path, Outcome: Changed, Old: cmp.Or(old, unset), New: cmp.Or(now, unset), Why: why, field: f.Path}}
 }
+
+// unset is a default that is none, in words.
+const unset = "unset"
 
 // reread are values that a later release takes for something else.
 var reread = []struct {
@@ -403,7 +414,7 @@ var reread = []struct {
 	since    Minor
 	old, new string
 }{
-	{"eventRecordQPS", int64(0), 37, "50, the default", "unlimited"},
+	{"eventRecordQPS", int64(0), 37, "50", "unlimited"},
 }
 
 // FlagValue is the value of the last arg of that name.
@@ -418,14 +429,14 @@ func FlagValue(args []Arg, name string) (string, bool) {
 
 // sameText compares two defaults in words.
 func sameText(f Field, a, b string) bool {
-	unset := func(s string) string {
+	none := func(s string) string {
 		switch s {
-		case "nil", "null", "[]", "unset", `""`:
+		case "nil", "null", "[]", unset, `""`:
 			return ""
 		}
 		return s
 	}
-	a, b = unset(a), unset(b)
+	a, b = none(a), none(b)
 	return a == b || sameField(f.Type, a, b)
 }
 

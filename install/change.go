@@ -171,9 +171,6 @@ func (p preparation) plan(ctx context.Context) (*Change, error) {
 	want.Mask(have.Masks()...) // once adopted, a kubelet is not given back before it is uninstalled
 	want.KeepAdopted(have, o.Adopted)
 	want.MaskDropInsOf(have)
-	if err := preflight.CheckKubeadm(h.Observer(), want); err != nil {
-		return nil, err
-	}
 	if !o.LeaveOverrides {
 		dropIns, err := h.Observer().DropIns()
 		if err != nil {
@@ -184,6 +181,9 @@ func (p preparation) plan(ctx context.Context) (*Change, error) {
 				want.Mask(d.Name()) // unless it has one of that name
 			}
 		}
+	}
+	if err := preflight.CheckKubeadm(h.Observer(), want); err != nil {
+		return nil, err
 	}
 	program, err := p.addRecovery()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -15,16 +16,17 @@ import (
 // account says of each setting of the files that are replaced where it is: in our unit, in the drop-in, or lost. There is
 // nothing else.
 func (f *Found) account(a *Adoption) error {
-	ours := &systemd.UnitFile{}
+	var units []*systemd.UnitFile
 	for _, file := range a.Files {
-		if path.Base(file.Path) == systemd.KubeletService {
+		if path.Base(file.Path) == systemd.KubeletService || path.Dir(file.Path) == plan.DropInDir {
 			unit, err := systemd.ParseUnit(file.Path, file.Content)
 			if err != nil {
 				return err
 			}
-			ours = unit
+			units = append(units, unit)
 		}
 	}
+	ours := systemd.Combine(units...)
 	kept := dropIn{}
 	for _, s := range systemd.Combine(f.replaced...).Assignments {
 		switch {
@@ -43,7 +45,7 @@ func (f *Found) account(a *Adoption) error {
 			a.lose(s, ourValue(ours, s))
 		}
 	}
-	a.Lost = append(a.Lost, f.unknownFlags()...)
+	a.Lost = append(a.Lost, f.unknownFlags(ours)...)
 	for _, u := range f.replaced {
 		a.Ignored = append(a.Ignored, spec.Skipped(u.Ignored())...)
 	}
@@ -120,7 +122,7 @@ func (f *Found) variables(s systemd.Assignment) (all []systemd.Variable, known b
 		return (&systemd.UnitFile{Assignments: []systemd.Assignment{s}}).Variables(), true
 	case "EnvironmentFile":
 		file := strings.TrimPrefix(s.Value, "-")
-		data, err := f.read(file)
+		data, err := f.observer.Tree.ReadFile(file)
 		if err != nil { // with a wildcard or a specifier there is no such file
 			return nil, false
 		}
@@ -154,14 +156,18 @@ func (f *Found) hasOnlyFlags(s systemd.Assignment) bool {
 	})
 }
 
-// unknownFlags are the variables with flags that a file which is not there may set.
-func (f *Found) unknownFlags() []string {
+// unknownFlags are the variables with flags that a file which is not there may set, and that ours does not read.
+func (f *Found) unknownFlags(ours *systemd.UnitFile) []string {
 	if f.Running {
 		return nil
 	}
+	var read []string
+	for _, command := range ours.Values("Service", "ExecStart") {
+		read = append(read, strings.Fields(command.Value)...)
+	}
 	var all []string
 	for _, w := range f.command.Args {
-		if w.Unknown && strings.HasPrefix(w.Text, "$") {
+		if w.Unknown && strings.HasPrefix(w.Text, "$") && !slices.Contains(read, w.Text) {
 			all = append(all, fmt.Sprintf("%s: the flags in %s (there is no %s)", w.File, w.Text, strings.Join(f.command.Missing, " and no ")))
 		}
 	}

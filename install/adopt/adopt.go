@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 
@@ -32,7 +33,7 @@ type Found struct {
 
 	replaced []*systemd.UnitFile // whose settings ours takes the place of
 	command  systemd.Command     // of the unit, also where another one is running
-	read     func(string) ([]byte, error)
+	observer observe.Observer
 }
 
 // Adoption is a found kubelet, carried over to a release.
@@ -51,7 +52,7 @@ var ErrNothingToAdopt = errors.New("there is no kubelet.service to adopt on this
 // Find looks for a kubelet that kubeletctl did not install. It changes nothing, but asks the binary for its version when
 // the host is live.
 func Find(ctx context.Context, o observe.Observer, note func(string)) (*Found, error) {
-	found := &Found{read: o.Tree.ReadFile}
+	found := &Found{observer: o}
 	unit, file, err := o.UnitFile()
 	if err != nil {
 		return nil, err
@@ -111,16 +112,34 @@ func (f *Found) readCommand(command *systemd.Command) (*spec.Setup, error) {
 	if !given {
 		return setup, nil
 	}
-	data, err := f.read(file)
+	data, err := f.observer.Tree.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) && f.Kubeadm() {
+		return setup, nil // kubeadm init and kubeadm join write it
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration that kubelet runs with: %w", err)
 	}
 	return setup, setup.AddConfig(document.File{Name: file, Data: data})
 }
 
-// Adopt carries a found kubelet over to a spec. Of everything in the files that are replaced it tells where it is now.
+// Adopt carries a found kubelet over to a spec. Of everything in the files that are replaced it tells where it is now. Without
+// a profile nothing changes: a kubelet of kubeadm's stays one, and any other keeps what is in force.
 func (f *Found) Adopt(to release.Version, profile config.Profile) (*Adoption, error) {
-	m, err := f.Setup.Migrate(to, cmp.Or(f.Version, to), profile)
+	if profile == "" && f.Kubeadm() {
+		profile = config.Kubeadm
+	}
+	var m *spec.Migration
+	var err error
+	switch {
+	case profile == config.Kubeadm:
+		m, err = f.keepKubeadm(to)
+	case f.Kubeadm() && f.Setup.Fields == nil:
+		return nil, fmt.Errorf("kubeadm has not written %s yet", config.KubeadmConfig)
+	case profile == "":
+		m, err = f.Setup.Keep(to, cmp.Or(f.Version, to))
+	default:
+		m, err = f.Setup.Migrate(to, cmp.Or(f.Version, to), profile)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func TestEverySettingIsAccountedFor(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := walker{t, f, a, settingsOf(t, unitOf(a)), settingsOf(t, a.DropIn)}
+			w := walker{t, f, a, ourSettings(t, a), settingsOf(t, a.DropIn)}
 			for _, unit := range f.replaced {
 				for _, s := range unit.Assignments {
 					w.setting(s)
@@ -76,6 +76,17 @@ func TestEverySettingIsAccountedFor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// ourSettings are those of our unit, and of the drop-in with which a kubelet of kubeadm's is started.
+func ourSettings(t *testing.T, a *Adoption) (all []systemd.Assignment) {
+	t.Helper()
+	for _, f := range a.Files {
+		if filepath.Base(f.Path) == systemd.KubeletService || filepath.Ext(f.Path) == ".conf" {
+			all = append(all, settingsOf(t, f.Content)...)
+		}
+	}
+	return all
 }
 
 func unitOf(a *Adoption) []byte {
@@ -138,7 +149,7 @@ func isSubset(s, of systemd.Assignment) bool {
 // flags checks that a setting of the environment holds nothing but what the command line was put together from.
 func (w *walker) flags(s systemd.Assignment) {
 	if !strings.Contains(s.Value, "=") { // a file
-		data, err := w.found.read(strings.TrimPrefix(s.Value, "-"))
+		data, err := w.found.observer.Tree.ReadFile(strings.TrimPrefix(s.Value, "-"))
 		if err != nil {
 			w.Errorf("%s=%s is nowhere, and there is no such file", s.Key, s.Value)
 		}
@@ -151,6 +162,30 @@ func (w *walker) flags(s systemd.Assignment) {
 	}
 	if name, _, _ := strings.Cut(strings.Trim(s.Value, `"'`), "="); !slices.Contains(w.found.command.Used, name) {
 		w.Errorf("Environment=%s is nowhere", s.Value)
+	}
+}
+
+// Nothing that is in force changes with an adoption that asks for nothing else.
+func TestAdoptionChangesNothing(t *testing.T) {
+	archives, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, archive := range archives {
+		f := found(t, archive)
+		to := f.Version
+		if to.IsZero() {
+			to, _ = spec.TargetVersion("v1.37.2")
+		}
+		a, err := f.Adopt(to, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range a.Items {
+			if i.Outcome == config.Changed || i.Outcome == config.Impossible {
+				t.Errorf("%s: %s %s: %s -> %s, %s", archive, i.Outcome, i.Item, i.Old, i.New, i.Why)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/kubeletctl/kubeletctl/config"
@@ -17,6 +18,15 @@ type Migration struct {
 
 // Migrate carries a setup over to v. from is the release that it ran; zero when that is not known.
 func (s *Setup) Migrate(v, from release.Version, profile config.Profile) (*Migration, error) {
+	return s.migrate(v, from, profile, false)
+}
+
+// Keep carries a setup over to v with all that is in force: what would change by itself is asked for as it was.
+func (s *Setup) Keep(v, from release.Version) (*Migration, error) {
+	return s.migrate(v, from, config.Upstream, true)
+}
+
+func (s *Setup) migrate(v, from release.Version, profile config.Profile, pin bool) (*Migration, error) {
 	if len(s.Problems) > 0 {
 		return nil, s.Problems
 	}
@@ -41,6 +51,7 @@ func (s *Setup) Migrate(v, from release.Version, profile config.Profile) (*Migra
 	m, err := config.Migrate(config.MigrateInput{
 		Input: in, Args: s.Args, From: config.Minor(from.Minor()),
 		NoConfigFile: withoutFile && s.whole && !namesConfig, UnknownConfigFile: withoutFile && (!s.whole || namesConfig),
+		Pin: pin,
 	})
 	if err != nil {
 		return nil, err
@@ -48,10 +59,7 @@ func (s *Setup) Migrate(v, from release.Version, profile config.Profile) (*Migra
 	spec.APIVersion, spec.Kind, spec.Version = APIVersion, Kind, v.String()
 	spec.Flags, spec.Expand, spec.KubeletConfiguration = nil, m.Expand, m.Fields
 	for name, value := range m.Flags {
-		if spec.Flags == nil {
-			spec.Flags = map[string]any{}
-		}
-		spec.Flags[name] = value
+		spec = spec.WithFlag(name, value)
 	}
 	if spec.Standalone && s.Spec == nil {
 		m.Rendered.Warnings = append(m.Rendered.Warnings, config.Problem{
@@ -59,6 +67,17 @@ func (s *Setup) Migrate(v, from release.Version, profile config.Profile) (*Migra
 	}
 	files, err := RenderFiles(spec, v, nil)
 	return &Migration{m, &spec, files}, err
+}
+
+// WithFlag is the spec with a flag of that value.
+func (s Spec) WithFlag(name, value string) Spec {
+	flags := maps.Clone(s.Flags)
+	if flags == nil {
+		flags = map[string]any{}
+	}
+	flags[name] = value
+	s.Flags = flags
+	return s
 }
 
 // RenderFiles renders the files that install would write for a spec.
