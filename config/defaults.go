@@ -96,12 +96,18 @@ func fieldDefaults(in Input, m Minor) []fieldDefault {
 	})
 }
 
-// legacyDefaults are what a kubelet without --config does, where that differs.
-var legacyDefaults = map[string]string{
-	"authentication.anonymous.enabled": "true",
-	"authentication.webhook.enabled":   "false",
-	"authorization.mode":               "AlwaysAllow",
-	"readOnlyPort":                     "10255",
+// legacyDefaults are what a kubelet without --config does, where that differs (applyLegacyDefaults of
+// k8s.io/kubernetes/cmd/kubelet/app/options; from 1.26 on evictionHard gets its default when a file is loaded, in
+// cmd/kubelet/app/server.go).
+var legacyDefaults = map[string]struct {
+	value string
+	since Minor
+}{
+	"authentication.anonymous.enabled": {value: "true"},
+	"authentication.webhook.enabled":   {value: "false"},
+	"authorization.mode":               {value: "AlwaysAllow"},
+	"evictionHard":                     {value: "{}", since: 26},
+	"readOnlyPort":                     {value: "10255"},
 }
 
 // nodeFlags describe this node rather than the kind of node; they stay in the

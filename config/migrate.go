@@ -323,8 +323,8 @@ func (m *migrator) changes(in MigrateInput) {
 			return "not known"
 		}
 		if in.NoConfigFile {
-			if legacy, ok := legacyDefaults[f.Path]; ok {
-				return legacy
+			if legacy, ok := legacyDefaults[f.Path]; ok && legacy.since <= from {
+				return legacy.value
 			}
 		}
 		return f.DefaultIn(from)
