@@ -37,11 +37,11 @@ ExecStart=/usr/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELE
 	h.must("sh", "-ec", "systemctl daemon-reload && systemctl enable --now kubelet.service")
 }
 
-// packaged are the files of kubeadm's packages, of kubeadm, and of an administrator.
+// packaged are the files of kubeadm's packages, of kubeadm without its backups, and of an administrator.
 func (h *host) packaged() string {
 	h.t.Helper()
 	return h.must("sh", "-c", `find /usr/bin/kubelet /usr/lib/systemd/system/kubelet.service* /etc/default/kubelet /etc/kubernetes /var/lib/kubelet/kubeadm-flags.env \
-		-printf '%p %y %m %l\n' -type f -exec sha256sum {} \; | sort`)
+		-path /etc/kubernetes/tmp -prune -o -printf '%p %y %m %l\n' -type f -exec sha256sum {} \; | sort`)
 }
 
 // A node of kubeadm's is taken over while it runs, stays kubeadm's, and is given back.
@@ -49,7 +49,8 @@ func TestAdoptKubeadm(t *testing.T) {
 	t.Parallel()
 	dir := realDir(t)
 	h := start(t, dir)
-	h.prepareKubeadm("v1.37.2")
+	h.alone()
+	h.prepareControlPlane("v1.37.2")
 	h.kubeadmPackages("v1.36.3")
 	h.kubeadm("init", "--config", "/root/kubeadm.yaml", "--skip-phases=addon")
 	name := h.Name()

@@ -2,10 +2,12 @@ package hosttest
 
 import (
 	"encoding/json"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -38,18 +40,23 @@ const (
 // controlPlanePrograms are those that run as static pods.
 var controlPlanePrograms = []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"}
 
-// prepareKubeadm puts kubeadm on a host, and what kubeadm init needs.
-func (h *host) prepareKubeadm(version string) {
+// prepareNode puts kubeadm on a host, and what pods need: the sandbox image, and a network.
+func (h *host) prepareNode(version string) {
 	h.t.Helper()
-	programs := filepath.Join(h.dir, version, "bin", "linux", runtime.GOARCH)
-	if err := h.Copy(filepath.Join(programs, "kubeadm"), "/usr/local/bin/kubeadm", 0o755); err != nil {
+	if err := h.Copy(filepath.Join(h.programs(version), "kubeadm"), "/usr/local/bin/kubeadm", 0o755); err != nil {
 		h.t.Fatal(err)
 	}
-	h.preparePods() // the sandbox image, and a network for pods
+	h.preparePods()
+}
+
+// prepareControlPlane puts on a host what kubeadm init needs.
+func (h *host) prepareControlPlane(version string) {
+	h.t.Helper()
+	h.prepareNode(version)
 	for _, program := range controlPlanePrograms {
 		archive := filepath.Join(h.t.TempDir(), "image.tar")
 		run := map[string]any{"Env": []string{"PATH=/:/usr/local/bin:/usr/bin:/bin"}}
-		if err := writeImageOf(archive, filepath.Join(programs, program), run, "registry.k8s.io/"+program+":"+version); err != nil {
+		if err := writeImageOf(archive, filepath.Join(h.programs(version), program), run, "registry.k8s.io/"+program+":"+version); err != nil {
 			h.t.Fatal(err)
 		}
 		if err := h.Copy(archive, "/root/image.tar", 0o644); err != nil {
@@ -59,9 +66,36 @@ func (h *host) prepareKubeadm(version string) {
 		h.must("rm", "/root/image.tar")
 	}
 	h.write("/root/kubeadm.yaml", strings.ReplaceAll(kubeadmConfig, "VERSION", version))
-	h.must("sh", "-ec", `ip link add cluster0 type veth peer name cluster1; ip addr add `+kubeadmAddress+`/24 dev cluster0
-		ip link set cluster0 up; ip link set cluster1 up; ip route replace default dev cluster0`)
 	h.must("systemd-run", "--quiet", "--unit=etcd-test", "etcd", "--data-dir=/run/etcd-test", "--listen-peer-urls=http://127.0.0.1:2380", "--logger=zap")
+}
+
+// programs are those of a release that were built for the tests.
+func (h *host) programs(version string) string {
+	return filepath.Join(h.dir, version, "bin", "linux", runtime.GOARCH)
+}
+
+// alone makes a host a cluster by itself.
+func (h *host) alone() {
+	h.t.Helper()
+	h.must("ip", "link", "add", "cluster0", "type", "veth", "peer", "name", "cluster1")
+	h.must("ip", "link", "set", "cluster1", "up")
+	h.address(kubeadmAddress)
+}
+
+// address gives a host its address in the network of the cluster.
+func (h *host) address(address string) {
+	h.t.Helper()
+	h.must("sh", "-ec", `ip addr add `+address+`/24 dev cluster0; ip link set cluster0 up; ip route replace default dev cluster0`)
+}
+
+// connect makes a network of two hosts.
+func connect(t *testing.T, x, y *host) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "ip", "link", "add", "cluster0", "netns", strconv.Itoa(x.PID()), "type", "veth",
+		"peer", "name", "cluster0", "netns", strconv.Itoa(y.PID())).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 }
 
 // kubeadm runs kubeadm with what a host of the tests cannot have ignored.
@@ -97,7 +131,8 @@ func TestKubeadm(t *testing.T) {
 	t.Parallel()
 	dir := realDir(t)
 	h := start(t, dir)
-	h.prepareKubeadm("v1.37.2")
+	h.alone()
+	h.prepareControlPlane("v1.37.2")
 	before := h.ours()
 
 	install := append([]string{"install", "--version", "v1.37.2", "--source", h.source, "--profile", "kubeadm"}, given(t, dir, "v1.37.2")...)
@@ -137,7 +172,8 @@ func TestKubeadmUpgrade(t *testing.T) {
 	t.Parallel()
 	dir := realDir(t)
 	h := start(t, dir)
-	h.prepareKubeadm("v1.37.2")
+	h.alone()
+	h.prepareControlPlane("v1.37.2")
 	install := append([]string{"install", "--version", "v1.36.3", "--source", h.source, "--profile", "kubeadm"}, given(t, dir, "v1.36.3")...)
 	h.must("kubeletctl", install...)
 	h.kubeadm("init", "--config", "/root/kubeadm.yaml", "--skip-phases=addon")
@@ -192,6 +228,59 @@ func TestKubeadmUpgrade(t *testing.T) {
 	h.must("rm", "/etc/default/kubelet")
 	h.must("kubeletctl", "repair")
 	ready("v1.37.2")
+}
+
+// A second host joins, goes to another release and back, and leaves.
+func TestKubeadmJoin(t *testing.T) {
+	t.Parallel()
+	dir := realDir(t)
+	plane, h := start(t, dir), start(t, dir)
+	connect(t, plane, h)
+	plane.address(kubeadmAddress)
+	h.address("192.0.2.2")
+	plane.prepareControlPlane("v1.37.2")
+	h.prepareNode("v1.37.2")
+	before := h.ours()
+	install := func(h *host, version string) {
+		t.Helper()
+		h.must("kubeletctl", append([]string{"install", "--version", version, "--source", h.source, "--profile", "kubeadm"}, given(t, dir, version)...)...)
+	}
+	ready := func(name, version string) {
+		t.Helper()
+		h.eventually(name+" is Ready with "+version, func() bool {
+			got, ready := plane.nodeReady(name)
+			return got == version && ready
+		})
+	}
+	install(plane, "v1.37.2")
+	plane.kubeadm("init", "--config", "/root/kubeadm.yaml", "--skip-phases=addon")
+	install(h, "v1.36.3")
+	contains(t, h.exits(3, "kubeletctl", "status").Stdout, `kubeadm join`)
+	h.kubeadm("join", kubeadmAddress+":6443", "--token", kubeadmToken, "--discovery-token-unsafe-skip-ca-verification", "--cri-socket", "unix:///run/containerd/containerd.sock")
+	ready(plane.Name(), "v1.37.2")
+	ready(h.Name(), "v1.36.3")
+	plane.status(0)
+	h.status(0)
+
+	upgrade := append([]string{"upgrade", "--version", "v1.37.2"}, given(t, dir, "v1.37.2")...)
+	h.must("kubeletctl", upgrade...)
+	ready(h.Name(), "v1.37.2")
+	h.must("kubeletctl", "rollback")
+	ready(h.Name(), "v1.36.3")
+	h.must("sh", "-c", `echo 'KUBELET_EXTRA_ARGS="--hostname-override=stranger"' >/etc/default/kubelet`)
+	h.exits(8, "kubeletctl", append(upgrade, "--retry", "--wait", "12s")...)
+	h.must("rm", "/etc/default/kubelet")
+	h.must("kubeletctl", "repair")
+	h.running("v1.36.3")
+	ready(h.Name(), "v1.36.3")
+
+	h.kubeadmReset()
+	contains(t, h.exits(3, "kubeletctl", "status").Stdout, `waiting-for-kubeadm`)
+	h.must("kubeletctl", "uninstall")
+	if after := h.ours(); after != before {
+		t.Errorf("the host is another one than before:\n%s", difference(before, after))
+	}
+	plane.status(0)
 }
 
 // adminCurl are the arguments of a shell that asks the API server, as an administrator.
