@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,9 +38,9 @@ const sourcesHelp = `A FILE is a KubeletConfiguration, a kubeletctl spec, a syst
 kubeadm-flags.env, or a text with a command line; - is standard input. A command line may also stand behind --.`
 
 func validateCommand(a *app) *cobra.Command {
-	var version string
+	var version, kubelet string
 	c := &cobra.Command{
-		Use:   "validate --version VERSION FILE... | -- COMMAND LINE",
+		Use:   "validate {--version VERSION | --kubelet FILE} FILE... | -- COMMAND LINE",
 		Short: "Find what a kubelet of a release would refuse or ignore",
 		Long: `Validate names every unknown, misspelt, duplicate, wrongly typed, deprecated or removed flag and field, with the place
 where it is written; values that kubelet refuses, alone or together; feature gates that the release does not have or has
@@ -48,10 +49,14 @@ logs one line and goes on without it. Files that are given together are one setu
 
 ` + sourcesHelp + `
 
+--kubelet names a kubelet that is asked as well. It runs as nobody, without credentials and without a runtime, and ends when it
+has read its flags and its configuration. What it says about this machine is no error.
+
 It exits with 1 when there are errors; warnings alone are fine.`,
 		Example: `  kubeletctl config validate --version v1.37.2 /var/lib/kubelet/config.yaml
   kubeletctl config validate --version 1.36 kubelet.service.d/*.conf
-  kubeletctl config validate --version 1.37 -- kubelet --network-plugin=cni`,
+  kubeletctl config validate --version 1.37 -- kubelet --network-plugin=cni
+  kubeletctl config validate --kubelet ./kubelet /var/lib/kubelet/config.yaml`,
 		RunE: func(c *cobra.Command, args []string) error {
 			v, err := optionalVersion(version)
 			if err != nil {
@@ -61,19 +66,40 @@ It exits with 1 when there are errors; warnings alone are fine.`,
 			if err != nil {
 				return err
 			}
-			verdict, err := spec.Validate(v, files)
-			if errors.Is(err, spec.ErrNoRelease) {
-				return &usageError{withHint(err, "--version v1.37.2, or --version 1.37")}
-			}
-			if err != nil {
-				return err
-			}
-			return printFindings(a, files, verdict)
+			return validateFiles(c.Context(), a, v, kubelet, files)
 		},
 	}
+	c.Flags().StringVar(&kubelet, "kubelet", "", "ask this kubelet, a `FILE`, as well, and check for its release")
 	c.Flags().StringVar(&version, "version", "", "the `VERSION` to check for: v1.37.2, or 1.37; a spec file names its own")
 	completes(c, "version", oneOf(minors()...))
 	return c
+}
+
+// validateFiles prints what the tables, and a kubelet if one is named, have against files that are one setup.
+func validateFiles(ctx context.Context, a *app, v release.Version, kubelet string, files []document.File) error {
+	var asked judge
+	var err error
+	if kubelet != "" {
+		if asked, err = newJudge(ctx, kubelet, v); err != nil {
+			return err
+		}
+		v = asked.version
+	}
+	verdict, err := spec.Validate(v, files)
+	if errors.Is(err, spec.ErrNoRelease) {
+		return &usageError{withHint(err, "--version v1.37.2, or --version 1.37")}
+	}
+	if err != nil {
+		return err
+	}
+	if kubelet != "" {
+		found, err := asked.findings(ctx, a, files)
+		if err != nil {
+			return err
+		}
+		verdict.Findings = append(verdict.Findings, found...)
+	}
+	return printFindings(a, files, verdict)
 }
 
 // findingsResult is the document of config validate.

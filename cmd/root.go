@@ -205,7 +205,7 @@ func (a *app) begin(c *cobra.Command) error {
 
 // host opens the host, or the tree that --root names. Close it with the function that comes with it.
 func (a *app) host() (*install.Host, func(), error) {
-	h := &install.Host{Tree: hostfs.At(a.root), Note: a.Note}
+	h := &install.Host{Tree: hostfs.At(a.root), Ask: rehearsal.Ask, Note: a.Note}
 	if a.root != "/" {
 		h.Units = systemd.Offline{Files: h.Tree}
 		return h, func() {}, nil

@@ -48,7 +48,9 @@ type Host struct {
 	// digest nobody else vouches.
 	Unvouched bool
 	// Rehearse tries a kubelet where it can do no harm; nil for none. See package rehearsal.
-	Rehearse func(context.Context, rehearsal.Trial) error
+	Rehearse func(context.Context, rehearsal.Trial) (ignored []string, err error)
+	// Ask asks a kubelet about flags and a configuration without starting it in earnest; nil asks none. See package rehearsal.
+	Ask func(context.Context, rehearsal.Question) (rehearsal.Answer, error)
 	// AskRuntime reports, as an error, that no container runtime answers at an endpoint; nil asks nobody. See package cri.
 	AskRuntime func(ctx context.Context, endpoint string) error
 	// Note gets one line for people, now and then; nil is fine.

@@ -26,7 +26,7 @@ func TestPhases(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			b, s := upgrade(t)
-			b.Rehearse = func(context.Context, rehearsal.Trial) error { return nil }
+			b.Rehearse = func(context.Context, rehearsal.Trial) ([]string, error) { return nil, nil }
 			wait := 10 * time.Second
 			if tt.ill {
 				wait = time.Second

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/config"
@@ -76,15 +77,53 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	}
 	f.options.enter(Rehearsing)
 	began := time.Now()
-	err = h.Rehearse(ctx, trial)
+	ignored, err := h.Rehearse(ctx, trial)
+	h.noteIgnored(c.Want.Version, ignored)
 	var refused *rehearsal.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		cause := diagnose.Cause(h.Observer(), refused.Words, c.Want)
-		return 0, &RehearsalError{Version: c.Want.Version, Err: refused, Cause: string(config.HideSecrets([]byte(cause)))}
+		return 0, f.rehearsalError(refused)
 	case errors.Is(err, rehearsal.ErrUnsupported) && ctx.Err() == nil:
 		h.note("%v; the health gate alone decides", err)
 		return 0, nil
 	}
 	return time.Since(began), err
+}
+
+// ask asks the kubelet that a tree is to get about its flags and its configuration, so that no image is made with those that it
+// refuses. What it says about this machine does not count.
+func (f firstHalf) ask(ctx context.Context, binary string) error {
+	h, c := f.host, f.change
+	if h.Ask == nil || h.Live || f.options.SkipRehearsal || c.Draft == nil || !c.Plan.Downloads() || !h.mayExecute(c.Artifact) {
+		return nil
+	}
+	name, err := h.Tree.Path(binary)
+	if err != nil {
+		return err
+	}
+	f.options.enter(Rehearsing)
+	answer, err := h.Ask(ctx, rehearsal.Question{
+		Binary: name, Minor: config.Minor(c.Want.Version.Minor()), Args: c.Want.KnownArgs(), Config: c.Want.ConfigFile().Content,
+	})
+	if err != nil {
+		return err
+	}
+	h.noteIgnored(c.Want.Version, answer.Ignored)
+	if answer.Refused == "" {
+		return nil
+	}
+	return f.rehearsalError(&rehearsal.RefusedError{Reason: "it refuses its flags or its configuration", Words: answer.Refused})
+}
+
+// rehearsalError is what a kubelet refused, with the cause where its words tell.
+func (f firstHalf) rehearsalError(refused *rehearsal.RefusedError) error {
+	cause := diagnose.Cause(f.host.Observer(), refused.Words, f.change.Want)
+	return &RehearsalError{Version: f.change.Want.Version, Err: refused, Cause: string(config.HideSecrets([]byte(cause)))}
+}
+
+// noteIgnored tells which fields of its configuration a kubelet ignores.
+func (h *Host) noteIgnored(v release.Version, fields []string) {
+	if len(fields) > 0 {
+		h.note("kubelet %s ignores fields that it does not know: %s", v, strings.Join(fields, ", "))
+	}
 }

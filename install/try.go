@@ -58,6 +58,9 @@ func (f firstHalf) run(ctx context.Context) (trial, error) {
 	if err := f.checkFlags(ctx, binary.Path); err != nil {
 		return trial{}, err
 	}
+	if err := f.ask(ctx, binary.Path); err != nil {
+		return trial{}, err
+	}
 	took, err := f.rehearse(ctx, binary.Path)
 	if err != nil {
 		return trial{}, err

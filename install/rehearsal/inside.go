@@ -32,9 +32,12 @@ func Inside(in io.Reader, out io.Writer) error {
 	runtime.LockOSThread()
 	var v verdict
 	stub, err := t.setStage()
-	if err != nil {
+	switch {
+	case err != nil:
 		v.Stage = err.Error()
-	} else {
+	case t.Question != nil:
+		v = t.answerInside()
+	default:
 		v = t.perform(stub)
 	}
 	return json.NewEncoder(out).Encode(v)

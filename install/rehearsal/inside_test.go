@@ -67,7 +67,7 @@ func checkCapabilities(t *testing.T, log string) {
 // rehearseShell rehearses a shell command that fails in place of a kubelet, and returns what it printed.
 func rehearseShell(t *testing.T, command string) string {
 	t.Helper()
-	err := Run(t.Context(), Trial{Binary: "/bin/sh", Args: []string{"-c", command}, RootDir: hostfs.KubeletDir, Timeout: 30 * time.Second})
+	_, err := Run(t.Context(), Trial{Binary: "/bin/sh", Args: []string{"-c", command}, RootDir: hostfs.KubeletDir, Timeout: 30 * time.Second})
 	if errors.Is(err, ErrUnsupported) {
 		t.Skip(err)
 	}

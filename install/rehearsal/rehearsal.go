@@ -48,6 +48,8 @@ type Trial struct {
 	// HealthURL answers when kubelet is well. Without one, a kubelet that still runs a second after it had asked its
 	// runtime has passed.
 	HealthURL string
+	// Question is set when the kubelet is only asked about its flags and its configuration; see [Ask].
+	Question *Question
 	// Timeout is how long it may take.
 	Timeout time.Duration
 }
@@ -81,15 +83,25 @@ type verdict struct {
 	Log   string
 }
 
-// Run tries a kubelet. It returns nil when that was healthy, a *RefusedError when it was not, and ErrUnsupported when it
-// could not be tried. Whatever happens, also to this process, nothing of it is left.
-func Run(ctx context.Context, t Trial) error {
-	input, err := json.Marshal(t)
-	if err != nil {
-		return err
-	}
+// Run tries a kubelet. It returns no error when that was healthy, a *RefusedError when it was not, and ErrUnsupported when it
+// could not be tried; and the fields of the configuration that it does not know and goes on without. Whatever happens, also
+// to this process, nothing of it is left.
+func Run(ctx context.Context, t Trial) (ignored []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout+5*time.Second)
 	defer cancel()
+	v, err := t.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return v.ignored(), v.err(t)
+}
+
+// enter starts this program once more, as the first process of namespaces of its own, and returns what it found.
+func (t Trial) enter(ctx context.Context) (v verdict, err error) {
+	input, err := json.Marshal(t)
+	if err != nil {
+		return v, err
+	}
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", Verb)
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
 	cmd.Dir = "/"
@@ -104,17 +116,16 @@ func Run(ctx context.Context, t Trial) error {
 	runtime.LockOSThread() // the signal comes when the thread ends that started it
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return v, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	err = cmd.Wait()
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return v, ctx.Err()
 	}
-	var v verdict
 	if decoding := json.Unmarshal(out.Bytes(), &v); decoding != nil {
-		return fmt.Errorf("%w: %w: %s", ErrUnsupported, errors.Join(err, decoding), bytes.TrimSpace(complaints.Bytes()))
+		return v, fmt.Errorf("%w: %w: %s", ErrUnsupported, errors.Join(err, decoding), bytes.TrimSpace(complaints.Bytes()))
 	}
-	return v.err(t)
+	return v, nil
 }
 
 // err is the outcome as an error; nil when the kubelet passed.
@@ -129,11 +140,16 @@ func (v verdict) err(t Trial) error {
 	if reason == "" {
 		reason = fmt.Sprintf("it was not healthy within %s", t.Timeout)
 	}
+	return &RefusedError{Reason: reason, Words: v.words(), Log: v.Log}
+}
+
+// words are those that tell why the kubelet ended.
+func (v verdict) words() string {
 	var lines []systemd.Entry
 	for line := range bytes.Lines([]byte(v.Log)) {
 		lines = append(lines, systemd.Entry{Message: string(line)})
 	}
-	return &RefusedError{Reason: reason, Words: systemd.LastFailure(lines), Log: v.Log}
+	return systemd.LastFailure(lines)
 }
 
 // waitsForCertificate reports whether a kubelet got as far as asking the API server for its first certificate, which it

@@ -267,7 +267,7 @@ func (s Spec) CheckFor(v release.Version, positions config.Positions) error {
 	if config.Minor(v.Minor()) > config.Newest {
 		return nil // its binary has to be asked first
 	}
-	_, err := s.render(v, positions)
+	_, err := s.Render(v, positions)
 	return err
 }
 
@@ -290,7 +290,8 @@ func (s Spec) flags() (map[string]string, error) {
 	return flags, errors.Join(errs...)
 }
 
-func (s Spec) render(v release.Version, positions config.Positions) (*config.Rendered, error) {
+// Render renders the flags and the configuration for a release.
+func (s Spec) Render(v release.Version, positions config.Positions) (*config.Rendered, error) {
 	in, err := s.input(v, positions)
 	if err != nil {
 		return nil, err

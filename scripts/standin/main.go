@@ -14,8 +14,8 @@
 //	v1.37.2 sick             is ready, but /healthz answers 500
 //	v1.37.2 sick-after 1s    is healthy at first
 //
-// Two versions are not as the tables of package config have them: v1.37.9 has lost --node-ip, and v1.38.0, which is newer
-// than they are, has no --register-node but a --brand-new.
+// Two versions are not as the tables of package config have them: v1.37.9 has lost --node-ip and refuses 13 pods, and v1.38.0,
+// which is newer than they are, has no --register-node but a --brand-new.
 package main
 
 import (
@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -53,6 +54,9 @@ func main() {
 		fmt.Println("Kubernetes " + version)
 		return
 	}
+	if endpoint := flags["container-runtime-endpoint"]; path.Base(endpoint) == "no-runtime.sock" {
+		fail("command failed", asked(flags["config"], endpoint))
+	}
 	if order, _ := readOrder(); order == "stubborn" {
 		signal.Ignore(syscall.SIGTERM, os.Interrupt)
 		time.Sleep(time.Hour)
@@ -62,6 +66,18 @@ func main() {
 	}
 }
 
+// asked is how a kubelet ends that has no runtime, and is only asked about its flags and its configuration.
+func asked(file, endpoint string) error {
+	var s settings
+	if text, err := os.ReadFile(file); file != "" && (err != nil || yaml.Unmarshal(text, &s) != nil) {
+		return fmt.Errorf("failed to load kubelet config file, path: %s", file)
+	}
+	if s.MaxPods == odd[version].unlucky && s.MaxPods != 0 {
+		return fmt.Errorf("failed to validate kubelet configuration, error: invalid configuration: maxPods %d is unlucky", s.MaxPods)
+	}
+	return fmt.Errorf("failed to run Kubelet: validate CRI v1 runtime API for endpoint %q: no such file or directory", endpoint)
+}
+
 // fail says why in klog's form, which is what kubelet writes, and ends.
 func fail(what string, err error) {
 	fmt.Fprintf(os.Stderr, "E%s %7d standin.go:1] %q err=%q\n", time.Now().Format("0102 15:04:05.000000"), os.Getpid(), what, err)
@@ -69,8 +85,11 @@ func fail(what string, err error) {
 }
 
 // odd are the differences from the tables.
-var odd = map[string]struct{ lost, got string }{
-	"v1.37.9": {lost: "node-ip"},
+var odd = map[string]struct {
+	lost, got string
+	unlucky   int // number of pods
+}{
+	"v1.37.9": {lost: "node-ip", unlucky: 13},
 	"v1.38.0": {lost: "register-node", got: "brand-new"},
 }
 

@@ -1,0 +1,111 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/document"
+	"github.com/kubeletctl/kubeletctl/install/rehearsal"
+	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/release"
+)
+
+// judge is a kubelet that is asked what it has against a setup.
+type judge struct {
+	file    string
+	version release.Version
+}
+
+// newJudge asks a kubelet for its version, which has to be a patch of the minor that --version names, if it names one.
+func newJudge(ctx context.Context, file string, wanted release.Version) (judge, error) {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return judge{}, err
+	}
+	v, err := release.VersionOf(ctx, path)
+	if err != nil {
+		return judge{}, fmt.Errorf("--kubelet: %v", err) //nolint:errorlint // nothing was downloaded: not the exit code of that
+	}
+	if !wanted.IsZero() && wanted.Minor() != v.Minor() {
+		return judge{}, &usageError{fmt.Errorf("%s is kubelet %s, and --version names 1.%d", file, v, wanted.Minor())}
+	}
+	return judge{path, v}, nil
+}
+
+// findings are what the kubelet has against the files, as the one setup that they are. What keeps it from a judgement is noted.
+func (j judge) findings(ctx context.Context, a *app, files []document.File) ([]config.Finding, error) {
+	by := "kubelet " + j.version.String()
+	q, err := j.question(files)
+	if err != nil {
+		a.Note(by + " was not asked: the files are no setup that it could be started with")
+		return nil, nil //nolint:nilerr // the tables find what is wrong with a file
+	}
+	answer, err := rehearsal.Ask(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	var found []config.Finding
+	say := func(message string) {
+		p := config.Problem{Path: by, Message: string(config.HideSecrets([]byte(message)))}
+		found = append(found, config.Finding{Severity: config.Error, Problem: p})
+	}
+	if answer.Refused != "" {
+		say("refuses this: " + answer.Refused)
+	}
+	if len(answer.Ignored) > 0 {
+		say("ignores fields that it does not know: " + strings.Join(answer.Ignored, ", "))
+	}
+	if answer.Machine != "" {
+		a.Note(by + " found no error before this machine ended it: " + string(config.HideSecrets([]byte(answer.Machine))))
+	}
+	return found, nil
+}
+
+// question is what the kubelet is asked: the flags and the configuration of the files, or those that a spec is rendered to.
+func (j judge) question(files []document.File) (rehearsal.Question, error) {
+	q := rehearsal.Question{Binary: j.file, Minor: config.Minor(j.version.Minor())}
+	setup, err := spec.ReadSetup(files)
+	if err != nil {
+		return q, err
+	}
+	if setup.Spec != nil {
+		rendered, err := setup.Spec.Render(j.version, setup.Positions)
+		if err != nil {
+			return q, err
+		}
+		isExpanded := func(arg string) bool { return slices.Contains(rendered.Expanded, arg) }
+		q.Args, q.Config = slices.DeleteFunc(rendered.Args, isExpanded), rendered.Config
+		return q, nil
+	}
+	for _, arg := range setup.Args {
+		if !arg.Unknown {
+			q.Args = append(q.Args, "--"+arg.Name+"="+arg.Value)
+		}
+	}
+	q.Config, err = configOf(files, setup)
+	return q, err
+}
+
+// configOf is the configuration file of a setup as it was written, or as kubelet merges several; nil without one.
+func configOf(files []document.File, setup *spec.Setup) ([]byte, error) {
+	configs := slices.DeleteFunc(slices.Clone(files), func(f document.File) bool {
+		kind, _ := f.Kind()
+		return kind != document.Config
+	})
+	switch len(configs) {
+	case 0:
+		return nil, nil
+	case 1:
+		return configs[0].Data, nil
+	}
+	fields := map[string]any{"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
+	for name, value := range setup.Fields {
+		fields[name] = value
+	}
+	return json.Marshal(fields)
+}
