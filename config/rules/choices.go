@@ -28,8 +28,8 @@ var allChoices = []choice{
 	{field: "memoryReservationPolicy", values: []string{"None", "TieredReservation"}, since: 36},
 	{field: "memorySwap.swapBehavior", values: []string{"", "LimitedSwap", "UnlimitedSwap"}, since: 22, until: 30, gate: "NodeSwap"},
 	{field: "memorySwap.swapBehavior", values: []string{"", "LimitedSwap", "NoSwap"}, since: 30, gate: "NodeSwap"},
-	{field: "tlsMinVersion", values: []string{"VersionTLS10", "VersionTLS11", "VersionTLS12"}, until: 15},
-	{field: "tlsMinVersion", values: []string{"VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"}, since: 15},
+	{field: "tlsMinVersion", values: []string{"", "VersionTLS10", "VersionTLS11", "VersionTLS12"}, until: 15},
+	{field: "tlsMinVersion", values: []string{"", "VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"}, since: 15},
 	{field: "topologyManagerPolicy", values: []string{"none", "best-effort", "restricted", "single-numa-node"}, since: 16},
 	{field: "topologyManagerScope", values: []string{"container", "pod"}, since: 20},
 }

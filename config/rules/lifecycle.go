@@ -92,7 +92,9 @@ func loggingOptionsNeedGate(s *Setup) {
 		if wantsBuffer && s.off("LoggingAlphaOptions") {
 			s.refuse(options+".infoBufferSize", "needs the feature gate LoggingAlphaOptions, which is off")
 		}
-		s.needsGate(options+".splitStream", "LoggingAlphaOptions")
+		if s.ByFlag[options+".splitStream"] { // what a file says of it, kubelet loses when it reads its flags
+			s.needsGate(options+".splitStream", "LoggingAlphaOptions")
+		}
 	}
 }
 
@@ -128,8 +130,8 @@ func podLogsDir(s *Setup) {
 	if !ok {
 		return
 	}
-	if !path.IsAbs(dir) || path.Clean(dir) != dir {
-		s.refuse(field, "%q: wanted an absolute path without . and .., // and a slash at its end", dir)
+	if path.IsAbs(dir) && path.Clean(dir) != dir { // a relative one is taken from where the file is
+		s.refuse(field, "%q: wanted a path without . and .., // and a slash at its end", dir)
 	}
 	if strings.ContainsFunc(dir, func(r rune) bool { return r > unicode.MaxASCII }) {
 		s.refuse(field, "%q: may hold ASCII characters only", dir)

@@ -143,14 +143,14 @@ var ruleTests = []struct {
 
 	{"levels of files with JSON", 36, tree{"logging": tree{"format": "json", "vmodule": list{tree{"filePattern": "a=b", "verbosity": int64(1)}}}}, []string{"logging.vmodule: works with the log format text only", `logging.vmodule: filePattern "a=b"`}},
 	{"a log buffer without its gate", 36, tree{"logging": tree{"options": tree{"json": tree{"infoBufferSize": "64k", "splitStream": true}, "text": tree{"infoBufferSize": "0"}}}},
-		[]string{"logging.options.json.infoBufferSize: needs", "logging.options.json.splitStream: true needs"}},
+		[]string{"logging.options.json.infoBufferSize: needs"}},
 	{"tracing", 36, tree{"tracing": tree{"endpoint": "http://localhost:4317"}}, []string{`tracing.endpoint: "http://localhost:4317": wanted HOST:PORT`}},
 	{"tracing to a host", 36, tree{"tracing": tree{"endpoint": "localhost:4317"}}, nil},
 	{"tracing without its gate", 25, tree{"tracing": tree{}}, []string{"tracing: needs the feature gate KubeletTracing"}},
 	{"hidden metrics", 36, tree{"showHiddenMetricsForVersion": "1.34"}, []string{"showHiddenMetricsForVersion: only 1.35 is allowed"}},
 	{"log queries without the handler", 36, tree{"enableSystemLogQuery": true, "enableSystemLogHandler": false}, []string{"enableSystemLogQuery: true needs enableSystemLogHandler"}},
 	{"log queries without their gate", 29, tree{"enableSystemLogQuery": true}, []string{"enableSystemLogQuery: true needs the feature gate NodeLogQuery"}},
-	{"a directory of logs", 36, tree{"podLogsDir": "var/log/pods/"}, []string{"podLogsDir:"}},
+	{"a directory of logs", 36, tree{"podLogsDir": "/var/log/pods/"}, []string{"podLogsDir:"}},
 	{"a directory of logs in another alphabet", 36, tree{"podLogsDir": "/var/журнал"}, []string{"podLogsDir:"}},
 	{"a size of logs", 36, tree{"containerLogMaxSize": "abc"}, []string{`containerLogMaxSize: "abc": wanted a quantity`}},
 	{"sysctls", 37, tree{"featureGates": gatesOn("DefaultPodSysctls"), "defaultPodSysctls": tree{"net.core.somaxconn": "1", "net/core/somaxconn": "1", "vm.swappiness": "1", "Net": "1"}},
@@ -270,6 +270,17 @@ func TestZeroOfAFlag(t *testing.T) {
 	s.ByFlag = map[string]bool{"port": true}
 	if found := Check(s); len(found) != 1 {
 		t.Errorf("%v", found)
+	}
+}
+
+// Kubelet forgets what its file says of this when it reads its flags.
+func TestSplitStream(t *testing.T) {
+	for _, byFlag := range []bool{true, false} {
+		s := setup(36, tree{"logging": tree{"options": tree{"json": tree{"splitStream": true}}}})
+		s.ByFlag = map[string]bool{"logging.options.json.splitStream": byFlag}
+		if found := Check(s); (len(found) == 1) != byFlag {
+			t.Errorf("by a flag: %t: %v", byFlag, found)
+		}
 	}
 }
 

@@ -215,7 +215,7 @@ var zeroIsUnset = func() map[string]bool {
 		"authorization.mode", "cgroupDriver", "configMapAndSecretChangeDetectionStrategy", "containerLogMaxSize", "containerRuntimeEndpoint",
 		"cpuManagerPolicy", "eventBurst", "hairpinMode", "imageMinimumGCAge", "imagePullCredentialsVerificationPolicy", "kubeAPIBurst",
 		"logging.flushFrequency", "logging.format", "maxOpenFiles", "maxPods", "memoryManagerPolicy", "memoryReservationPolicy",
-		"nodeLeaseDurationSeconds", "podLogsDir", "port", "registryBurst", "syncFrequency", "tlsMinVersion", "topologyManagerPolicy",
+		"nodeLeaseDurationSeconds", "podLogsDir", "port", "registryBurst", "syncFrequency", "topologyManagerPolicy",
 		"topologyManagerScope",
 	} {
 		set[field] = true

@@ -186,6 +186,8 @@ func (v verdict) answer() Answer {
 	a := Answer{Ignored: v.ignored()}
 	words := v.words()
 	switch rest := ofMachine.ReplaceAllString(words, ""); {
+	case words == "":
+		a.Machine = "it did not say why it ended"
 	case rest != words && nothing.MatchString(rest):
 		a.Machine = words
 	case refusals.MatchString(rest) && !atRuntime.MatchString(rest):
