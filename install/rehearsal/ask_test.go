@@ -28,6 +28,7 @@ func TestAnswer(t *testing.T) {
 		{"decoding", klog(`"command failed" err="failed to load kubelet config file, path: /c, error: failed to decode: yaml: line 4"`), "refused"},
 		{"a cipher suite", klog(`"command failed" err="failed to construct kubelet dependencies: Cipher suite X not supported or doesn't exist"`), "refused"},
 		{"an authorization mode", klog(`"command failed" err="failed to run Kubelet: unknown authorization mode RBAC"`), "refused"},
+		{"several lines", klog("\"command failed\" err=<\n\tfailed to validate kubelet flags: unknown 'kubernetes.io' or 'k8s.io' labels\n\t--node-labels in ...\n >"), "refused"},
 		{"a file that is not here", klog(`"command failed" err="failed to construct kubelet dependencies: unable to load client CA file /nope: open /nope: no such file or directory"`), "machine"},
 		{"cgroup v1 alone", klog(`"command failed" err="failed to validate kubelet configuration, error: ` + cgroup + `, path: &TypeMeta{}"`), "machine"},
 		{"cgroup v1 and a value", klog(`"command failed" err="failed to validate kubelet configuration, error: [invalid configuration: maxPods -5, ` + cgroup + `], path: &TypeMeta{}"`), "refused"},

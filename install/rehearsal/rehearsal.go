@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -149,7 +150,12 @@ func (v verdict) words() string {
 	for line := range bytes.Lines([]byte(v.Log)) {
 		lines = append(lines, systemd.Entry{Message: string(line)})
 	}
-	return systemd.LastFailure(lines)
+	words := systemd.LastFailure(lines)
+	if _, rest, found := strings.Cut(v.Log, words+"\n"); found && strings.HasSuffix(words, "err=<") { // klog's form of several lines
+		text, _, _ := strings.Cut(rest, "\n >")
+		words = strings.TrimSuffix(words, "<") + strings.Join(strings.Fields(text), " ")
+	}
+	return words
 }
 
 // waitsForCertificate reports whether a kubelet got as far as asking the API server for its first certificate, which it
