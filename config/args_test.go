@@ -73,3 +73,20 @@ func TestMigrateWhatSystemdExpands(t *testing.T) {
 		t.Errorf("impossible: %v", impossible)
 	}
 }
+
+// A release that is newer than the tables may have gates that they do not know, wherever those are set.
+func TestGatesOfNewerReleases(t *testing.T) {
+	refused := func(findings []Finding) bool {
+		return slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error })
+	}
+	for _, minor := range []Minor{Newest, Newest + 1} {
+		args := []Arg{{Name: "feature-gates", Value: "BrandNewGate=true"}}
+		if found := ValidateArgs(minor, args); refused(found) != (minor == Newest) {
+			t.Errorf("by flag, %s: %v", minor, found)
+		}
+		fields := map[string]any{"featureGates": map[string]any{"BrandNewGate": true}}
+		if found := ValidateConfig(minor, fields, nil); refused(found) != (minor == Newest) {
+			t.Errorf("in the file, %s: %v", minor, found)
+		}
+	}
+}

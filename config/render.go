@@ -185,8 +185,7 @@ func (r *renderer) rules() {
 		byFlag[field] = name
 	}
 	flags, _ := r.splitArgs()
-	setup := judged{minor: r.minor, fields: r.fields, flags: flags, byFlag: byFlag, written: true,
-		partial: r.in.Profile == Kubeadm, beyond: r.in.Minor > Newest}
+	setup := judged{minor: r.in.Minor, fields: r.fields, flags: flags, byFlag: byFlag, written: true, partial: r.in.Profile == Kubeadm}
 	for _, p := range setup.problems() {
 		path := p.Path
 		if name, ok := strings.CutPrefix(path, "flag --"); ok {

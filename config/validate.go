@@ -42,7 +42,7 @@ func ValidateArgs(m Minor, args []Arg) []Finding {
 		last[a.Name] = a
 		v.arg(a, f, known)
 	}
-	v.rules(args)
+	v.rules(m, args)
 	return v.findings
 }
 
@@ -64,8 +64,8 @@ func MissingFlags(m Minor, args []Arg) []Finding {
 	return v.findings
 }
 
-// rules holds a command line against the rules of the release.
-func (v *validation) rules(args []Arg) {
+// rules holds a command line against the rules of m, which may be newer than the tables.
+func (v *validation) rules(m Minor, args []Arg) {
 	flags, unknown, positions := flagMap(args)
 	fields, byFlag := map[string]any{}, map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(flags)) {
@@ -78,7 +78,7 @@ func (v *validation) rules(args []Arg) {
 			byFlag[f.Field] = name
 		}
 	}
-	setup := judged{minor: v.minor, fields: fields, flags: flags, byFlag: byFlag, partial: flags["config"] != "" || flags["config-dir"] != ""}
+	setup := judged{minor: m, fields: fields, flags: flags, byFlag: byFlag, partial: flags["config"] != "" || flags["config-dir"] != ""}
 	for _, p := range setup.problems() {
 		name := strings.TrimPrefix(p.Path, "flag --")
 		p.Position, p.Path = positions.of(below("flags", name)), "--"+name
