@@ -164,21 +164,23 @@ func (q Question) args(dir string) []string {
 }
 
 var (
-	// refusals are what kubelets say of flags and configurations, whatever the machine. Before 1.24 there was no common
-	// beginning.
-	refusals = regexp.MustCompile(`(?i)` + strings.Join([]string{
-		"failed to parse kubelet flag", "unknown (shorthand )?flag", "bad flag syntax", "flag needs an argument", "invalid argument", "unknown command",
-		"feature gate", "feature is locked", "features that are disabled", "failed to validate kubelet", "invalid configuration", "invalid taint",
-		"failed to load kubelet config", "failed to decode", "failed to merge kubelet config", "failed to precedence", "initialize logging",
-		"unknown 'kubernetes.io'", "invalid node labels", "cipher suite", "unknown tls version", "curve preference", "authorization mode",
-		"no lock file specified", "unsupported log format",
-	}, "|"))
+	// refusals are what kubelets say, in lower case, of flags and configurations, whatever the machine. Before 1.24 there was no
+	// common beginning.
+	refusals = []string{
+		"failed to parse kubelet flag", "unknown flag", "unknown shorthand flag", "bad flag syntax", "flag needs an argument", "invalid argument",
+		"unknown command", "feature gate", "feature is locked", "features that are disabled", "failed to validate kubelet",
+		"invalid configuration", "invalid taint", "failed to load kubelet config", "failed to decode", "failed to merge kubelet config",
+		"failed to precedence", "initialize logging", "unknown 'kubernetes.io'", "invalid node labels", "cipher suite", "unknown tls version",
+		"curve preference", "authorization mode", "no lock file specified", "unsupported log format",
+	}
+	// atRuntime are how one ends that has nothing against them.
+	atRuntime = []string{"no client provided", "validate service connection", "validate cri", "remote runtime service", noRuntime}
 	// ofMachine are parts of such words that are a matter of the machine: its cgroup version.
-	ofMachine = regexp.MustCompile(`(invalid configuration: singleProcessOOMKill must not be explicitly set to false when using cgroup v1|kubelet is configured to not run on a host using cgroup v1[^\],]*)(, )?`)
+	ofMachine = regexp.MustCompile(`(invalid configuration: singleProcessOOMKill must not be explicitly set to false when using cgroup v1|` +
+		`kubelet is configured to not run on a host using cgroup v1[^\],]*)(, )?`)
 	nothing   = regexp.MustCompile(`^"?command failed"? err="failed to validate kubelet configuration, error: \[?\]?(, )?path: `)
 	lenient   = regexp.MustCompile(`Using lenient decoding as strict decoding failed.*`)
 	unknown   = regexp.MustCompile(`unknown field \\*"([^"\\]+)`)
-	atRuntime = regexp.MustCompile(`no client provided|validate service connection|validate CRI|remote runtime service|` + regexp.QuoteMeta(noRuntime))
 )
 
 // answer reads what the kubelet said.
@@ -190,12 +192,19 @@ func (v verdict) answer() Answer {
 		a.Machine = "it did not say why it ended"
 	case rest != words && nothing.MatchString(rest):
 		a.Machine = words
-	case refusals.MatchString(rest) && !atRuntime.MatchString(rest):
+	case containsAny(words, atRuntime):
+	case containsAny(rest, refusals):
 		a.Refused = words
-	case !atRuntime.MatchString(words):
+	default:
 		a.Machine = words
 	}
 	return a
+}
+
+// containsAny reports whether a text holds one of some parts, which are in lower case.
+func containsAny(text string, parts []string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 }
 
 // ignored are the fields of the configuration that the kubelet does not know.

@@ -23,16 +23,19 @@ type input struct {
 	config   []byte
 }
 
-// inputs are those for a release: every field and every flag with each of its values, then pairs of them, count in all.
+// sweepInputs is how many inputs of the sweep there are for each release: every field and every flag with each of its values, and
+// pairs of them.
+const sweepInputs = 5000
+
+// inputs are count of those for a release, the same at every run.
 func inputs(m config.Minor, count int) []input {
-	singles := append(fieldInputs(m), flagInputs()...)
-	random := rand.New(rand.NewPCG(uint64(m), 1)) // the same at every run
-	all := singles
-	for len(all) < count {
+	random := rand.New(rand.NewPCG(uint64(m), 1))
+	all := append(fieldInputs(m), flagInputs()...)
+	for len(all) < max(count, sweepInputs) {
 		all = append(all, pair(m, random))
 	}
 	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	return all[:min(count, len(all))]
+	return all[:count]
 }
 
 // leaves are the fields that hold values: no objects, nothing inside of lists.

@@ -98,9 +98,6 @@ func compare(ctx context.Context, v release.Version, kubelet string, in input) (
 	return o, nil
 }
 
-// sweepInputs is how many inputs of the sweep there are for each release, among them each field and flag with each value.
-const sweepInputs = 5000
-
 // Each verdict of kubeletctl is that of the real kubelet: of 200 inputs for each release, or of as many as
 // KUBELETCTL_VERDICTS says.
 func TestVerdicts(t *testing.T) {
