@@ -60,6 +60,14 @@ func (o *changeOptions) registerSwitch(c *cobra.Command) {
 	inGroup(f, groupChange)
 }
 
+// registerIgnore registers which preflight problems are no reason to refuse a change.
+func (o *changeOptions) registerIgnore(c *cobra.Command) {
+	ids := preflight.Ignorable()
+	c.Flags().StringSliceVar(&o.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to ignore: "+strings.Join(ids, ", "))
+	inGroup(c.Flags(), groupChange)
+	completes(c, "ignore-preflight", someOf(ids...))
+}
+
 // registerGate registers what a kubelet has to pass, in the words of the verb.
 func (o *changeOptions) registerGate(f *pflag.FlagSet, wait, skipRehearsal string) {
 	f.DurationVar(&o.wait, "wait", time.Minute, wait)
@@ -70,6 +78,11 @@ func (o *changeOptions) check(a *app, f *pflag.FlagSet) error {
 	errs := []error{o.lockWait.check()}
 	if o.wait < 0 {
 		errs = append(errs, fmt.Errorf("--wait %s is negative", o.wait))
+	}
+	for _, id := range o.ignore {
+		if !slices.Contains(preflight.Ignorable(), id) {
+			errs = append(errs, fmt.Errorf("--ignore-preflight: unknown ID %q; the IDs are %s", id, strings.Join(preflight.Ignorable(), ", ")))
+		}
 	}
 	named := o.recoverBinary != ""
 	if named {
@@ -176,6 +189,8 @@ func (x *changer) preflight(problems []preflight.Problem, p *plan.Plan) error {
 			if !p.Empty() && !slices.Contains(ignore, problem.ID) {
 				x.app.Note(fmt.Sprintf("%s: %s; to change that: %s", problem.ID, problem.Message, problem.Hint))
 			}
+		case problem.Severity == preflight.Warning && problem.Hint != "":
+			x.app.Warn(fmt.Sprintf("%s: %s; %s", problem.ID, problem.Message, problem.Hint))
 		default:
 			x.app.Warn(fmt.Sprintf("%s: %s", problem.ID, problem.Message))
 		}

@@ -106,8 +106,7 @@ func (o *installOptions) registerChange(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&o.spec.NoStart, "no-start", false, "enable kubelet for the next boot, but do not start or restart it now")
 	f.IntVar(&o.spec.KeepGenerations, "keep-generations", 0, fmt.Sprintf("`NUMBER` of generations to keep for rollback; default %d", spec.DefaultKeep))
-	f.StringSliceVar(&o.change.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to ignore: "+strings.Join(preflight.Ignorable(), ", "))
-	completes(c, "ignore-preflight", someOf(preflight.Ignorable()...))
+	o.change.registerIgnore(c)
 	f.BoolVar(&o.retry, "retry", false, "try again what was rolled back on this host before")
 	o.change.register(c)
 	o.change.registerSwitch(c)
@@ -331,6 +330,7 @@ func (w *work) converge(ctx context.Context) error {
 		a.Warn(fmt.Sprintf("kubelet %s is older than %s, which is installed", draft.Version, change.Have.Version))
 	}
 	problems := preflight.Check(ctx, draft, change.Have, change.Seen, preflight.Facts{Booting: h.Units.Booting(ctx), AskRuntime: h.AskRuntime})
+	problems = append(problems, h.Preflight(ctx, change)...)
 	if change.Have != nil && !w.options.dryRun { // what could be hardened was said at the first install
 		problems = slices.DeleteFunc(problems, func(p preflight.Problem) bool { return p.Severity == preflight.Info })
 	}
@@ -460,11 +460,6 @@ func (w *work) readSpec(c *cobra.Command, base *spec.Spec) error {
 	add(w.spec.Check())
 	add(o.change.check(w.app, c.Flags()))
 	add(o.fetch.check())
-	for _, id := range o.change.ignore {
-		if !slices.Contains(preflight.Ignorable(), id) {
-			add(fmt.Errorf("--ignore-preflight: unknown ID %q; the IDs are %s", id, strings.Join(preflight.Ignorable(), ", ")))
-		}
-	}
 	// What a version accepts can be said at once when the version is; a channel has to be resolved first.
 	if request, err := release.ParseRequest(w.spec.Version); err == nil {
 		if version, exact := request.Exact(); exact {

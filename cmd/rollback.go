@@ -35,6 +35,7 @@ were. It is a new generation itself, so a second rollback undoes the first. kube
 	c.Flags().IntVar(&to, "to", 0, "`GENERATION` to go back to; default: the one before the current")
 	completes(c, "to", a.completeGeneration)
 	o.register(c)
+	o.registerIgnore(c)
 	return c
 }
 
@@ -110,6 +111,9 @@ func (r *restoration) run(c *cobra.Command) error {
 	prepare.LeaveOverrides = r.verb == "repair"
 	change, err := h.PrepareRestore(ctx, target, artifact, prepare)
 	if err != nil {
+		return err
+	}
+	if err := r.preflight(h.Preflight(ctx, change), change.Plan); err != nil {
 		return err
 	}
 	r.client = client

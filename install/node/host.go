@@ -16,11 +16,7 @@ const timeout = 2 * time.Second
 // OfHost asks the API server for the node of a host. name is empty for the one that the client certificate is for, or else
 // the one that a kubelet of the generation calls itself.
 func OfHost(ctx context.Context, tree hostfs.Tree, kubeconfig, name string, g *plan.Generation) (*Node, error) {
-	file, err := tree.PathFollowed(kubeconfig)
-	if err != nil {
-		return nil, err
-	}
-	c, err := Open(file)
+	c, err := openIn(tree, kubeconfig)
 	if err != nil {
 		return nil, err
 	}
@@ -33,6 +29,26 @@ func OfHost(ctx context.Context, tree hostfs.Tree, kubeconfig, name string, g *p
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return c.Get(ctx, name)
+}
+
+// ReleaseFor asks the API server that the kubelet of a host talks to which release it is.
+func ReleaseFor(ctx context.Context, tree hostfs.Tree, kubeconfig string) (Release, error) {
+	c, err := openIn(tree, kubeconfig)
+	if err != nil {
+		return Release{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return c.Version(ctx)
+}
+
+// openIn is Open for a path of a host.
+func openIn(tree hostfs.Tree, kubeconfig string) (*Client, error) {
+	file, err := tree.PathFollowed(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return Open(file)
 }
 
 // registeredName is that under which a generation's kubelet registers, unless its certificate says it.

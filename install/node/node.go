@@ -83,6 +83,28 @@ func (c *Client) Get(ctx context.Context, name string) (*Node, error) {
 	return n, nil
 }
 
+// Release is what an API server says that it is.
+type Release struct {
+	// Version is in its own words, such as v1.37.2 or, of a distribution, v1.37.2+k3s1.
+	Version string
+	// Minor is 37 for these.
+	Minor int
+}
+
+// Version asks which release the API server is; every node may. Its errors are those of Get.
+func (c *Client) Version(ctx context.Context) (Release, error) {
+	var answer struct{ GitVersion string }
+	defer c.http.CloseIdleConnections()
+	if err := c.get(ctx, "/version", &answer); err != nil {
+		return Release{}, err
+	}
+	r := Release{Version: answer.GitVersion}
+	if _, err := fmt.Sscanf(r.Version, "v1.%d.", &r.Minor); err != nil {
+		return Release{}, fmt.Errorf("%s does not answer as an API server does: its version is %q", c.host, r.Version)
+	}
+	return r, nil
+}
+
 func (c *Client) get(ctx context.Context, path string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+path, nil)
 	if err != nil {

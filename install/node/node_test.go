@@ -20,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 )
 
 // apiServer answers for one node to whoever shows a client certificate of the authority.
@@ -123,6 +125,32 @@ func TestGet(t *testing.T) {
 	var status *StatusError
 	if _, err = c.Get(t.Context(), "worker-2"); !errors.As(err, &status) || status.Code != 404 {
 		t.Errorf("another node: %v", err)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		answer string
+		want   Release
+		fails  string // empty when it does not
+	}{
+		{`{"major":"1","minor":"37","gitVersion":"v1.37.2"}`, Release{"v1.37.2", 37}, ""},
+		{`{"major":"1","minor":"33+","gitVersion":"v1.33.5-gke.1080000"}`, Release{"v1.33.5-gke.1080000", 33}, ""},
+		{`{"gitVersion":"v1.34.1+k3s1"}`, Release{"v1.34.1+k3s1", 34}, ""},
+		{`{"gitVersion":"version 1"}`, Release{}, `does not answer as an API server does: its version is "version 1"`},
+		{"<html>", Release{}, "does not answer as an API server does: "},
+		{"302 https://example.com/", Release{}, "the API server answers 302"},
+	}
+	for _, tt := range tests {
+		server, pair := apiServer(t, map[string]string{"/version": tt.answer})
+		got, err := ReleaseFor(t.Context(), hostfs.At("/"), write(t, server, pair, byCertificate))
+		if got != tt.want || (err == nil) != (tt.fails == "") || err != nil && !strings.Contains(err.Error(), tt.fails) {
+			t.Errorf("%s: got %+v, %v", tt.answer, got, err)
+		}
+	}
+	if _, err := ReleaseFor(t.Context(), hostfs.At(t.TempDir()), "/etc/kubernetes/kubelet.conf"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no kubeconfig: %v", err)
 	}
 }
 

@@ -35,6 +35,7 @@ const (
 	KernelDefaults = "kernel-defaults"
 	Runtime        = "runtime"
 	ServingCert    = "serving-cert"
+	Skew           = "skew"
 	StopsKubelet   = "stops-kubelet"
 	Swap           = "swap"
 )
@@ -50,7 +51,7 @@ const (
 
 // Ignorable are the IDs of the problems that a user may choose to go on with.
 func Ignorable() []string {
-	return []string{CgroupV1, ClientCA, ClusterDNS, HealthPort, KernelDefaults, Runtime, ServingCert, StopsKubelet, Swap}
+	return []string{CgroupV1, ClientCA, ClusterDNS, HealthPort, KernelDefaults, Runtime, ServingCert, Skew, StopsKubelet, Swap}
 }
 
 // FailedError holds the problems for which a change is refused before anything is touched.
