@@ -26,6 +26,9 @@ type checker struct {
 	minor     Minor
 	positions Positions
 	problems  Problems
+	// written says that a program has written the file, with all the fields of
+	// its release: one that has no value asks for nothing.
+	written bool
 }
 
 func (c *checker) problem(path, hint, format string, args ...any) {
@@ -45,19 +48,50 @@ func (c *checker) object(path, shown string, value map[string]any) {
 	for _, key := range slices.Sorted(maps.Keys(value)) {
 		at := below(shown, key)
 		f, known := LookupField(below(path, key))
+		if known && f.AcceptedBy(c.minor) {
+			c.value(f, at, value[key])
+			continue
+		}
+		if c.written && isBlank(value[key]) {
+			continue
+		}
 		switch {
 		case !known:
 			c.problem(at, suggestField(path, key, c.minor), "unknown field in %s", c.minor)
 		case c.minor < f.Since:
 			c.problem(at, insteadOfField(f.Path, c.minor), "appears in %s, this is %s", f.Since, c.minor)
-			c.problems[len(c.problems)-1].Since = f.Since
-		case !f.AcceptedBy(c.minor):
-			c.problem(at, f.Notes, "removed in %s", f.Removed)
-			c.problems[len(c.problems)-1].Since, c.problems[len(c.problems)-1].Removed = f.Since, f.Removed
 		default:
-			c.value(f, at, value[key])
+			c.problem(at, f.Notes, "removed in %s", f.Removed)
+			c.problems[len(c.problems)-1].Removed = f.Removed
 		}
+		last := &c.problems[len(c.problems)-1]
+		last.Ignored, last.Since = true, f.Since
 	}
+}
+
+// isBlank reports whether a value is what a program writes for a field that
+// nobody has set.
+func isBlank(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case string:
+		return v == "" || v == "0" || v == "0s"
+	case int64:
+		return v == 0
+	case float64:
+		return v == 0
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		for _, inner := range v {
+			if !isBlank(inner) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // insteadOfField names the flag that does the same where the field is missing.

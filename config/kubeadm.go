@@ -13,6 +13,8 @@ const (
 	KubeadmInstanceConfig      = "/var/lib/kubelet/instance-config.yaml"
 	KubeadmKubeconfig          = "/etc/kubernetes/kubelet.conf"
 	KubeadmBootstrapKubeconfig = "/etc/kubernetes/bootstrap-kubelet.conf"
+	KubeadmDir                 = "/etc/kubernetes"
+	KubeadmAPIServer           = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 )
 
 // kubeadmFlags are flags that kubeadm, or the drop-in that reads what it writes, gives kubelet; with how kubeadm is told.

@@ -54,6 +54,9 @@ type Problem struct {
 	Since       Minor  `json:"since,omitempty"`       // the first release that has it, or that deprecates it
 	Removed     Minor  `json:"removed,omitempty"`     // the first release that has it no more
 	Replacement string `json:"replacement,omitempty"` // "maxPods", "--container-runtime-endpoint"
+
+	// Ignored: it is a field that the kubelet does not know, and goes on without.
+	Ignored bool `json:"-"`
 }
 
 func (p Problem) Error() string {

@@ -67,17 +67,8 @@ func MissingFlags(m Minor, args []Arg) []Finding {
 // rules holds a command line against the rules of m, which may be newer than the tables.
 func (v *validation) rules(m Minor, args []Arg) {
 	flags, unknown, positions := flagMap(args)
-	fields, byFlag := map[string]any{}, map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(flags)) {
-		f, known := LookupFlag(name)
-		if !known || f.Field == "" || !f.AcceptedBy(v.minor) || slices.Contains(unknown, name) {
-			continue
-		}
-		path, _ := SplitPath(f.Field)
-		if parsed, err := parseFlag(f, flags[name]); err == nil && SetField(fields, path, parsed) == nil {
-			byFlag[f.Field] = name
-		}
-	}
+	fields := map[string]any{}
+	byFlag := overrideFields(v.minor, fields, flags, unknown)
 	setup := judged{minor: m, fields: fields, flags: flags, byFlag: byFlag, partial: flags["config"] != "" || flags["config-dir"] != ""}
 	for _, p := range setup.problems() {
 		name := strings.TrimPrefix(p.Path, "flag --")
@@ -86,6 +77,57 @@ func (v *validation) rules(m Minor, args []Arg) {
 			v.findings = append(v.findings, Finding{Error, p})
 		}
 	}
+}
+
+// overrideFields sets the fields of which flags say what they are, as a kubelet
+// of m does it. It returns the flag of each field.
+func overrideFields(m Minor, fields map[string]any, flags map[string]string, unknown []string) (byFlag map[string]string) {
+	byFlag = map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		f, known := LookupFlag(name)
+		if !known || f.Field == "" || !f.AcceptedBy(m) || slices.Contains(unknown, name) {
+			continue
+		}
+		path, _ := SplitPath(f.Field)
+		if parsed, err := parseFlag(f, flags[name]); err == nil && SetField(fields, path, parsed) == nil {
+			byFlag[f.Field] = name
+		}
+	}
+	return byFlag
+}
+
+// ValidateWritten holds a KubeletConfiguration that another program has written
+// against the table and the rules of m; args are the flags that the kubelet gets
+// beside it, which ValidateArgs validates. Errors are what the kubelet refuses,
+// and warnings are values that it ignores, since it does not know their fields.
+// The other arguments are those of ValidateConfig.
+func ValidateWritten(m Minor, fields map[string]any, positions Positions, args []Arg) []Finding {
+	tidied, _ := tidy(fields).(map[string]any)
+	c := checker{minor: min(m, Newest), positions: positions, written: true}
+	c.config(tidied)
+	var problems, warnings Problems
+	for _, p := range c.problems {
+		if p.Ignored {
+			warnings = append(warnings, p)
+		} else {
+			problems = append(problems, p)
+		}
+	}
+	flags, unknown, _ := flagMap(args)
+	setup := judged{minor: m, fields: tidied, flags: flags, partial: flags["config-dir"] != ""}
+	gates, _ := tidied["featureGates"].(map[string]any)
+	if setup.byFlag = overrideFields(c.minor, tidied, flags, unknown); setup.byFlag["featureGates"] != "" { // which add up
+		more, _ := tidied["featureGates"].(map[string]any)
+		tidied["featureGates"] = MergeFields(gates, more)
+	}
+	for _, p := range setup.problems() {
+		p.Position = positions.of(p.Path)
+		overlaps := func(q Problem) bool { return isBelow(p.Path, q.Path) || isBelow(q.Path, p.Path) }
+		if isBelow(p.Path, root) && !slices.ContainsFunc(c.problems, overlaps) {
+			problems = append(problems, p)
+		}
+	}
+	return findings(problems, warnings)
 }
 
 type validation struct {

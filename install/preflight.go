@@ -9,25 +9,29 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 )
 
-// Preflight looks for what speaks against a change from one release to another, before anything is touched. A change without
-// steps is not looked at.
+// Preflight looks for what speaks against a change to another release, before anything is touched. Of a change without steps
+// there is nothing to say.
 func (h *Host) Preflight(ctx context.Context, c *Change) []preflight.Problem {
-	if c.Plan.Empty() || !c.changesMinor() {
+	if c.Plan.Empty() || c.Have != nil && c.Have.Version == c.Want.Version {
 		return nil
 	}
+	problems := preflight.CheckKubeadmNode(h.Observer(), c.Want, c.Have)
 	if problem := h.skew(ctx, c); problem != nil {
-		return []preflight.Problem{*problem}
+		problems = append(problems, *problem)
 	}
-	return nil
+	return problems
 }
 
-// changesMinor reports whether another minor release than the installed one is wanted; also when none is installed.
-func (c *Change) changesMinor() bool {
-	return c.Have == nil || c.Have.Version.Minor() != c.Want.Version.Minor()
-}
-
-// skew asks the API server of a joined kubelet whether it takes the wanted one. One that does not answer says nothing against it.
+// skew holds a kubelet of another minor release against the API server: that of a control plane node by its manifest, else the one
+// that kubelet is joined to, which is asked. One that does not answer says nothing against it.
 func (h *Host) skew(ctx context.Context, c *Change) *preflight.Problem {
+	if c.Have != nil && c.Have.Version.Minor() == c.Want.Version.Minor() {
+		return nil
+	}
+	back := c.Have != nil && c.Have.Version.Minor() > c.Want.Version.Minor()
+	if problem := preflight.CheckControlPlane(h.Observer(), c.Want, back); problem != nil {
+		return problem
+	}
 	file := c.Want.Kubeconfig()
 	if !h.Live || file == "" {
 		return nil
@@ -40,6 +44,5 @@ func (h *Host) skew(ctx context.Context, c *Change) *preflight.Problem {
 		h.note("the API server could not be asked whether kubelet %s fits it: %v", c.Want.Version, err)
 		return nil
 	}
-	back := c.Have != nil && c.Have.Version.Minor() > c.Want.Version.Minor()
 	return preflight.CheckSkew(c.Want.Version, server.Minor, "the API server, which is "+server.Version, back)
 }

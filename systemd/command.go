@@ -40,6 +40,8 @@ type Command struct {
 	Warnings []*SyntaxError
 	// Missing are the environment files that are not there.
 	Missing []string
+	// Skipped says of each environment file that systemd cannot read, and goes on without, why it cannot.
+	Skipped []error
 	// Used are the variables that the command line names.
 	Used []string
 }
@@ -114,7 +116,7 @@ func (u *UnitFile) ExecStart(env Environment) (Command, error) {
 			cmd.Args = append(cmd.Args, w.word())
 		}
 	}
-	cmd.Warnings, cmd.Missing, cmd.Used = r.warnings, r.missing, r.used
+	cmd.Warnings, cmd.Missing, cmd.Skipped, cmd.Used = r.warnings, r.missing, r.skipped, r.used
 	return cmd, errors.Join(r.errs...)
 }
 
@@ -154,6 +156,7 @@ func (s span) word() Word {
 type resolver struct {
 	env      Environment
 	missing  []string // environment files
+	skipped  []error  // about environment files
 	used     []string // variables
 	passed   []string // variables that the manager sets
 	warnings []*SyntaxError
@@ -473,6 +476,7 @@ func (r *resolver) readEnvironmentFile(at Position, path string, optional bool) 
 	r.warnings = append(r.warnings, ignored...)
 	if err != nil && optional {
 		r.warn(at, "systemd ignores %s: %s", path, err)
+		r.skipped = append(r.skipped, err)
 		return nil
 	}
 	if err != nil {

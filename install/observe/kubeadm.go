@@ -2,6 +2,7 @@ package observe
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -71,6 +72,9 @@ func (o Observer) KubeadmArgs(g *plan.Generation) ([]config.Arg, error) {
 	command, err := o.UnitCommand(parsed, dropIns)
 	if err != nil {
 		return nil, err
+	}
+	if len(command.Skipped) > 0 {
+		return nil, fmt.Errorf("kubelet would start without the flags of a file that systemd cannot read: %w", errors.Join(command.Skipped...))
 	}
 	args, problems := config.ParseArgs(spec.Words(command.Args))
 	if len(problems) > 0 {

@@ -1,7 +1,14 @@
 package preflight
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/observe"
@@ -47,3 +54,130 @@ func remedyOf(p config.Problem) string {
 	}
 	return "remove it from " + p.File
 }
+
+// CheckKubeadmNode looks for what kubeadm has left undone on a node before the kubelet of a generation that is kubeadm's is
+// installed there. have is what was installed last; nil for nothing.
+func CheckKubeadmNode(o observe.Observer, g, have *plan.Generation) []Problem {
+	if !g.Kubeadm || g.KubeadmConfig.Kind != plan.Text {
+		return nil
+	}
+	args, err := o.KubeadmArgs(g)
+	if err != nil {
+		return nil // which CheckKubeadm has said
+	}
+	problems := checkConfig(g, args)
+	if server, _ := apiServerRelease(o); server == "" && have != nil && g.Version.Minor() > max(have.Version.Minor(), firstInstanceConfig-1) {
+		if _, err := o.Tree.Lstat(config.KubeadmInstanceConfig); errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, Problem{ID: KubeadmFiles, Severity: Warning, Hint: "run it first", Message: fmt.Sprintf(
+				"kubeadm upgrade node of %s has not been run on this node, where it would have written %s", config.Minor(g.Version.Minor()), config.KubeadmInstanceConfig)})
+		}
+	}
+	if problem := checkInstanceConfig(o, g, args); problem != nil {
+		problems = append(problems, *problem)
+	}
+	return problems
+}
+
+// firstInstanceConfig is the first minor whose kubeadm upgrade node writes instance-config.yaml on every node that lacks it
+// (cmd/kubeadm/app/phases/upgrade/postupgrade.go; up to 1.35 a feature gate of kubeadm's turns it off).
+const firstInstanceConfig = 36
+
+// checkConfig holds kubeadm's configuration file against the release of a generation: what its kubelet would refuse, and what it
+// does not know. Both get there when kubeadm is of another release than kubelet.
+func checkConfig(g *plan.Generation, args []config.Arg) (problems []Problem) {
+	file := g.KubeadmConfig
+	fields, positions, err := config.LoadKubeletConfiguration(file.Path, file.Content)
+	if err != nil {
+		return nil // whether it goes on with that is kubelet's to say
+	}
+	hint := fmt.Sprintf("kubeadm upgrade node, with kubeadm %s, writes %s anew", g.Version, file.Path)
+	var ignored []string
+	for _, f := range config.ValidateWritten(config.Minor(g.Version.Minor()), fields, positions, args) {
+		_, f.Path, _ = strings.Cut(f.Path, ".")
+		if f.Severity == config.Warning {
+			ignored = append(ignored, f.Error())
+			continue
+		}
+		problems = append(problems, Problem{ID: KubeadmConfig, Severity: Failure, Hint: hint, Message: fmt.Sprintf("kubelet %s would not start: %v", g.Version, f.Problem)})
+	}
+	if len(ignored) > 0 {
+		problems = append(problems, Problem{ID: KubeadmConfig, Severity: Warning, Hint: hint,
+			Message: fmt.Sprintf("kubelet %s ignores fields that it does not know: %s", g.Version, strings.Join(ignored, "; "))})
+	}
+	return problems
+}
+
+// CheckInstanceConfig looks whether kubeadm has another container runtime in instance-config.yaml than the one that the kubelet
+// of a generation of kubeadm's is started with: kubeadm upgrade node uses that one, and writes it to the configuration file.
+// Of any other generation there is nothing to say.
+func CheckInstanceConfig(o observe.Observer, g *plan.Generation) *Problem {
+	if !g.Kubeadm {
+		return nil
+	}
+	args, err := o.KubeadmArgs(g)
+	if err != nil {
+		return nil // which CheckKubeadm has said
+	}
+	return checkInstanceConfig(o, g, args)
+}
+
+func checkInstanceConfig(o observe.Observer, g *plan.Generation, args []config.Arg) *Problem {
+	var instance struct{ ContainerRuntimeEndpoint string }
+	data, err := o.Tree.ReadRegular(config.KubeadmInstanceConfig, maxManifest)
+	if err != nil || yaml.Unmarshal(data, &instance) != nil || instance.ContainerRuntimeEndpoint == "" {
+		return nil // kubeadm would complain of it
+	}
+	endpoint, _ := Endpoint(g) // without an error: it was read before
+	place := g.KubeadmConfig.Path
+	for _, a := range args {
+		if a.Name == "container-runtime-endpoint" {
+			place = a.Position.String()
+		}
+	}
+	socket := func(endpoint string) string { return strings.TrimPrefix(strings.TrimPrefix(endpoint, "unix://"), "/var") }
+	if endpoint == "" || slices.Contains(g.Expanded, "container-runtime-endpoint") || socket(endpoint) == socket(instance.ContainerRuntimeEndpoint) {
+		return nil
+	}
+	return &Problem{ID: KubeadmFiles, Severity: Warning, Hint: "name the same container runtime in both files",
+		Message: fmt.Sprintf("kubelet uses the container runtime at %s (%s), and kubeadm the one at %s (%s)", endpoint, place, instance.ContainerRuntimeEndpoint, config.KubeadmInstanceConfig)}
+}
+
+// CheckControlPlane holds the kubelet of a control plane node that kubeadm has set up against the API server that runs there; nil
+// for any other node. back is that of CheckSkew.
+func CheckControlPlane(o observe.Observer, g *plan.Generation, back bool) *Problem {
+	if !g.Kubeadm {
+		return nil
+	}
+	version, minor := apiServerRelease(o)
+	if version == "" {
+		return nil
+	}
+	p := CheckSkew(g.Version, minor, fmt.Sprintf("the kube-apiserver of this node, which is %s (%s)", version, config.KubeadmAPIServer), back)
+	if p != nil && g.Version.Minor() > minor {
+		p.Hint = fmt.Sprintf("run kubeadm upgrade node first (kubeadm upgrade apply on the first control plane node), with kubeadm %s", g.Version)
+	}
+	return p
+}
+
+// apiServerRelease is the tag of the image in kubeadm's manifest of the API server, such as v1.37.2; empty when there is none that
+// names a release.
+func apiServerRelease(o observe.Observer) (version string, minor int) {
+	var pod struct {
+		Spec struct{ Containers []struct{ Name, Image string } }
+	}
+	data, err := o.Tree.ReadRegular(config.KubeadmAPIServer, maxManifest)
+	if err != nil || yaml.Unmarshal(data, &pod) != nil {
+		return "", 0
+	}
+	for _, c := range pod.Spec.Containers {
+		image, _, _ := strings.Cut(path.Base(c.Image), "@")
+		_, tag, _ := strings.Cut(image, ":")
+		if _, err := fmt.Sscanf(tag, "v1.%d.", &minor); err == nil && c.Name == "kube-apiserver" {
+			return tag, minor
+		}
+	}
+	return "", 0
+}
+
+// maxManifest bounds what is read of a file of kubeadm's, in bytes.
+const maxManifest = 1 << 20

@@ -32,6 +32,7 @@ const (
 	ClientCA       = "client-ca"
 	ClusterDNS     = "cluster-dns"
 	HealthPort     = "health-port"
+	KubeadmConfig  = "kubeadm-config"
 	KernelDefaults = "kernel-defaults"
 	Runtime        = "runtime"
 	ServingCert    = "serving-cert"
@@ -51,7 +52,7 @@ const (
 
 // Ignorable are the IDs of the problems that a user may choose to go on with.
 func Ignorable() []string {
-	return []string{CgroupV1, ClientCA, ClusterDNS, HealthPort, KernelDefaults, Runtime, ServingCert, Skew, StopsKubelet, Swap}
+	return []string{CgroupV1, ClientCA, ClusterDNS, HealthPort, KernelDefaults, KubeadmConfig, Runtime, ServingCert, Skew, StopsKubelet, Swap}
 }
 
 // FailedError holds the problems for which a change is refused before anything is touched.
