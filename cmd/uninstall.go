@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/observe"
@@ -123,6 +124,7 @@ func (x *changer) purgeRest(ctx context.Context) error {
 		if err := data.Dir.Remove(); err != nil {
 			return err
 		}
+		nameKubeadm(a, h)
 		result.Result, result.DryRun = plan.Removed, false
 		text = "the data of a former kubelet is deleted: " + data.Dir.Path
 	}
@@ -171,6 +173,8 @@ func (x *changer) uninstall(ctx context.Context, change *install.Change, data *i
 	}
 	if data == nil {
 		nameData(x.app, x.host)
+	} else {
+		nameKubeadm(x.app, x.host)
 	}
 	if kept := x.host.Store().Unclaimed(); kept != "" {
 		x.app.Warn("kept " + kept + ": files of before the first install, of which the record is lost")
@@ -251,5 +255,13 @@ func nameData(a *app, h *install.Host) {
 	entries, err := h.Tree.ReadDir(hostfs.KubeletDir)
 	if err == nil && len(entries) > 0 {
 		a.Note(fmt.Sprintf("kept %s: kubelet's data and credentials (%s)", hostfs.KubeletDir, release.FormatCount(len(entries), "entry", "entries")))
+	}
+}
+
+// nameKubeadm tells what a purge leaves, since it is not kubelet's.
+func nameKubeadm(a *app, h *install.Host) {
+	entries, err := h.Tree.ReadDir(config.KubeadmDir)
+	if err == nil && len(entries) > 0 {
+		a.Note(fmt.Sprintf("kept %s (%s): kubeadm reset removes what kubeadm wrote there", config.KubeadmDir, release.FormatCount(len(entries), "entry", "entries")))
 	}
 }

@@ -19,6 +19,9 @@ func (h *Host) Preflight(ctx context.Context, c *Change) []preflight.Problem {
 	if problem := h.skew(ctx, c); problem != nil {
 		problems = append(problems, *problem)
 	}
+	if problem := preflight.CheckPackages(h.Tree); problem != nil {
+		problems = append(problems, *problem)
+	}
 	return problems
 }
 

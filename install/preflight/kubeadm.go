@@ -134,7 +134,9 @@ func checkInstanceConfig(o observe.Observer, g *plan.Generation, args []config.A
 			place = a.Position.String()
 		}
 	}
-	socket := func(endpoint string) string { return strings.TrimPrefix(strings.TrimPrefix(endpoint, "unix://"), "/var") }
+	socket := func(endpoint string) string {
+		return strings.TrimPrefix(strings.TrimPrefix(endpoint, "unix://"), "/var")
+	}
 	if endpoint == "" || slices.Contains(g.Expanded, "container-runtime-endpoint") || socket(endpoint) == socket(instance.ContainerRuntimeEndpoint) {
 		return nil
 	}
@@ -163,7 +165,9 @@ func CheckControlPlane(o observe.Observer, g *plan.Generation, back bool) *Probl
 // names a release.
 func apiServerRelease(o observe.Observer) (version string, minor int) {
 	var pod struct {
-		Spec struct{ Containers []struct{ Name, Image string } }
+		Spec struct {
+			Containers []struct{ Name, Image string }
+		}
 	}
 	data, err := o.Tree.ReadRegular(config.KubeadmAPIServer, maxManifest)
 	if err != nil || yaml.Unmarshal(data, &pod) != nil {

@@ -41,12 +41,13 @@ const (
 	Swap           = "swap"
 )
 
-// IDs of problems that may not.
+// IDs of problems that may not, or that need not since they are warnings.
 const (
 	KubeletDir   = "kubelet-dir"
 	BinDir       = "bin-dir"
 	KubeadmFiles = "kubeadm-files"
 	ManagerState = "manager-state"
+	Packages     = "packages"
 	StateDir     = "state-dir"
 )
 

@@ -265,8 +265,10 @@ func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generati
 			s.Problems = append(s.Problems, p)
 		}
 	}
-	if problem := preflight.CheckInstanceConfig(r.Observer, current); problem != nil {
-		s.Problems = append(s.Problems, *problem)
+	for _, problem := range []*preflight.Problem{preflight.CheckInstanceConfig(r.Observer, current), preflight.CheckPackages(r.Tree)} {
+		if problem != nil {
+			s.Problems = append(s.Problems, *problem)
+		}
 	}
 	seen, err := r.Observe(ctx, current)
 	if err != nil {
