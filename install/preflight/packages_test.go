@@ -8,7 +8,9 @@ import (
 
 func TestCheckPackages(t *testing.T) {
 	t.Parallel()
-	entry := func(name, status string) string { return "Package: " + name + "\nStatus: " + status + "\nVersion: 1.37.2-1.1\n\n" }
+	entry := func(name, status string) string {
+		return "Package: " + name + "\nStatus: " + status + "\nVersion: 1.37.2-1.1\n\n"
+	}
 	const loose, held = "install ok installed", "hold ok installed"
 	bash := entry("bash", loose)
 	tests := []struct {

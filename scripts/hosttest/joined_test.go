@@ -105,6 +105,8 @@ func TestJoinedNodeStaysJoined(t *testing.T) {
 	r = h.exits(0, "kubeletctl", install("v1.37.2", "--set", "maxPods=50")...)
 	contains(t, r.Stderr, "whether this node stays joined to its cluster cannot be watched: asking the API server 127.0.0.1:6443: dial tcp .* connection refused")
 	h.running("v1.37.2")
+	r = h.exits(0, "kubeletctl", install("v1.36.3", "--set", "maxPods=50", "--dry-run")...)
+	contains(t, r.Stderr, "the API server could not be asked whether kubelet v1.36.3 fits it: asking the API server 127.0.0.1:6443: dial tcp .* connection refused")
 	contains(t, h.must("kubeletctl", "status"), `(?m)^warning api-server: asking the API server 127\.0\.0\.1:6443: `)
 	h.must("kubeletctl", "uninstall")
 }

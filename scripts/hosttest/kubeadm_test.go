@@ -195,7 +195,9 @@ func TestKubeadmUpgrade(t *testing.T) {
 	h.must("sh", "-c", "printf 'featureGates: {NoSuchGate: true}\n' >>"+config)
 	upgrade := append([]string{"upgrade", "--version", "v1.37.2"}, given(t, dir, "v1.37.2")...)
 	pid := h.show("MainPID")
-	contains(t, h.exits(7, "kubeletctl", upgrade...).Stderr, `unrecognized feature gate: NoSuchGate.*\(`+config+`:\d+: featureGates`)
+	contains(t, h.exits(7, "kubeletctl", upgrade...).Stderr, `error: kubeadm-config: kubelet v1\.37\.2 would not start: `+config+`:\d+:\d+: featureGates\.NoSuchGate: `)
+	ignoring := append(slices.Clone(upgrade), "--ignore-preflight", "kubeadm-config")
+	contains(t, h.exits(7, "kubeletctl", ignoring...).Stderr, `unrecognized feature gate: NoSuchGate.*\(`+config+`:\d+: featureGates`)
 	h.must("cp", "-p", "/root/config.yaml", config)
 	h.must("sh", "-c", `echo 'KUBELET_EXTRA_ARGS="--container-runtime=remote"' >/etc/default/kubelet`)
 	contains(t, h.exits(7, "kubeletctl", upgrade...).Stderr, `/etc/default/kubelet:1:\d+: --container-runtime: removed in 1\.27`)
@@ -206,8 +208,11 @@ func TestKubeadmUpgrade(t *testing.T) {
 
 	h.must("kubeletctl", upgrade...)
 	ready("v1.37.2")
+	// Nothing of a change is written to what is kubeadm's.
+	h.must("sh", "-ec", "mount --bind /etc/kubernetes /etc/kubernetes; mount -o remount,bind,ro /etc/kubernetes")
 	h.must("kubeletctl", "rollback")
 	ready("v1.36.3")
+	h.must("umount", "--lazy", "/etc/kubernetes")
 	h.must("kubeletctl", append(upgrade, "--retry")...)
 	ready("v1.37.2")
 
