@@ -43,16 +43,29 @@ var controlPlanePrograms = []string{"kube-apiserver", "kube-controller-manager",
 // prepareNode puts kubeadm on a host, and what pods need: the sandbox image, and a network.
 func (h *host) prepareNode(version string) {
 	h.t.Helper()
+	h.putKubeadm(version)
+	h.preparePods()
+}
+
+func (h *host) putKubeadm(version string) {
+	h.t.Helper()
 	if err := h.Copy(filepath.Join(h.programs(version), "kubeadm"), "/usr/local/bin/kubeadm", 0o755); err != nil {
 		h.t.Fatal(err)
 	}
-	h.preparePods()
 }
 
 // prepareControlPlane puts on a host what kubeadm init needs.
 func (h *host) prepareControlPlane(version string) {
 	h.t.Helper()
 	h.prepareNode(version)
+	h.importImages(version)
+	h.write("/root/kubeadm.yaml", strings.ReplaceAll(kubeadmConfig, "VERSION", version))
+	h.must("systemd-run", "--quiet", "--unit=etcd-test", "etcd", "--data-dir=/run/etcd-test", "--listen-peer-urls=http://127.0.0.1:2380", "--logger=zap")
+}
+
+// importImages puts the images of a control plane into the container runtime.
+func (h *host) importImages(version string) {
+	h.t.Helper()
 	for _, program := range controlPlanePrograms {
 		archive := filepath.Join(h.t.TempDir(), "image.tar")
 		run := map[string]any{"Env": []string{"PATH=/:/usr/local/bin:/usr/bin:/bin"}}
@@ -65,8 +78,6 @@ func (h *host) prepareControlPlane(version string) {
 		h.must("ctr", "-n", "k8s.io", "images", "import", "/root/image.tar")
 		h.must("rm", "/root/image.tar")
 	}
-	h.write("/root/kubeadm.yaml", strings.ReplaceAll(kubeadmConfig, "VERSION", version))
-	h.must("systemd-run", "--quiet", "--unit=etcd-test", "etcd", "--data-dir=/run/etcd-test", "--listen-peer-urls=http://127.0.0.1:2380", "--logger=zap")
 }
 
 // programs are those of a release that were built for the tests.
@@ -286,6 +297,51 @@ func TestKubeadmJoin(t *testing.T) {
 		t.Errorf("the host is another one than before:\n%s", difference(before, after))
 	}
 	plane.status(0)
+}
+
+// A whole cluster goes to another minor release as kubeadm's documentation has it: the control plane first, then kubelet, which
+// kubeletctl holds against the API server.
+func TestKubeadmCluster(t *testing.T) {
+	if !fullSweep() {
+		t.Skip("scripts/sweep kubeadm runs this: it needs a second control plane")
+	}
+	dir := realDir(t)
+	h := start(t, dir)
+	h.alone()
+	h.prepareControlPlane("v1.36.3")
+	h.must("kubeletctl", append([]string{"install", "--version", "v1.36.3", "--source", h.source, "--profile", "kubeadm"}, given(t, dir, "v1.36.3")...)...)
+	h.kubeadm("init", "--config", "/root/kubeadm.yaml", "--skip-phases=addon")
+	name := h.Name()
+	ready := func(version string) {
+		t.Helper()
+		h.eventually("the node is Ready with "+version, func() bool {
+			got, ready := h.nodeReady(name)
+			return got == version && ready
+		})
+		h.running(version)
+	}
+	ready("v1.36.3")
+
+	upgrade := append([]string{"upgrade", "--version", "v1.37.2"}, given(t, dir, "v1.37.2")...)
+	pid := h.show("MainPID")
+	r := h.exits(7, "kubeletctl", upgrade...)
+	contains(t, r.Stderr, `skew: kubelet v1\.37\.2 is newer than the kube-apiserver of this node, which is v1\.36\.3`)
+	contains(t, r.Stderr, `kubeadm upgrade apply`)
+	if now := h.show("MainPID"); now != pid {
+		t.Errorf("kubelet was restarted: pid %s, then %s", pid, now)
+	}
+
+	h.importImages("v1.37.2")
+	h.putKubeadm("v1.37.2")
+	h.kubeadm("upgrade", "apply", "v1.37.2", "--yes")
+	ready("v1.36.3")
+	h.must("kubeletctl", upgrade...)
+	ready("v1.37.2")
+	h.status(0)
+	h.must("kubeletctl", "rollback")
+	ready("v1.36.3")
+	h.kubeadmReset()
+	h.must("kubeletctl", "uninstall")
 }
 
 // adminCurl are the arguments of a shell that asks the API server, as an administrator.
