@@ -2,11 +2,12 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/document"
@@ -107,5 +108,5 @@ func configOf(files []document.File, setup *spec.Setup) ([]byte, error) {
 	for name, value := range setup.Fields {
 		fields[name] = value
 	}
-	return json.Marshal(fields)
+	return yaml.Marshal(fields)
 }
