@@ -100,10 +100,10 @@ func overrideFields(m Minor, fields map[string]any, flags map[string]string, unk
 // against the table and the rules of m; args are the flags that the kubelet gets
 // beside it, which ValidateArgs validates. Errors are what the kubelet refuses,
 // and warnings are values that it ignores, since it does not know their fields.
-// The other arguments are those of ValidateConfig.
+// The other arguments are those of ValidateConfig; m is at most Newest.
 func ValidateWritten(m Minor, fields map[string]any, positions Positions, args []Arg) []Finding {
 	tidied, _ := tidy(fields).(map[string]any)
-	c := checker{minor: min(m, Newest), positions: positions, written: true}
+	c := checker{minor: m, positions: positions, written: true}
 	c.config(tidied)
 	var problems, warnings Problems
 	for _, p := range c.problems {
@@ -116,7 +116,7 @@ func ValidateWritten(m Minor, fields map[string]any, positions Positions, args [
 	flags, unknown, _ := flagMap(args)
 	setup := judged{minor: m, fields: tidied, flags: flags, partial: flags["config-dir"] != ""}
 	gates, _ := tidied["featureGates"].(map[string]any)
-	if setup.byFlag = overrideFields(c.minor, tidied, flags, unknown); setup.byFlag["featureGates"] != "" { // which add up
+	if setup.byFlag = overrideFields(m, tidied, flags, unknown); setup.byFlag["featureGates"] != "" { // which add up
 		more, _ := tidied["featureGates"].(map[string]any)
 		tidied["featureGates"] = MergeFields(gates, more)
 	}

@@ -44,7 +44,6 @@ func TestValidateWritten(t *testing.T) {
 			args: []Arg{{Name: "feature-gates", Value: "NodeSwap=true"}}},
 		{name: "a gate that is gone", text: "featureGates: {NoSuchGate: true}\n", minor: 37,
 			want: []string{"error: f:3:16: kubeletConfiguration.featureGates.NoSuchGate: no release has a feature gate NoSuchGate"}},
-		{name: "a gate that a newer release may have", text: "featureGates: {NoSuchGate: true}\n", minor: Newest + 1},
 		{name: "a type", text: "maxPods: many\n", minor: 37, want: []string{"error: f:3:1: kubeletConfiguration.maxPods: wanted a whole number (32 bit), got the string \"many\""}},
 		{name: "a drop-in may turn the gate on", text: "crashLoopBackOff: {maxContainerRestartPeriod: 10s}\n", minor: 34, args: []Arg{{Name: "config-dir", Value: "/d"}}},
 	}

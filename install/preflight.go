@@ -22,6 +22,11 @@ func (h *Host) Preflight(ctx context.Context, c *Change) []preflight.Problem {
 	if problem := preflight.CheckPackages(h.Tree); problem != nil {
 		problems = append(problems, *problem)
 	}
+	if c.options.TakeOver != "" { // what runs already is no reason to refuse it
+		for i := range problems {
+			problems[i].Severity = preflight.Warning
+		}
+	}
 	return problems
 }
 

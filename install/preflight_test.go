@@ -33,12 +33,14 @@ func TestSkew(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, have, want, server string // have is empty for a host without a kubelet
+		takeOver                 bool
 		code                     int    // of /version; 0: 200
 		says, note               string // severity and message; empty for none
 	}{
 		{name: "upgrade", have: "v1.36.3", want: "v1.37.2", server: "v1.37.0"},
 		{name: "before the control plane", have: "v1.36.3", want: "v1.37.2", server: "v1.36.9", says: "error: kubelet v1.37.2 is newer than the API server, which is v1.36.9"},
 		{name: "first install", want: "v1.37.2", server: "v1.36.9", says: "error: kubelet v1.37.2 is newer than the API server, which is v1.36.9"},
+		{name: "adopted", takeOver: true, want: "v1.37.2", server: "v1.36.9", says: "warning: kubelet v1.37.2 is newer than the API server, which is v1.36.9"},
 		{name: "back, and still newer", have: "v1.37.2", want: "v1.36.3", server: "v1.35.1+k3s1", says: "warning: kubelet v1.36.3 is newer than the API server, which is v1.35.1+k3s1"},
 		{name: "far back", have: "v1.37.2", want: "v1.33.1", server: "v1.37.2", says: "warning: kubelet v1.33.1 is too old for the API server, which is v1.37.2"},
 		{name: "not for this kubelet", have: "v1.36.3", want: "v1.37.2", code: http.StatusForbidden,
@@ -56,6 +58,9 @@ func TestSkew(t *testing.T) {
 			note := ""
 			h.Note = func(line string) { note = line }
 			c := &Change{Want: ofRelease(t, g, tt.want), Plan: switches, Seen: &plan.Observation{Live: true}}
+			if tt.takeOver {
+				c.options.TakeOver = "/usr/lib/systemd/system/kubelet.service"
+			}
 			if tt.have != "" {
 				c.Have = ofRelease(t, g, tt.have)
 			}

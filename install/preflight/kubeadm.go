@@ -66,11 +66,13 @@ func CheckKubeadmNode(o observe.Observer, g, have *plan.Generation) []Problem {
 		return nil // which CheckKubeadm has said
 	}
 	problems := checkConfig(g, args)
-	if server, _ := apiServerRelease(o); server == "" && have != nil && g.Version.Minor() > max(have.Version.Minor(), firstInstanceConfig-1) {
-		if _, err := o.Tree.Lstat(config.KubeadmInstanceConfig); errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, Problem{ID: KubeadmFiles, Severity: Warning, Hint: "run it first", Message: fmt.Sprintf(
-				"kubeadm upgrade node of %s has not been run on this node, where it would have written %s", config.Minor(g.Version.Minor()), config.KubeadmInstanceConfig)})
-		}
+	minor := g.Version.Minor()
+	server, _ := apiServerRelease(o) // empty on a worker
+	_, err = o.Tree.Lstat(config.KubeadmInstanceConfig)
+	if server == "" && errors.Is(err, fs.ErrNotExist) && minor >= firstInstanceConfig && have != nil && minor > have.Version.Minor() {
+		problems = append(problems, Problem{ID: KubeadmFiles, Severity: Warning, Hint: "run it first",
+			Message: fmt.Sprintf("kubeadm upgrade node of %s has not been run on this node, where it would have written %s",
+				config.Minor(minor), config.KubeadmInstanceConfig)})
 	}
 	if problem := checkInstanceConfig(o, g, args); problem != nil {
 		problems = append(problems, *problem)
@@ -85,20 +87,21 @@ const firstInstanceConfig = 36
 // checkConfig holds kubeadm's configuration file against the release of a generation: what its kubelet would refuse, and what it
 // does not know. Both get there when kubeadm is of another release than kubelet.
 func checkConfig(g *plan.Generation, args []config.Arg) (problems []Problem) {
-	file := g.KubeadmConfig
+	file, minor := g.KubeadmConfig, config.Minor(g.Version.Minor())
 	fields, positions, err := config.LoadKubeletConfiguration(file.Path, file.Content)
-	if err != nil {
+	if err != nil || minor > config.Newest {
 		return nil // whether it goes on with that is kubelet's to say
 	}
 	hint := fmt.Sprintf("kubeadm upgrade node, with kubeadm %s, writes %s anew", g.Version, file.Path)
 	var ignored []string
-	for _, f := range config.ValidateWritten(config.Minor(g.Version.Minor()), fields, positions, args) {
+	for _, f := range config.ValidateWritten(minor, fields, positions, args) {
 		_, f.Path, _ = strings.Cut(f.Path, ".")
 		if f.Severity == config.Warning {
 			ignored = append(ignored, f.Error())
 			continue
 		}
-		problems = append(problems, Problem{ID: KubeadmConfig, Severity: Failure, Hint: hint, Message: fmt.Sprintf("kubelet %s would not start: %v", g.Version, f.Problem)})
+		problems = append(problems, Problem{ID: KubeadmConfig, Severity: Failure, Hint: hint,
+			Message: fmt.Sprintf("kubelet %s would not start: %v", g.Version, f.Problem)})
 	}
 	if len(ignored) > 0 {
 		problems = append(problems, Problem{ID: KubeadmConfig, Severity: Warning, Hint: hint,
@@ -127,21 +130,24 @@ func checkInstanceConfig(o observe.Observer, g *plan.Generation, args []config.A
 	if err != nil || yaml.Unmarshal(data, &instance) != nil || instance.ContainerRuntimeEndpoint == "" {
 		return nil // kubeadm would complain of it
 	}
+	const flag = "container-runtime-endpoint"
 	endpoint, _ := Endpoint(g) // without an error: it was read before
 	place := g.KubeadmConfig.Path
 	for _, a := range args {
-		if a.Name == "container-runtime-endpoint" {
+		if a.Name == flag {
 			place = a.Position.String()
 		}
 	}
 	socket := func(endpoint string) string {
 		return strings.TrimPrefix(strings.TrimPrefix(endpoint, "unix://"), "/var")
 	}
-	if endpoint == "" || slices.Contains(g.Expanded, "container-runtime-endpoint") || socket(endpoint) == socket(instance.ContainerRuntimeEndpoint) {
+	kubeadms := instance.ContainerRuntimeEndpoint
+	if endpoint == "" || slices.Contains(g.Expanded, flag) || socket(endpoint) == socket(kubeadms) {
 		return nil
 	}
 	return &Problem{ID: KubeadmFiles, Severity: Warning, Hint: "name the same container runtime in both files",
-		Message: fmt.Sprintf("kubelet uses the container runtime at %s (%s), and kubeadm the one at %s (%s)", endpoint, place, instance.ContainerRuntimeEndpoint, config.KubeadmInstanceConfig)}
+		Message: fmt.Sprintf("kubelet uses the container runtime at %s (%s), and kubeadm the one at %s (%s)",
+			endpoint, place, kubeadms, config.KubeadmInstanceConfig)}
 }
 
 // CheckControlPlane holds the kubelet of a control plane node that kubeadm has set up against the API server that runs there; nil

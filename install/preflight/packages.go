@@ -34,7 +34,8 @@ func CheckPackages(tree hostfs.Tree) *Problem {
 		return nil
 	}
 	return &Problem{ID: Packages, Severity: Warning, Hint: "apt-mark hold " + strings.Join(loose, " "),
-		Message: "the distribution's packages of kubelet are installed, too: " + strings.Join(loose, ", ") + "; an upgrade or removal of them can restart or stop kubelet.service"}
+		Message: "the distribution's packages of kubelet are installed, too: " + strings.Join(loose, ", ") +
+			"; an upgrade or removal of them can restart or stop kubelet.service"}
 }
 
 // maxPackages bounds what is read of dpkg's list of packages, in bytes: it has about 1 kB for each.
