@@ -110,6 +110,7 @@ type changer struct {
 	host    *install.Host
 	options changeOptions
 	verb    string
+	next    string // what the user has to do after the change; empty for nothing
 
 	lock     *install.Lock // nil for a dry run, which writes nothing
 	client   *release.Client
@@ -209,6 +210,7 @@ type changeResult struct {
 	Generation int           `json:"generation,omitempty"`
 	Trust      release.Trust `json:"trust,omitempty"`
 	Digest     string        `json:"digest,omitempty"`
+	Tools      []plan.Tool   `json:"tools,omitempty"` // beside kubelet
 	Plan       *plan.Plan    `json:"plan"`
 	Diff       string        `json:"diff,omitempty"`
 	Defaults   []config.Item `json:"defaults,omitempty"` // that change with the minor release
@@ -265,6 +267,8 @@ func phaseText(p install.Phase, c *install.Change) string {
 		return "uninstalling kubelet"
 	case c.IsRestart():
 		return "restarting " + kubelet
+	case c.Plan.OnlyTools():
+		return "switching the programs beside kubelet"
 	}
 	return "switching to " + kubelet
 }
@@ -297,7 +301,7 @@ func (x *changer) consent(ctx context.Context, c *install.Change) error {
 func shown(diff []byte) []byte { return config.HideSecrets(diff) }
 
 func resultOf(c *install.Change) changeResult {
-	return changeResult{Version: c.Want.Version.String(), Trust: c.Want.Trust, Digest: c.Want.Digest.String(), Plan: c.Plan, Defaults: changedDefaults(c)}
+	return changeResult{Version: c.Want.Version.String(), Trust: c.Want.Trust, Digest: c.Want.Digest.String(), Tools: c.Want.Tools, Plan: c.Plan, Defaults: changedDefaults(c)}
 }
 
 func (x *changer) printDryRun(c *install.Change) {
@@ -308,6 +312,7 @@ func (x *changer) printDryRun(c *install.Change) {
 		doc.Result = plan.Unchanged
 	}
 	x.printPlan(a.Out, c)
+	x.noteNext()
 	if a.Structured() {
 		doc.Notes = a.Notes()
 		a.Print(doc)
@@ -318,6 +323,7 @@ func (x *changer) printDryRun(c *install.Change) {
 
 func (x *changer) printResult(c *install.Change, outcome plan.Outcome) {
 	a := x.app
+	x.noteNext()
 	if a.Structured() {
 		doc := resultOf(c)
 		doc.Result, doc.Generation, doc.Notes = outcome, c.Want.Number, a.Notes()
@@ -329,6 +335,13 @@ func (x *changer) printResult(c *install.Change, outcome plan.Outcome) {
 	terminal.Say(a.Out, "%s", conclusion(outcome, c))
 	for _, k := range c.Plan.Kept {
 		terminal.Say(a.Out, "kept %s: %s", k.Path, k.Reason)
+	}
+}
+
+// noteNext says what comes after the change.
+func (x *changer) noteNext() {
+	if x.next != "" {
+		x.app.Note(x.next)
 	}
 }
 
@@ -362,6 +375,9 @@ func endedEarly(ctx context.Context, err error) error {
 // conclusion is the last line of a run.
 func conclusion(outcome plan.Outcome, c *install.Change) string {
 	kubelet := fmt.Sprintf("kubelet %s (generation %d)", c.Want.Version, c.Want.Number)
+	if c.Plan.OnlyTools() && outcome == plan.Installed {
+		return onlyToolsConclusion(c)
+	}
 	switch outcome {
 	case plan.Unchanged:
 		if len(c.Recorded) > 0 {
@@ -399,6 +415,15 @@ func conclusion(outcome plan.Outcome, c *install.Change) string {
 	return string(outcome)
 }
 
+// onlyToolsConclusion says what became of the programs beside kubelet.
+func onlyToolsConclusion(c *install.Change) string {
+	done := fmt.Sprintf("%s (generation %d)", strings.Join(c.Want.Changes, ", "), c.Want.Number)
+	if c.Have != nil && c.Have.Number == c.Want.Number {
+		done = "put back: " + strings.Join(c.Plan.Targets(), ", ")
+	}
+	return fmt.Sprintf("%s; kubelet %s was left as it is", done, c.Want.Version)
+}
+
 // printPlan shows the steps and why each is needed, for people.
 func (x *changer) printPlan(w io.Writer, c *install.Change) {
 	o := x.options
@@ -410,11 +435,7 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 		return
 	}
 	if !c.Want.Version.IsZero() && !c.Want.Snapshot {
-		from := c.Want.DigestFrom
-		if c.Artifact.Recorded {
-			from = "the record"
-		}
-		terminal.Say(w, "kubelet %s for linux/%s, %s (trust: %s, from %s)", c.Want.Version, c.Want.Arch, x.app.Digest(c.Want.Digest.String()), c.Want.Trust, from)
+		x.printBinaries(w, c)
 	}
 	fmt.Fprintln(w, "Plan:")
 	var rows [][]string
@@ -437,6 +458,26 @@ func (x *changer) printPlan(w io.Writer, c *install.Change) {
 			}
 		}
 		terminal.Say(w, "%s", line)
+	}
+}
+
+// printBinaries says how the programs of a plan are verified.
+func (x *changer) printBinaries(w io.Writer, c *install.Change) {
+	kubelet := c.Want.DigestFrom
+	if c.Artifacts.Kubelet.Recorded {
+		kubelet = "the record"
+	}
+	say := func(name string, v release.Version, digest release.Digest, trust release.Trust, from string) {
+		terminal.Say(w, "%s %s for linux/%s, %s (trust: %s, from %s)", name, v, c.Want.Arch, x.app.Digest(digest.String()), trust, from)
+	}
+	if !c.Plan.OnlyTools() {
+		say(release.Kubelet, c.Want.Version, c.Want.Digest, c.Want.Trust, kubelet)
+	}
+	targets := c.Plan.Targets()
+	for _, t := range c.Want.Tools {
+		if slices.Contains(targets, t.Name) || slices.Contains(targets, plan.FileName(t.Name, t.Version)) {
+			say(t.Name, t.Version, t.Digest, t.Trust, t.DigestFrom)
+		}
 	}
 }
 

@@ -94,6 +94,7 @@ type generationResult struct {
 	Digest      string                 `json:"digest,omitempty"`
 	DigestFrom  string                 `json:"digestFrom,omitempty"`
 	URL         string                 `json:"url,omitempty"`
+	Tools       []plan.Tool            `json:"tools,omitempty"` // beside kubelet
 	TookSeconds float64                `json:"tookSeconds,omitempty"` // until it was healthy
 	Files       []plan.File            `json:"files"`
 	Units       []plan.Unit            `json:"units"`
@@ -112,7 +113,7 @@ func showGeneration(a *app, arg string) error {
 	if err != nil {
 		return err
 	}
-	doc := generationResult{Entry: entry, Arch: g.Arch, Digest: g.Digest.String(), DigestFrom: g.DigestFrom, URL: g.URL,
+	doc := generationResult{Entry: entry, Arch: g.Arch, Digest: g.Digest.String(), DigestFrom: g.DigestFrom, URL: g.URL, Tools: g.Tools,
 		TookSeconds: g.Took.Seconds(), Files: append([]plan.File{}, g.Files...), Units: append([]plan.Unit{}, g.Units...)}
 	for _, arg := range g.Args {
 		doc.Args = append(doc.Args, string(config.HideSecrets([]byte(arg))))
@@ -167,6 +168,9 @@ func printGeneration(a *app, g generationResult) error {
 	add("digest", g.Digest)
 	add("trust", fmt.Sprintf("%s, from %s", g.Trust, g.DigestFrom))
 	add("source", g.URL)
+	for _, t := range g.Tools {
+		add("beside it", fmt.Sprintf("%s, %s, trust %s, from %s", t, t.Digest, t.Trust, t.DigestFrom))
+	}
 	for _, f := range g.Files {
 		value := f.Path + " -> " + f.Target
 		if f.Target == "" {

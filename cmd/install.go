@@ -28,6 +28,8 @@ type installOptions struct {
 	spec                 spec.Spec // what single flags say
 	kubeletFlags, sets   []string
 	nodeFlags            map[string]*string
+	with                 []string // programs beside kubelet
+	only                 []string // what upgrade is limited to; empty for kubelet and all that is beside it
 	change               changeOptions
 	fetch                fetchOptions
 	adopt                bool
@@ -73,6 +75,9 @@ does not end with a healthy kubelet is rolled back.
 
 Without -f, ` + hostfs.SpecFile + ` is the spec if it exists. Flags win over the spec.
 
+--with installs kubeadm and kubectl of the same release beside kubelet, verified and recorded as it is. On a host with a
+kubelet, --with without a version or settings adds them, and leaves kubelet and its settings as they are.
+
 What --set takes, with the quotes that a shell needs:
 
   maxPods=50                                a field
@@ -84,6 +89,7 @@ What --set takes, with the quotes that a shell needs:
 		Example: `  kubeletctl install --version v1.37.2
   kubeletctl install --version 1.36 --set maxPods=50 \
     --set 'evictionHard.memory\.available=200Mi'
+  kubeletctl install --version v1.37.2 --profile kubeadm --with kubeadm,kubectl
   kubeletctl install -f spec.yaml --dry-run
   kubeletctl install --version stable --root /mnt/image`,
 		Args: takes(),
@@ -91,6 +97,7 @@ What --set takes, with the quotes that a shell needs:
 	}
 	o.registerFile(c)
 	o.registerVersion(c)
+	o.registerWith(c)
 	o.registerSpec(c)
 	completes(c, "version", a.completeVersion)
 	f := c.Flags()
@@ -169,6 +176,8 @@ type work struct {
 	chooses bool
 	// base is the generation that the spec was put together from without the lock; nil when it was held, or for none.
 	base *plan.Generation
+	// current is what an upgrade begins with; nil for other verbs.
+	current *plan.Generation
 	// upgradeFrom is the release that must not be newer than what is installed; zero when that does not matter.
 	upgradeFrom release.Version
 }
@@ -176,6 +185,16 @@ type work struct {
 func (a *app) install(c *cobra.Command, o *installOptions) error {
 	w := newWork(a, o, "install")
 	var recorded *spec.Spec
+	if o.addsTools(a, c) {
+		done, err := w.open()
+		if err != nil {
+			return err
+		}
+		defer done()
+		if recorded, err = w.recordedIfAny(c.Context()); err != nil {
+			return err
+		}
+	}
 	if o.adopt { // the host itself is a part of what is asked for
 		done, err := w.open()
 		if err != nil {
@@ -319,6 +338,7 @@ func (w *work) converge(ctx context.Context) error {
 		a.Note(line)
 	}
 	prepare := w.options.prepare()
+	prepare.OnlyTools = w.want.recorded && draft.OnlyTools(installed)
 	if w.adoption.found != nil {
 		prepare.TakeOver, prepare.Adopted = w.adoption.found.Unit, w.adoption.dropIn
 	}
@@ -335,6 +355,10 @@ func (w *work) converge(ctx context.Context) error {
 		problems = slices.DeleteFunc(problems, func(p preflight.Problem) bool { return p.Severity == preflight.Info })
 	}
 	a.plan = change.Plan
+	w.noteKubeadm(draft)
+	if change.Plan.OnlyTools() {
+		problems = nil
+	}
 	if err := w.preflight(problems, change.Plan); err != nil {
 		return err
 	}
@@ -364,6 +388,7 @@ func (w *work) build(ctx context.Context) (*spec.Draft, error) {
 		_, exact := w.request().Exact()
 		return nil, &downgradeError{asked: w.request().String(), to: version, from: w.upgradeFrom, exact: exact}
 	}
+	version = w.shareOut(version)
 	if err := w.choose(ctx, version); err != nil {
 		return nil, err
 	}
@@ -462,7 +487,7 @@ func (w *work) readSpec(c *cobra.Command, base *spec.Spec) error {
 	add(o.fetch.check())
 	// What a version accepts can be said at once when the version is; a channel has to be resolved first.
 	if request, err := release.ParseRequest(w.spec.Version); err == nil {
-		if version, exact := request.Exact(); exact {
+		if version, exact := request.Exact(); exact && o.moves(release.Kubelet) {
 			add(w.spec.CheckFor(version, w.positions))
 		}
 	}
@@ -560,7 +585,7 @@ func waitFor[T any](ctx context.Context, f func() (T, error)) (T, error) {
 // mergeFlags lets the command line win over the spec.
 func (o *installOptions) mergeFlags(c *cobra.Command, s *spec.Spec) error {
 	f := c.Flags()
-	errs := []error{o.mergeRelease(f, s), o.mergeKubelet(f, s)}
+	errs := []error{o.mergeRelease(f, s), o.mergeKubelet(f, s), o.mergeTools(f, s)}
 	if f.Changed("bin-dir") {
 		s.Paths.BinDir = o.spec.Paths.BinDir
 	}

@@ -22,6 +22,7 @@ import (
 
 type mirrorOptions struct {
 	versions, channels, archs, sources []string
+	with                               []string
 	caFile, require                    string
 	prune, check                       bool
 	lockWait                           lockWait
@@ -63,6 +64,8 @@ the digests that upstream published, and each marker has to name a release that 
 	f.StringArrayVar(&o.versions, "version", nil, versionForms+"; repeat it")
 	f.StringArrayVar(&o.channels, "channel", nil, "a `CHANNEL` (stable, latest, stable-1.36) or minor (1.36): its release, and its marker, so that hosts can follow it; repeat it")
 	f.StringSliceVar(&o.archs, "arch", []string{runtime.GOARCH}, "`ARCH` of the binaries, several with commas")
+	f.StringSliceVar(&o.with, "with", nil, "`PROGRAMS` to have beside each kubelet: kubeadm, kubectl")
+	completes(c, "with", someOf(release.Tools()...))
 	registerSources(f, &o.sources, &o.caFile)
 	o.fetch.register(f)
 	f.StringVar(&o.require, "require-trust", "", "minimum `TRUST` in the digest of a binary: published or checksum")
@@ -130,8 +133,8 @@ func (m *mirrorRun) checkFlags(c *cobra.Command) error {
 		return err
 	}
 	if o.check {
-		if o.prune || len(o.versions)+len(o.channels) > 0 {
-			return errors.New("--check cannot be combined with --version, --channel or --prune")
+		if o.prune || len(o.versions)+len(o.channels)+len(o.with) > 0 {
+			return errors.New("--check cannot be combined with --version, --channel, --with or --prune")
 		}
 		return checkLeast(o.require)
 	}
@@ -152,6 +155,11 @@ func (m *mirrorRun) checkFlags(c *cobra.Command) error {
 	slices.Sort(o.archs)
 	if o.archs = slices.Compact(o.archs); len(o.archs) == 0 {
 		errs = append(errs, errors.New("--arch is empty"))
+	}
+	for _, name := range o.with {
+		if !slices.Contains(release.Tools(), name) {
+			errs = append(errs, fmt.Errorf("--with %s: unknown program: there are %s", name, strings.Join(release.Tools(), " and ")))
+		}
 	}
 	for _, arch := range o.archs {
 		if !slices.Contains(release.Architectures(), arch) {
@@ -202,7 +210,7 @@ func (m *mirrorRun) resolve(ctx context.Context) error {
 // fill makes the directory have what it is to have, and no more than that with --prune.
 func (m *mirrorRun) fill(ctx context.Context) error {
 	archs := m.options.archs
-	err := m.client.Mirror(ctx, release.MirrorOptions{Dir: m.dir, Versions: m.versions, Channels: m.channels, Archs: archs, Least: m.least(), Done: m.report})
+	err := m.client.Mirror(ctx, release.MirrorOptions{Dir: m.dir, Versions: m.versions, Channels: m.channels, Archs: archs, With: m.options.with, Least: m.least(), Done: m.report})
 	if err != nil && ctx.Err() != nil {
 		return withHint(fmt.Errorf("%w: %w", install.ContextError(ctx), err), "run this again to go on")
 	}
@@ -219,7 +227,7 @@ func (m *mirrorRun) fill(ctx context.Context) error {
 func (m *mirrorRun) report(done release.Mirrored) {
 	m.done = append(m.done, done)
 	if done.State == release.MirrorFetched {
-		m.app.Note(fmt.Sprintf("fetched kubelet %s for linux/%s: %s, trust %s", done.Version, done.Arch, release.FormatSize(done.Size), done.Trust))
+		m.app.Note(fmt.Sprintf("fetched %s: %s, trust %s", done.Artifact(), release.FormatSize(done.Size), done.Trust))
 	}
 }
 
@@ -276,7 +284,11 @@ func checkMirror(a *app, dir string, least release.Trust) error {
 		}
 		if m.State == release.MirrorBad {
 			bad = append(bad, &release.VerifyError{Name: filepath.Join(dir, m.Path()), Problem: m.Problem})
-			again = append(again, fmt.Sprintf("kubeletctl mirror %s --version %s --arch %s", shellQuote(dir), m.Version, m.Arch))
+			command := fmt.Sprintf("kubeletctl mirror %s --version %s --arch %s", shellQuote(dir), m.Version, m.Arch)
+			if m.Program != "" {
+				command += " --with " + m.Program
+			}
+			again = append(again, command)
 		}
 	}
 	markers, err := release.CheckMarkers(dir)
@@ -308,9 +320,9 @@ func printMirror(a *app, list []release.Mirrored) {
 		if m.Size > 0 {
 			size = release.FormatSize(m.Size)
 		}
-		rows = append(rows, []string{m.Version.String(), m.Arch, string(m.State), orDash(string(m.Trust)), size, orDash(a.Digest(m.SHA256))})
+		rows = append(rows, []string{m.Version.String(), m.Artifact().Name(), m.Arch, string(m.State), orDash(string(m.Trust)), size, orDash(a.Digest(m.SHA256))})
 	}
-	a.Table(a.Out, []terminal.Column{{Title: "VERSION"}, {Title: "ARCH"}, {Title: "STATE"}, {Title: "TRUST"}, {Title: "SIZE"}, {Title: "SHA256", Fit: terminal.Cuttable}}, rows)
+	a.Table(a.Out, []terminal.Column{{Title: "VERSION"}, {Title: "PROGRAM"}, {Title: "ARCH"}, {Title: "STATE"}, {Title: "TRUST"}, {Title: "SIZE"}, {Title: "SHA256", Fit: terminal.Cuttable}}, rows)
 }
 
 func orDash(text string) string {

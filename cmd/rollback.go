@@ -103,13 +103,13 @@ func (r *restoration) run(c *cobra.Command) error {
 		return err
 	}
 	h.Unvouched = !h.Live && !c.Flags().Changed("source")
-	artifact, client, err := h.RestoreArtifact(ctx, target, func() (*release.Client, error) { return r.connect(c, target) })
+	artifacts, client, err := h.RestoreArtifacts(ctx, target, func() (*release.Client, error) { return r.connect(c, target) })
 	if err != nil {
 		return err
 	}
 	prepare := o.prepare()
 	prepare.LeaveOverrides = r.verb == "repair"
-	change, err := h.PrepareRestore(ctx, target, artifact, prepare)
+	change, err := h.PrepareRestore(ctx, target, artifacts, prepare)
 	if err != nil {
 		return err
 	}

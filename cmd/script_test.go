@@ -43,12 +43,15 @@ func TestMain(m *testing.M) {
 // stand-in of that version takes a --sha256, and has none of 1.37.
 var standins = []string{"v1.36.4", "v1.37.1", "v1.37.2"}
 
+// tools are the programs beside kubelet; the release tree has one of each stand-in's version.
+var tools = []string{"kubeadm", "kubectl"}
+
 // odd are stand-ins that the tables are wrong about; a script adds them: release VERSION $ARCH $PROGRAMS/kubelet-VERSION.
 var odd = []string{"v1.37.9", "v1.38.0"}
 
 // TestScript runs testdata/script. Each script has
 //
-//	$RELEASE     a directory in release layout, its own, with the stand-ins for this architecture
+//	$RELEASE     a directory in release layout, its own, with the stand-ins for this architecture, and kubeadm and kubectl
 //	$MIRROR      the URL of an HTTP server over it, which keeps a log and can be told to misbehave
 //	$SECRET_MIRROR  the same with a user and a password, which nobody asks for
 //	$ARCH        this machine's architecture, and $OTHER another one
@@ -100,6 +103,11 @@ func buildPrograms(t *testing.T) string {
 	for _, v := range slices.Concat(standins, odd) {
 		err = errors.Join(err, gobuild.Standin(filepath.Join(dir, "kubelet-"+v), v))
 	}
+	for _, v := range append(standins, "v1.38.0") {
+		for _, program := range tools {
+			err = errors.Join(err, gobuild.Tool(filepath.Join(dir, program+"-"+v), program, v))
+		}
+	}
 	err = errors.Join(err, buildMarker(dir, "v1.38.0"), buildMarker(dir, "v1.37.2"))
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +146,11 @@ func setUp(env *testscript.Env, programs string) error {
 	dir := filepath.Join(env.WorkDir, "release")
 	for _, v := range standins {
 		file := filepath.Join(programs, "kubelet-"+v)
-		if err := mirror.WriteTree(dir, mirror.Release{Version: v, Arch: runtime.GOARCH, Path: file}); err != nil {
+		releases := []mirror.Release{{Version: v, Arch: runtime.GOARCH, Path: file}}
+		for _, program := range tools {
+			releases = append(releases, mirror.Release{Program: program, Version: v, Arch: runtime.GOARCH, Path: filepath.Join(programs, program+"-"+v)})
+		}
+		if err := mirror.WriteTree(dir, releases...); err != nil {
 			return err
 		}
 		sum256, err := os.ReadFile(filepath.Join(dir, v, "bin/linux", runtime.GOARCH, "kubelet.sha256"))
@@ -416,13 +428,16 @@ func describeTree(root string) (map[string]string, error) {
 	return tree, err
 }
 
-// release VERSION ARCH FILE adds a kubelet to $RELEASE, with the right checksum files.
+// release VERSION ARCH FILE [PROGRAM] adds a kubelet, or another program, to $RELEASE, with the right checksum files.
 func addRelease(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 {
-		ts.Fatalf("usage: release VERSION ARCH FILE")
+	if neg || len(args) < 3 || len(args) > 4 {
+		ts.Fatalf("usage: release VERSION ARCH FILE [PROGRAM]")
 	}
-	content := []byte(ts.ReadFile(args[2]))
-	ts.Check(mirror.WriteTree(ts.Getenv("RELEASE"), mirror.Release{Version: args[0], Arch: args[1], Binary: content}))
+	r := mirror.Release{Version: args[0], Arch: args[1], Binary: []byte(ts.ReadFile(args[2]))}
+	if len(args) == 4 {
+		r.Program = args[3]
+	}
+	ts.Check(mirror.WriteTree(ts.Getenv("RELEASE"), r))
 }
 
 var variable = regexp.MustCompile(`\$\{[A-Z0-9_]+\}`)

@@ -37,6 +37,7 @@ by the name that kubeletctl config show has for it.`,
 	f.StringArrayVar(&o.unset, "unset", nil, "a `SETTING` to take away; repeat it")
 	f.BoolVar(&o.refresh, "refresh-defaults", false, "take the defaults that depend on this host, as for a new installation")
 	inGroup(f, groupConfig)
+	o.registerWith(c)
 	o.registerSpec(c)
 	o.registerChange(c)
 	return c

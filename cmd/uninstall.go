@@ -186,7 +186,7 @@ func (x *changer) uninstall(ctx context.Context, change *install.Change, data *i
 // discardDownload deletes what a run left that has fetched a binary and installed nothing.
 func (x *changer) discardDownload() error {
 	downloads := x.host.Store().Downloads()
-	if unfinished, err := downloads.Unfinished(); err != nil || unfinished == nil || x.options.dryRun {
+	if unfinished, err := downloads.Unfinished(); err != nil || len(unfinished) == 0 || x.options.dryRun {
 		return err
 	}
 	if err := downloads.Discard(); err != nil {

@@ -28,16 +28,21 @@ out with a word why, or refused where that would change what kubelet does.
 Without --version it installs the newest patch of the installed minor, and mentions a newer minor. If there is no newer
 patch, flags given here are applied to the installed release.
 
+What was installed by --with is upgraded as well, unless it is as new; --only limits an upgrade to what it names. On a node
+of kubeadm, kubeadm comes first: upgrade --only kubeadm, kubeadm upgrade node, and then upgrade.
+
 The new kubelet is rehearsed before anything is switched, and has to prove itself afterwards: otherwise the former one
 is put back and started. A release that is older than the installed one is refused, however it was named.`,
 		Example: `  kubeletctl upgrade
   kubeletctl upgrade --version v1.37.2 --dry-run
   kubeletctl upgrade --version v1.37.2
-  kubeletctl upgrade --version 1.37`,
+  kubeletctl upgrade --version 1.37
+  kubeletctl upgrade --version v1.38.0 --only kubeadm`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), upgrade(a, c, o)) },
 	}
 	o.registerVersion(c)
+	o.registerOnly(c)
 	o.registerSpec(c)
 	c.Flags().Lookup("version").Usage = versionForms + "; default: the newest patch of the installed minor"
 	completes(c, "version", a.completeVersion)
@@ -58,15 +63,18 @@ func upgrade(a *app, c *cobra.Command, o *installOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.spec.Version == "" {
-		recorded.Version = fmt.Sprintf("1.%d", current.Version.Minor())
+	if err := o.checkOnly(c.Flags(), current); err != nil {
+		return &usageError{err}
 	}
-	w.upgradeFrom = current.Version
+	w.current, w.upgradeFrom = current, o.upgradesFrom(current)
+	if o.spec.Version == "" {
+		recorded.Version = fmt.Sprintf("1.%d", w.upgradeFrom.Minor())
+	}
 	if err := w.readSpec(c, &recorded); err != nil {
 		return &usageError{err}
 	}
-	if version, exact := w.request().Exact(); exact && version.Compare(current.Version) < 0 && !o.allowDowngrade {
-		return &downgradeError{to: version, from: current.Version, exact: true}
+	if version, exact := w.request().Exact(); exact && version.Compare(w.upgradeFrom) < 0 && !o.allowDowngrade {
+		return &downgradeError{to: version, from: w.upgradeFrom, exact: true}
 	}
 	if hasSpecFile(a) {
 		a.Note(fmt.Sprintf("upgrade does not read %s; update it, too, or the next kubeletctl install applies it", hostfs.SpecFile))

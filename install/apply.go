@@ -132,6 +132,9 @@ func (a attempt) run(ctx context.Context) (plan.Outcome, error) {
 		return outcome, err
 	}
 	h.log("%s ended: %s", o.Command, outcome)
+	if c.Plan.OnlyTools() {
+		return outcome, nil
+	}
 	return outcome, a.foreignDropIns(ctx)
 }
 
@@ -216,7 +219,7 @@ func (a attempt) checkDirectories() error {
 // what was allowed stays allowed.
 func (a attempt) planAgain(ctx context.Context) error {
 	h, c := a.host, a.change
-	if !c.Want.Snapshot && !c.options.Restart {
+	if !c.Want.Snapshot && !c.options.Restart && !c.Plan.OnlyTools() {
 		stale, err := preflight.StaleCheckpoints(h.Observer(), c.Want, c.Have)
 		if err != nil {
 			return err
@@ -229,7 +232,7 @@ func (a attempt) planAgain(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := preflight.CheckKubeadm(h.Observer(), c.Want); err != nil { // kubeadm may have been at work, too
+	if err := preflight.CheckKubeadm(h.Observer(), c.Want); err != nil && !c.options.OnlyTools { // kubeadm may have been at work, too
 		return err
 	}
 	now, err := h.prepare(ctx, c.Want, c.Have, c.options)
@@ -261,7 +264,7 @@ func (c *Change) recordOnly(s store.Store, command string) error {
 		return c.recordAnew(s, command)
 	}
 	c.Want.Number, c.Want.Created, c.Want.Command, c.Want.User = c.Have.Number, c.Have.Created, c.Have.Command, c.Have.User
-	c.Want.Changes = c.Have.Changes
+	c.Want.Changes, c.Want.OnlyTools = c.Have.Changes, c.Have.OnlyTools
 	c.Want.Dirs, c.Want.URL, c.Want.Outcome, c.Want.Invocation, c.Want.Took = c.Have.Dirs, c.Have.URL, c.Have.Outcome, c.Have.Invocation, c.Have.Took
 	old, err := json.Marshal(c.Have)
 	if err != nil {
@@ -271,7 +274,7 @@ func (c *Change) recordOnly(s store.Store, command string) error {
 	if err != nil || bytes.Equal(old, wanted) && sameJSON(c.Have.Spec, c.Want.Spec) && slices.Equal(c.Have.Args, c.Want.Args) && s.Directory(c.Want.Number).Keeps(c.Want) {
 		return err
 	}
-	if err := s.Convert(); err != nil {
+	if err := s.Convert(c.Want); err != nil {
 		return err
 	}
 	c.Recorded = spec.Changes(c.Have, c.Want)
@@ -282,7 +285,7 @@ func (c *Change) recordOnly(s store.Store, command string) error {
 func (c *Change) recordAnew(s store.Store, command string) error {
 	stamp(c.Want, c.Have.Number, command)
 	c.Want.Outcome, c.Want.Dirs, c.Want.URL = plan.Installed, c.Have.Dirs, c.Have.URL
-	if err := errors.Join(s.Convert(), s.Directory(c.Have.Number).Forget()); err != nil {
+	if err := errors.Join(s.Convert(c.Want), s.Directory(c.Have.Number).Forget()); err != nil {
 		return err
 	}
 	return s.Commit(c.Want)

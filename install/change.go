@@ -17,7 +17,6 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/install/status"
 	"github.com/kubeletctl/kubeletctl/install/store"
-	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -28,8 +27,8 @@ type Change struct {
 	Have *plan.Generation
 	Seen *plan.Observation
 	Plan *plan.Plan
-	// Artifact is where a binary that has to be fetched comes from.
-	Artifact release.Artifact
+	// Artifacts are where binaries that have to be fetched come from.
+	Artifacts Artifacts
 	// Draft is what Want was built from; nil for what was installed before.
 	Draft *spec.Draft
 
@@ -55,6 +54,8 @@ type PrepareOptions struct {
 	// LeaveOverrides leaves drop-ins of somebody else's that set kubelet's command line, which otherwise are masked, with
 	// consent.
 	LeaveOverrides bool
+	// OnlyTools leaves kubelet as it is, whatever differs: see spec.Draft.OnlyTools.
+	OnlyTools bool
 	// ResetManagers removes checkpoints of resource managers that do not fit what is wanted; without it they are a problem.
 	ResetManagers bool
 	// RecoverBinary is a file of this machine with a kubeletctl for the host's architecture, which recovers there; this
@@ -80,12 +81,15 @@ func (h *Host) Prepare(ctx context.Context, d *spec.Draft, o PrepareOptions) (*C
 			o.lost, o.TakeOver = true, cmp.Or(o.TakeOver, path.Join(hostfs.UnitDir, systemd.KubeletService))
 		}
 	}
+	if o.OnlyTools {
+		d.Generation = have.WithTools(d.Generation)
+	}
 	o.noStart = d.Spec.NoStart
 	c, err := preparation{h, d.Generation, have, o}.plan(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c.Artifact, c.Draft = d.Artifact, d
+	c.Artifacts, c.Draft = Artifacts{d.Artifact, d.Tools}, d
 	return c, nil
 }
 
@@ -123,7 +127,7 @@ func (h *Host) recognize(standIn *plan.Generation) {
 			continue
 		}
 		text := f.Kind == plan.Text && found.Kind == plan.Text && h.Store().Directory(standIn.Number).HasText(found.SHA256)
-		link := f.Kind == plan.Link && found.Kind == plan.Link && spec.IsBinaryName(found.Target)
+		link := f.Kind == plan.Link && found.IsActive()
 		if text || link {
 			standIn.Files[i] = found
 		}
@@ -132,7 +136,7 @@ func (h *Host) recognize(standIn *plan.Generation) {
 
 // PrepareRestore plans the way to a generation that was installed before, with the bytes that were written then; to the
 // current one it is a repair. It changes nothing.
-func (h *Host) PrepareRestore(ctx context.Context, g *plan.Generation, a release.Artifact, o PrepareOptions) (*Change, error) {
+func (h *Host) PrepareRestore(ctx context.Context, g *plan.Generation, a Artifacts, o PrepareOptions) (*Change, error) {
 	have, err := h.have()
 	if err != nil {
 		return nil, err
@@ -149,7 +153,7 @@ func (h *Host) PrepareRestore(ctx context.Context, g *plan.Generation, a release
 	if err != nil {
 		return nil, err
 	}
-	c.Artifact, c.repair = a, g.Number == have.Number
+	c.Artifacts, c.repair = a, g.Number == have.Number
 	return c, nil
 }
 
@@ -171,7 +175,7 @@ func (p preparation) plan(ctx context.Context) (*Change, error) {
 	want.Mask(have.Masks()...) // once adopted, a kubelet is not given back before it is uninstalled
 	want.KeepAdopted(have, o.Adopted)
 	want.MaskDropInsOf(have)
-	if !o.LeaveOverrides {
+	if !o.LeaveOverrides && !o.OnlyTools {
 		dropIns, err := h.Observer().DropIns()
 		if err != nil {
 			return nil, err
@@ -182,14 +186,17 @@ func (p preparation) plan(ctx context.Context) (*Change, error) {
 			}
 		}
 	}
-	if err := preflight.CheckKubeadm(h.Observer(), want); err != nil {
+	if o.OnlyTools {
+		h.complete(want)
+	} else if err := preflight.CheckKubeadm(h.Observer(), want); err != nil {
 		return nil, err
 	}
 	program, err := p.addRecovery()
 	if err != nil {
 		return nil, err
 	}
-	options := plan.Options{TakeOver: o.TakeOver, LeaveOverrides: o.LeaveOverrides, Restore: o.restore, Lost: o.lost, NoStart: o.noStart, Revive: o.revive}
+	options := plan.Options{TakeOver: o.TakeOver, LeaveOverrides: o.LeaveOverrides, Restore: o.restore, Lost: o.lost, NoStart: o.noStart, Revive: o.revive,
+		OnlyTools: o.OnlyTools || o.restore && !o.revive && have.Damage == nil && want.SameKubelet(have) && !want.Installs(have)}
 	stale, err := preflight.StaleCheckpoints(h.Observer(), want, have)
 	if err != nil {
 		return nil, err
@@ -202,7 +209,7 @@ func (p preparation) plan(ctx context.Context) (*Change, error) {
 		return nil, err
 	}
 	c.program = program
-	if c.resets = o.ResetManagers; c.resets || c.Plan.Empty() {
+	if c.resets = o.ResetManagers; c.resets || c.Plan.Empty() || c.Plan.OnlyTools() {
 		return c, nil
 	}
 	return c, refuseCheckpoints(stale)
@@ -239,7 +246,7 @@ func (h *Host) prepare(ctx context.Context, want, have *plan.Generation, o plan.
 
 // RefuseRetry fails with a *TriedError when the same change failed on this host before and was undone.
 func (h *Host) RefuseRetry(c *Change) error {
-	if c.Plan.Empty() {
+	if c.Plan.Empty() || c.Plan.OnlyTools() {
 		return nil
 	}
 	failed, err := h.Store().History().Failed(c.Want)

@@ -110,14 +110,19 @@ func (c *Change) prune(ctx context.Context, h *Host) error {
 			distinct = append(distinct, g)
 		}
 		if runs || another || len(all)-i <= keep || g.Number == c.Want.Number || c.Have != nil && g.Number == c.Have.Number {
-			kept[g.Binary().Path] = true
+			for _, f := range g.Binaries() {
+				kept[f.Path] = true
+			}
 		} else {
 			old = append(old, g)
 		}
 	}
 	for _, g := range old {
 		// One with other bytes than were recorded is somebody else's by now, and stays.
-		if binary := g.Binary(); binary.Path != "" && !kept[binary.Path] && h.Observer().Has(binary) {
+		for _, binary := range g.Binaries() {
+			if kept[binary.Path] || !h.Observer().Has(binary) {
+				continue
+			}
 			if err := h.Tree.Remove(binary.Path); err != nil {
 				return err
 			}
@@ -166,7 +171,7 @@ func (c *Change) pruneDamaged(s store.Store, kept []*plan.Generation) error {
 func (c *Change) rememberPrograms(tree hostfs.Tree) {
 	known := tree.LoadDigests(observe.DigestsFile)
 	for _, f := range c.Want.Files {
-		if f.Kind != plan.Binary && f.Kind != plan.Program || f.SHA256 == "" {
+		if !f.IsProgram() || f.SHA256 == "" {
 			continue
 		}
 		if info, err := tree.Stat(f.Path); err == nil {

@@ -61,7 +61,7 @@ const (
 // gated reports whether the change has to prove that kubelet is well.
 func (a attempt) gated() bool {
 	c := a.change
-	return c.Want.Runs() && !c.options.NoStart && c.Seen.Live && c.Seen.Credentials && a.options.Wait > 0 && !c.Want.Snapshot
+	return c.Want.Runs() && !c.Plan.OnlyTools() && !c.options.NoStart && c.Seen.Live && c.Seen.Credentials && a.options.Wait > 0 && !c.Want.Snapshot
 }
 
 // gate is what a kubelet has to pass before it is believed: it has been active, without a restart, and with a good /healthz,

@@ -6,8 +6,8 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
-	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/install/status"
+	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -63,17 +63,22 @@ func (r *remains) add(like plan.File, ours func(plan.File) bool) (f plan.File, a
 	return f, true
 }
 
-// addPrograms adds the kubelets in a directory, the link to one of them, and what recovers.
+// addPrograms adds the kubelets and the tools in a directory, the link to one of each, and what recovers.
 func (r *remains) addPrograms(dir string) {
 	if dir == "" {
 		return
 	}
-	regular := func(f plan.File) bool { return f.Kind == plan.Binary || f.Kind == plan.Program }
-	r.add(plan.File{Path: path.Join(dir, plan.RecoverProgram), Kind: plan.Program}, regular)
-	r.add(plan.File{Path: path.Join(dir, "kubelet"), Kind: plan.Link}, func(f plan.File) bool { return f.Kind == plan.Link && spec.IsBinaryName(f.Target) })
+	r.add(plan.File{Path: path.Join(dir, plan.RecoverProgram), Kind: plan.Program}, plan.File.IsProgram)
+	for _, program := range append(release.Tools(), release.Kubelet) {
+		r.add(plan.File{Path: path.Join(dir, program), Kind: plan.Link}, plan.File.IsActive)
+	}
 	for _, name := range r.names(dir) {
-		if spec.IsBinaryName(name) {
-			r.add(plan.File{Path: path.Join(dir, name), Kind: plan.Binary}, regular)
+		switch plan.ProgramOf(name) {
+		case "":
+		case release.Kubelet:
+			r.add(plan.File{Path: path.Join(dir, name), Kind: plan.Binary}, plan.File.IsProgram)
+		default:
+			r.add(plan.File{Path: path.Join(dir, name), Kind: plan.ToolBinary}, plan.File.IsProgram)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func TestRecoveryLeftOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := b.PrepareRestore(t.Context(), current, b.resolve(s).Artifact, PrepareOptions{})
+		c, err := b.PrepareRestore(t.Context(), current, Artifacts{Kubelet: b.resolve(s).Artifact}, PrepareOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

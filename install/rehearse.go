@@ -94,7 +94,8 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 // refuses. What it says about this machine does not count.
 func (f firstHalf) ask(ctx context.Context, binary string) error {
 	h, c := f.host, f.change
-	if h.Ask == nil || h.Live || f.options.SkipRehearsal || c.Draft == nil || !c.Plan.Downloads() || !h.mayExecute(c.Artifact) {
+	if h.Ask == nil || h.Live || f.options.SkipRehearsal || c.Draft == nil ||
+		!c.Plan.Has(plan.Stage, c.Want.Binary().Path) || !h.mayExecute(c.Artifacts.Kubelet) {
 		return nil
 	}
 	name, err := h.Tree.Path(binary)

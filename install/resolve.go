@@ -42,7 +42,11 @@ func (r Resolver) Resolve(ctx context.Context, s spec.Spec, version release.Vers
 	if err != nil {
 		return spec.Resolution{}, err
 	}
-	g, err := r.installed(version, s, given)
+	g, err := r.installed(release.Kubelet, version, s, given)
+	if err != nil {
+		return spec.Resolution{}, err
+	}
+	tools, err := r.tools(ctx, s, version)
 	if err != nil {
 		return spec.Resolution{}, err
 	}
@@ -53,7 +57,7 @@ func (r Resolver) Resolve(ctx context.Context, s spec.Spec, version release.Vers
 		if !given.IsZero() && a.Trust != release.Given { // it is the digest that was just compared
 			a.Trust, a.From = release.Given, s.Pin.From
 		}
-		return spec.Resolution{Artifact: a, Installed: g}, a.Require(s.RequireTrust)
+		return spec.Resolution{Artifact: a, Installed: g, Tools: tools}, a.Require(s.RequireTrust)
 	}
 	a, err := r.Client.Artifact(ctx, version, s.Architecture(), given)
 	if a.Trust == release.Given {
@@ -62,7 +66,37 @@ func (r Resolver) Resolve(ctx context.Context, s spec.Spec, version release.Vers
 	if err == nil {
 		err = a.Require(s.RequireTrust)
 	}
-	return spec.Resolution{Artifact: a}, err
+	return spec.Resolution{Artifact: a, Tools: tools}, err
+}
+
+// tools finds the artifacts of the programs that a spec wants beside a kubelet of a release, as Resolve finds that one's.
+func (r Resolver) tools(ctx context.Context, s spec.Spec, kubelet release.Version) (found []spec.Resolution, err error) {
+	for _, name := range s.Tools() {
+		version, err := s.ToolVersion(name, kubelet)
+		if err != nil {
+			return nil, err
+		}
+		g, err := r.installed(name, version, s, release.Digest{})
+		if err != nil {
+			return nil, err
+		}
+		tool := spec.Resolution{Installed: g}
+		if g != nil {
+			tool.Artifact = artifactOf(g.Tool(name), g.Arch)
+		} else if tool.Artifact, err = r.Client.Tool(ctx, name, version, s.Architecture(), release.Digest{}); err != nil {
+			return nil, err
+		}
+		if err := tool.Require(s.RequireTrust); err != nil {
+			return nil, err
+		}
+		found = append(found, tool)
+	}
+	return found, nil
+}
+
+// artifactOf is a tool that was verified when it was downloaded.
+func artifactOf(t plan.Tool, arch string) release.Artifact {
+	return release.Artifact{Program: t.Name, Version: t.Version, Arch: arch, Digest: t.Digest, Trust: t.Trust, From: t.DigestFrom}
 }
 
 // NeedsSource reports whether a source has to be asked for what a spec wants: for a channel, or for a binary that is not here.
@@ -73,8 +107,17 @@ func (r Resolver) NeedsSource(s spec.Spec) bool {
 	if err != nil || err2 != nil || !exact {
 		return true
 	}
-	g, err := r.installed(version, s, given)
-	return err != nil || g == nil
+	g, err := r.installed(release.Kubelet, version, s, given)
+	if err != nil || g == nil {
+		return true
+	}
+	return slices.ContainsFunc(s.Tools(), func(name string) bool {
+		wanted, err := s.ToolVersion(name, version)
+		if err == nil {
+			g, err = r.installed(name, wanted, s, release.Digest{})
+		}
+		return err != nil || g == nil
+	})
 }
 
 const markersFile = hostfs.StateDir + "/markers.json"
@@ -95,15 +138,15 @@ func (r Resolver) KeepMarkers() {
 	}
 }
 
-// installed finds the newest generation whose binary would do for the spec and is on the host as it was recorded.
-func (r Resolver) installed(v release.Version, s spec.Spec, given release.Digest) (*plan.Generation, error) {
+// installed finds the newest generation whose binary of a program would do for the spec and is on the host as it was recorded.
+func (r Resolver) installed(program string, v release.Version, s spec.Spec, given release.Digest) (*plan.Generation, error) {
 	all, err := r.Host.Store().List()
 	if err != nil {
 		return nil, err
 	}
 	for _, g := range slices.Backward(all) {
-		binary := g.Binary()
-		if g.Version != v || g.Arch != s.Architecture() || binary.Path != path.Join(s.BinDir(), spec.BinaryName(v)) {
+		binary := g.File(path.Join(s.BinDir(), plan.FileName(program, v)))
+		if g.Arch != s.Architecture() || !binary.FromRelease() {
 			continue
 		}
 		if !given.IsZero() && given.Hex != binary.SHA256 && given.Hex != binary.SHA512 {
@@ -148,11 +191,10 @@ func (r Resolver) ReadFlags(ctx context.Context, s spec.Spec, found *spec.Resolu
 	if !r.Host.mayExecute(found.Artifact) {
 		return &UnvouchedError{found.Version}
 	}
-	file := plan.File{Path: path.Join(s.BinDir(), spec.BinaryName(found.Version)), Kind: plan.Binary, Mode: 0o755}
+	file := plan.File{Path: path.Join(s.BinDir(), plan.FileName(release.Kubelet, found.Version)), Kind: plan.Binary, Mode: 0o755}
 	if found.Installed == nil {
-		d := download{host: r.Host, artifact: found.Artifact, client: r.Client}
-		if _, err := d.fetch(ctx, file); err != nil {
-			d.tidy()
+		d := download{host: r.Host, artifact: found.Artifact, client: r.Client, file: file}
+		if err := r.Host.fetchAll(ctx, &d); err != nil {
 			return unchanged(err)
 		}
 		file.Path = d.partial
@@ -189,23 +231,54 @@ func (r Resolver) vouch(ctx context.Context, found *spec.Resolution) error {
 	return err
 }
 
-// RestoreArtifact is the binary of a generation that was installed before. It is identified by the digest of then; where to
-// get it is asked only if it has to be fetched, with the client that connect makes then.
-func (h *Host) RestoreArtifact(ctx context.Context, g *plan.Generation, connect func() (*release.Client, error)) (release.Artifact, *release.Client, error) {
-	a := release.Artifact{Version: g.Version, Arch: g.Arch, Digest: g.Digest, Trust: g.Trust, From: g.DigestFrom, Recorded: g.Trust == release.Given}
-	if h.Observer().Has(g.Binary()) {
+// Artifacts are where the binaries of a generation come from.
+type Artifacts struct {
+	Kubelet release.Artifact
+	Tools   []release.Artifact
+}
+
+// of is the artifact that a file becomes.
+func (a Artifacts) of(f plan.File) release.Artifact {
+	for _, t := range a.Tools {
+		if path.Base(f.Path) == plan.FileName(t.Name(), t.Version) {
+			return t
+		}
+	}
+	return a.Kubelet
+}
+
+// RestoreArtifacts are the binaries of a generation that was installed before. They are identified by the digests of then;
+// where to get them is asked only if one has to be fetched, with the client that connect makes then.
+func (h *Host) RestoreArtifacts(ctx context.Context, g *plan.Generation, connect func() (*release.Client, error)) (Artifacts, *release.Client, error) {
+	a := Artifacts{Kubelet: release.Artifact{Version: g.Version, Arch: g.Arch, Digest: g.Digest, Trust: g.Trust, From: g.DigestFrom, Recorded: g.Trust == release.Given}}
+	for _, t := range g.Tools {
+		a.Tools = append(a.Tools, artifactOf(t, g.Arch))
+	}
+	if !slices.ContainsFunc(g.Binaries(), func(f plan.File) bool { return !h.Observer().Has(f) }) {
 		return a, nil, nil
 	}
 	c, err := connect()
 	if err != nil {
 		return a, nil, err
 	}
-	found, err := c.Artifact(ctx, a.Version, a.Arch, a.Digest)
+	found, err := c.Artifact(ctx, a.Kubelet.Version, a.Kubelet.Arch, a.Kubelet.Digest)
 	if err != nil {
 		return a, nil, err
 	}
-	found.Trust, found.From, found.Recorded = a.Trust, a.From, true // the digest was verified before
-	return found, c, nil
+	a.Kubelet = verifiedBefore(found, a.Kubelet)
+	for i, t := range a.Tools {
+		if found, err = c.Tool(ctx, t.Program, t.Version, t.Arch, t.Digest); err != nil {
+			return a, nil, err
+		}
+		a.Tools[i] = verifiedBefore(found, t)
+	}
+	return a, c, nil
+}
+
+// verifiedBefore is an artifact whose digest was verified when it was installed.
+func verifiedBefore(found, recorded release.Artifact) release.Artifact {
+	found.Trust, found.From, found.Recorded = recorded.Trust, recorded.From, true
+	return found
 }
 
 // ErrInterrupted reports that the user, or the system, asked for an end.

@@ -119,7 +119,7 @@ func TestRepairThatOnlyStarts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := b.PrepareRestore(t.Context(), current, b.resolve(b.spec("v1.37.2", nil)).Artifact, PrepareOptions{})
+	c, err := b.PrepareRestore(t.Context(), current, Artifacts{Kubelet: b.resolve(b.spec("v1.37.2", nil)).Artifact}, PrepareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestRestartWithAnOlderRecord(t *testing.T) {
 		t.Errorf("outcome %q, %v", outcome, err)
 	}
 	after, err := b.Store().Current()
-	if err != nil || !b.Observer().Has(after.Program()) || after.Program().SHA256 != current.Program().SHA256 || b.Store().Outdated() {
+	if err != nil || !b.Observer().Has(after.Program()) || after.Program().SHA256 != current.Program().SHA256 || b.Store().Outdated(after) {
 		t.Errorf("the record is %+v, %v", after, err)
 	}
 	b.event(plan.Healthy, "")

@@ -72,7 +72,7 @@ func (e executor) file(s plan.Step) error {
 	case plan.MakeDir:
 		return makeDir(tree, s.Target)
 	case plan.Stage:
-		partial := store.PartialName(f.Path, e.change.Want.Digest)
+		partial := store.PartialName(f.Path, e.change.Want.DigestOf(f.Path))
 		if err := tree.Chmod(partial, f.Mode); err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func (a attempt) begin(ctx context.Context, t trial) (*transaction, error) {
 	if c.Want.Changes = spec.Changes(c.Have, c.Want); c.repair {
 		c.Want.Changes = c.Plan.Targets()
 	}
-	c.number = n
+	c.number, c.Want.OnlyTools = n, c.options.OnlyTools
 	var extra []plan.File
 	for _, checkpoint := range c.options.Checkpoints {
 		extra = append(extra, checkpoint.File)
@@ -79,8 +79,8 @@ func (c *Change) madeDirs(s store.Store, lock *Lock) (dirs []string, err error) 
 	if err != nil {
 		return nil, err
 	}
-	if unfinished != nil {
-		made = slices.Concat(unfinished.Dirs, made)
+	for _, u := range unfinished {
+		made = slices.Concat(u.Dirs, made)
 	}
 	if lock != nil {
 		made = slices.Concat(lock.parents, made)
@@ -97,8 +97,8 @@ func (c *Change) madeDirs(s store.Store, lock *Lock) (dirs []string, err error) 
 // change is recorded in it. Of a record that has this format nothing is left to do.
 func (c *Change) renewRecovery(h *Host) error {
 	s := h.Store()
-	if !s.Outdated() {
-		return s.Convert()
+	if !s.Outdated(c.Want) {
+		return s.Convert(c.Want)
 	}
 	source := cmp.Or(c.program, self)
 	sum, err := programDigest(h.Tree, source)
@@ -124,7 +124,7 @@ func (c *Change) renewRecovery(h *Host) error {
 			}
 		}
 	}
-	if err := s.Convert(); err != nil || current == nil || current.Snapshot || current.Damage != nil {
+	if err := s.Convert(c.Want); err != nil || current == nil || current.Snapshot || current.Damage != nil {
 		return err
 	}
 	return s.Update(current)
@@ -236,7 +236,7 @@ func (tx *transaction) outcome(ctx context.Context) plan.Outcome {
 	switch {
 	case c.Want.Snapshot:
 		return plan.Removed
-	case !c.Seen.Live || !c.Want.Runs() || c.options.NoStart:
+	case c.Plan.OnlyTools(), !c.Seen.Live || !c.Want.Runs() || c.options.NoStart:
 		return plan.Installed
 	case !c.Seen.Credentials && !tx.up(ctx) && c.Want.Kubeadm:
 		return plan.WaitingForKubeadm
@@ -263,7 +263,9 @@ func (tx *transaction) commit(ctx context.Context, outcome plan.Outcome) error {
 	}
 	want.Outcome = outcome
 	state, err := tx.host.Units.State(ctx, systemd.KubeletService)
-	switch {
+	switch have := tx.change.Have; {
+	case tx.change.Plan.OnlyTools() && have != nil:
+		want.Invocation, want.Took = have.Invocation, have.Took
 	case tx.change.options.NoStart:
 		want.Invocation = "" // what runs was started before
 	case err == nil && state.Up():
@@ -285,7 +287,7 @@ func (tx *transaction) commitEvent() error {
 	event := *want
 	event.Files, event.Units, event.Dirs = nil, nil, nil
 	want.Number, want.Created, want.Command, want.User, want.Changes = have.Number, have.Created, have.Command, have.User, have.Changes
-	if tx.change.onlyStarts() && event.Outcome != plan.Healthy {
+	if tx.change.onlyStarts() && event.Outcome != plan.Healthy || tx.change.Plan.OnlyTools() {
 		want.Outcome, want.Reason, want.Took = have.Outcome, have.Reason, have.Took
 	}
 	if err := tx.host.Store().CommitEvent(&event, want); err != nil {
@@ -317,13 +319,16 @@ func (tx *transaction) fail(ctx context.Context, cause error) error {
 func (tx *transaction) undo(ctx context.Context, cause error) error {
 	tx.options.enter(RollingBack)
 	tx.change.Want.Reason = cause.Error()
-	if !errors.Is(cause, ErrInterrupted) {
+	if !errors.Is(cause, ErrInterrupted) && !tx.change.Plan.OnlyTools() {
 		tx.change.Want.Tried = tx.change.Want.Fingerprint()
 	}
 	if left := tx.back.take(ctx); len(left) > 0 {
 		return &NotRolledBackError{Cause: cause, Left: left}
 	}
 	to := describe(tx.back.before)
+	if tx.change.Plan.OnlyTools() {
+		to = "the host is as it was before"
+	}
 	if tx.change.repair && tx.change.Plan.SwitchesKubelet() {
 		to = "the host is as it was before the repair"
 	}

@@ -446,7 +446,7 @@ func TestRollbackToAMissingBlob(t *testing.T) {
 		t.Fatalf("the target is %+v, %v", g, err)
 	}
 	before := b.state()
-	_, err = b.PrepareRestore(t.Context(), g, b.resolve(b.spec("v1.37.1", nil)).Artifact, PrepareOptions{})
+	_, err = b.PrepareRestore(t.Context(), g, Artifacts{Kubelet: b.resolve(b.spec("v1.37.1", nil)).Artifact}, PrepareOptions{})
 	if !errors.As(err, new(*store.DamagedError)) || !strings.Contains(err.Error(), "generation 1 has for "+hostfs.ConfigFile) {
 		t.Errorf("error: %v", err)
 	}
@@ -560,7 +560,7 @@ func TestRollbackOverADamagedBinary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := b.PrepareRestore(t.Context(), g, b.resolve(b.spec("v1.37.1", nil)).Artifact, PrepareOptions{})
+	c, err := b.PrepareRestore(t.Context(), g, Artifacts{Kubelet: b.resolve(b.spec("v1.37.1", nil)).Artifact}, PrepareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,22 +30,9 @@ type trial struct {
 }
 
 func (f firstHalf) run(ctx context.Context) (trial, error) {
-	binary := f.change.Want.Binary()
-	if f.change.Plan.Downloads() {
-		d := download{host: f.host, artifact: f.change.Artifact, client: f.options.Release}
-		if seen := f.change.Seen; seen.Executes(binary) {
-			d.artifact.Local = fmt.Sprintf("/proc/%d/exe", seen.Process.PID)
-		}
-		fetched, err := d.fetch(ctx, binary)
-		if err != nil {
-			d.tidy()
-			return trial{}, err
-		}
-		f.complete(fetched)
-		binary.Path = d.partial
-		if f.options.Fetched != nil {
-			f.options.Fetched()
-		}
+	binary, err := f.download(ctx)
+	if err != nil || f.change.Plan.OnlyTools() {
+		return trial{}, err
 	}
 	if f.change.Plan.Has(plan.SetMode, binary.Path) || f.change.Plan.Has(plan.SetOwner, binary.Path) {
 		copied, err := f.asItWillBe(binary)
@@ -94,15 +81,30 @@ func (f firstHalf) asItWillBe(binary plan.File) (string, error) {
 	return name, nil
 }
 
-// complete adds to what is wanted what is known of the binary since it was fetched.
-func (f firstHalf) complete(fetched release.Fetched) {
-	want := f.change.Want
-	for i, file := range want.Files {
-		if file.Kind == plan.Binary {
-			want.Files[i].SHA256 = fetched.SHA256
+// download fetches what the plan needs, and returns kubelet's binary as it is on the host now.
+func (f firstHalf) download(ctx context.Context) (plan.File, error) {
+	binary, want := f.change.Want.Binary(), f.change.Want
+	var all []*download
+	for _, step := range f.change.Plan.Steps {
+		if step.Action != plan.Stage {
+			continue
+		}
+		d := &download{host: f.host, artifact: f.change.Artifacts.of(step.File), client: f.options.Release, file: step.File, done: f.options.Fetched}
+		if seen := f.change.Seen; seen.Executes(step.File) {
+			d.artifact.Local = fmt.Sprintf("/proc/%d/exe", seen.Process.PID)
+		}
+		all = append(all, d)
+	}
+	if err := f.host.fetchAll(ctx, all...); err != nil {
+		return binary, err
+	}
+	for _, d := range all {
+		d.complete(want)
+		if d.file.Path == binary.Path {
+			binary.Path = d.partial
 		}
 	}
-	want.URL = cmp.Or(fetched.URL, want.URL)
+	return binary, nil
 }
 
 // download fetches a binary into a hidden file beside its place, and verifies it.
@@ -110,60 +112,102 @@ type download struct {
 	host     *Host
 	artifact release.Artifact
 	client   *release.Client
+	file     plan.File // what it becomes
+	done     func()    // called when it was fetched; nil is fine
 
 	partial string // where it is, as a path of the host
+	fetched release.Fetched
+}
+
+// complete adds to what is wanted what is known of a binary since it was fetched.
+func (d *download) complete(want *plan.Generation) {
+	for i, file := range want.Files {
+		if file.Path == d.file.Path {
+			want.Files[i].SHA256 = d.fetched.SHA256
+		}
+	}
+	if d.file.Kind == plan.Binary {
+		want.URL = cmp.Or(d.fetched.URL, want.URL)
+	}
+	for i, t := range want.Tools {
+		if t.Name == d.artifact.Program {
+			want.Tools[i].URL = cmp.Or(d.fetched.URL, t.URL)
+		}
+	}
+}
+
+// fetchAll fetches and verifies the binaries of a change, all or none. What was fetched stays for the next try.
+func (h *Host) fetchAll(ctx context.Context, all ...*download) error {
+	if len(all) == 0 {
+		return nil
+	}
+	err := h.beginDownloads(all)
+	for _, d := range all {
+		if err == nil {
+			err = d.fetch(ctx)
+		}
+	}
+	if err != nil {
+		if err := h.Store().Downloads().Forget(); err != nil {
+			h.note("forgetting the download: %v", err)
+		}
+	}
+	return err
+}
+
+// beginDownloads records what is about to be fetched, all into one directory, and makes that.
+func (h *Host) beginDownloads(all []*download) error {
+	missing, err := h.Tree.MissingDirs(path.Dir(all[0].file.Path))
+	if err != nil {
+		return err
+	}
+	var records []store.Download
+	for _, d := range all {
+		record := store.NewDownload(d.file, d.artifact.Digest, missing)
+		records, d.partial = append(records, record), record.Partial
+	}
+	if err := h.Store().Downloads().Begin(records...); err != nil {
+		return fmt.Errorf("recording the download: %w", err)
+	}
+	for _, dir := range missing {
+		if err := h.Tree.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fetch fetches and verifies a binary. A file of an earlier run is gone on with.
-func (d *download) fetch(ctx context.Context, file plan.File) (release.Fetched, error) {
+func (d *download) fetch(ctx context.Context) error {
 	tree := d.host.Tree
-	missing, err := tree.MissingDirs(path.Dir(file.Path))
-	if err != nil {
-		return release.Fetched{}, err
-	}
-	record, err := d.host.Store().Downloads().Begin(file, d.artifact.Digest, missing)
-	if err != nil {
-		return release.Fetched{}, fmt.Errorf("recording the download: %w", err)
-	}
-	for _, dir := range missing {
-		if err := tree.Mkdir(dir, 0o755); err != nil {
-			return release.Fetched{}, err
-		}
-	}
-	d.partial = record.Partial
 	name, err := tree.Path(d.partial)
 	if err != nil {
-		return release.Fetched{}, err
+		return err
 	}
-	fetched, err := d.client.Fetch(ctx, d.artifact, name)
-	if err != nil {
-		return fetched, err
+	if d.fetched, err = d.client.Fetch(ctx, d.artifact, name); err != nil {
+		return err
 	}
-	if err := d.verify(ctx, name, file); err != nil {
+	if err := d.verify(ctx, name); err != nil {
 		if ctx.Err() != nil {
-			return fetched, err // it has the right digest, and the next run checks it again
+			return err // it has the right digest, and the next run checks it again
 		}
-		return fetched, errors.Join(err, tree.Remove(d.partial))
+		return errors.Join(err, tree.Remove(d.partial))
 	}
-	return fetched, nil
+	if d.done != nil {
+		d.done()
+	}
+	return nil
 }
 
 // verify holds a binary that has the right digest against what it should be: by its header, and by its own word.
-func (d *download) verify(ctx context.Context, name string, file plan.File) error {
-	if err := d.host.Tree.Chmod(d.partial, file.Mode); err != nil {
+func (d *download) verify(ctx context.Context, name string) error {
+	if err := d.host.Tree.Chmod(d.partial, d.file.Mode); err != nil {
 		return err
 	}
 	if !d.host.mayExecute(d.artifact) {
 		return release.CheckHeader(name, d.artifact.Arch)
 	}
-	return release.Check(ctx, name, d.artifact.Arch, d.artifact.Version)
-}
-
-// tidy forgets a download that failed and has left no file to go on with.
-func (d *download) tidy() {
-	if err := d.host.Store().Downloads().Forget(); err != nil {
-		d.host.note("forgetting the download: %v", err)
-	}
+	return d.artifact.Check(ctx, name)
 }
 
 // FlagsRejectedError reports that the binary rejects the flags that were rendered for it, whatever the tables say. Nothing
@@ -188,9 +232,9 @@ func (f firstHalf) checkFlags(ctx context.Context, binary string) error {
 	switch {
 	case c.Draft == nil, c.Want.Arch != runtime.GOARCH:
 		return nil
-	case !f.host.Live && !c.Plan.Downloads(): // that a tree has a binary, and records its digest, is no reason to execute it here
+	case !f.host.Live && !c.Plan.Has(plan.Stage, c.Want.Binary().Path): // that a tree has a binary, and records its digest, is no reason to execute it here
 		return nil
-	case c.Plan.Downloads() && !f.host.mayExecute(c.Artifact):
+	case c.Plan.Has(plan.Stage, c.Want.Binary().Path) && !f.host.mayExecute(c.Artifacts.Kubelet):
 		return nil
 	}
 	name, err := f.host.Tree.Path(binary)

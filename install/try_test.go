@@ -53,7 +53,7 @@ func TestLostBinaryOfTheRunningKubelet(t *testing.T) {
 			if err := errors.Join(os.Remove(b.file(kubeletTwo)), os.RemoveAll(b.upstream)); err != nil {
 				t.Fatal(err)
 			}
-			a, client, err := b.RestoreArtifact(t.Context(), recorded, func() (*release.Client, error) { return b.release, nil })
+			a, client, err := b.RestoreArtifacts(t.Context(), recorded, func() (*release.Client, error) { return b.release, nil })
 			if err != nil {
 				t.Fatal(err)
 			}

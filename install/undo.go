@@ -46,7 +46,7 @@ func (w *wayBack) take(ctx context.Context) (left []error) {
 	if err != nil {
 		return []error{err}
 	}
-	c := &Change{Want: w.before, Have: w.tried, Seen: seen, Plan: plan.NewPlan(w.before, w.tried, seen, plan.Options{})}
+	c := &Change{Want: w.before, Have: w.tried, Seen: seen, Plan: plan.NewPlan(w.before, w.tried, seen, plan.Options{OnlyTools: w.tried.OnlyTools})}
 	for _, f := range slices.Concat(w.before.Files, w.tried.Files) {
 		if err := seen.Unreadable[f.Path]; err != nil {
 			left = append(left, fmt.Errorf("looking at %s: %w", f.Path, err))
@@ -72,7 +72,7 @@ func (w *wayBack) take(ctx context.Context) (left []error) {
 			left = append(left, err)
 		}
 	}
-	if w.ill == nil && w.before.Runs() && c.Plan.Disturbs() && !w.queue {
+	if w.ill == nil && w.before.Runs() && c.Plan.Disturbs() && !c.Plan.OnlyTools() && !w.queue {
 		g := gate{host: h, want: w.before, wait: undoWait, patience: undoWait, restarts: c.Plan.Restarts(c.Seen), foreign: true}
 		w.ill = g.pass(ctx)
 	}
@@ -85,7 +85,7 @@ func (w *wayBack) take(ctx context.Context) (left []error) {
 // keepDownload makes the binary that a step is about to remove a download again, so that another try need not fetch it. After
 // a first install nothing is to be left.
 func (w *wayBack) keepDownload(s plan.Step) {
-	if s.Action != plan.Remove || s.File.Kind != plan.Binary || w.current == nil || w.current.Snapshot {
+	if s.Action != plan.Remove || !s.File.FromRelease() || w.current == nil || w.current.Snapshot {
 		return
 	}
 	if err := w.host.Store().Downloads().Reclaim(w.before, w.host.Observer().Has); err != nil {

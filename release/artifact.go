@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,18 +37,35 @@ func (a Artifact) Require(least Trust) error {
 		return nil
 	}
 	e := &VerifyError{
-		Name:    fmt.Sprintf("kubelet %s for linux/%s", a.Version, a.Arch),
+		Name:    a.String(),
 		Problem: fmt.Sprintf("the trust in its digest is %q (from %s), %q is required", a.Trust, a.From, least),
 		hint:    "give its digest with --sha256 or --sha512",
 	}
-	if least == Published {
+	switch {
+	case a.isTool():
+		e.hint = toolHint
+	case least == Published:
 		e.hint += "; upstream's published digests are known up to " + lastPublished().String()
 	}
 	return e
 }
 
-// Artifact is one kubelet that can be fetched, and what it must be.
+// The programs of a release that are known here.
+const (
+	Kubelet = "kubelet"
+	Kubeadm = "kubeadm"
+	Kubectl = "kubectl"
+)
+
+// Tools are the programs that may come with a kubelet. Of their digests no table is built in, and none can be given.
+func Tools() []string { return []string{Kubeadm, Kubectl} }
+
+// toolHint says what to do where the checksum file of a tool is not trusted.
+const toolHint = "the digests of kubeadm and kubectl are known from their checksum files alone: leave --require-trust out, and name a source with https"
+
+// Artifact is one program of a release that can be fetched, and what it must be.
 type Artifact struct {
+	Program string   `json:"program,omitempty"` // one of Tools; empty for kubelet
 	Version Version  `json:"version"`
 	Arch    string   `json:"arch"`
 	URLs    []string `json:"-"` // in order of preference; they may hold secrets
@@ -61,23 +79,43 @@ type Artifact struct {
 	Recorded bool `json:"-"`
 }
 
+// isTool reports whether it is another program than kubelet.
+func (a Artifact) isTool() bool { return slices.Contains(Tools(), a.Program) }
+
+// Name is what its program is called.
+func (a Artifact) Name() string { return cmp.Or(a.Program, Kubelet) }
+
+// String names it for people.
+func (a Artifact) String() string {
+	return fmt.Sprintf("%s %s for linux/%s", a.Name(), a.Version, a.Arch)
+}
+
+// Tool finds out what one of Tools must be, and where it may be had: the first source that has a usable checksum file decides.
+// With a digest that is known already no source is asked.
+func (c *Client) Tool(ctx context.Context, program string, v Version, arch string, known Digest) (Artifact, error) {
+	return c.artifact(ctx, Artifact{Program: program, Version: v, Arch: arch}, known)
+}
+
 // Artifact finds out what a kubelet must be, and where it may be had. With a
 // given digest, or one of the table, that needs no network and does not say
 // that a source has the file: Fetch does. Otherwise the first source that
 // has a usable checksum file decides.
 func (c *Client) Artifact(ctx context.Context, v Version, arch string, given Digest) (Artifact, error) {
-	if err := errors.Join(c.CheckSources(), checkPlatform(v, arch)); err != nil {
+	return c.artifact(ctx, Artifact{Version: v, Arch: arch}, given)
+}
+
+func (c *Client) artifact(ctx context.Context, a Artifact, given Digest) (Artifact, error) {
+	if err := errors.Join(c.CheckSources(), checkPlatform(a.Version, a.Arch)); err != nil {
 		return Artifact{}, err
 	}
-	a := Artifact{Version: v, Arch: arch}
-	for _, source := range c.sources(v) {
-		a.URLs = append(a.URLs, at(source, binaryPath(v, arch)))
+	for _, source := range c.sources(a.Version) {
+		a.URLs = append(a.URLs, at(source, programPath(a.Name(), a.Version, a.Arch)))
 	}
 	if !given.IsZero() {
 		a.Digest, a.Trust, a.From = given, Given, "command line"
 		return a, nil
 	}
-	if d, found := PublishedDigest(v, arch); found {
+	if d, found := PublishedDigest(a.Version, a.Arch); found && !a.isTool() {
 		a.Digest, a.Trust, a.From = d, Published, "table of published digests"
 		return a, nil
 	}
@@ -92,14 +130,14 @@ func (c *Client) Artifact(ctx context.Context, v Version, arch string, given Dig
 // checksum asks the sources in turn for a checksum file.
 func (c *Client) checksum(ctx context.Context, a Artifact) (Digest, string, error) {
 	var failed several
-	missing := &NotFoundError{Version: a.Version, Arch: a.Arch}
+	missing := &NotFoundError{Program: a.Program, Version: a.Version, Arch: a.Arch}
 	for _, binary := range a.URLs {
 		d, asked, err := c.checksumBeside(ctx, binary)
 		if err == nil {
 			return d, asked, nil
 		}
 		if ctx.Err() != nil {
-			return Digest{}, "", fmt.Errorf("asking for the checksum of kubelet %s: %w", a.Version, contextError(ctx))
+			return Digest{}, "", fmt.Errorf("asking for the checksum of %s %s: %w", a.Name(), a.Version, contextError(ctx))
 		}
 		missing.note(binary, err)
 		failed = append(failed, fmt.Errorf("%s: %w", Redact(asked), err))
@@ -108,8 +146,11 @@ func (c *Client) checksum(ctx context.Context, a Artifact) (Digest, string, erro
 		missing.Nearest = c.nearest(ctx, a.Version, a.Arch)
 		return Digest{}, "", missing
 	}
-	return Digest{}, "", advise(fmt.Errorf("no checksum for kubelet %s for linux/%s: %w", a.Version, a.Arch, failed),
-		"give its digest with --sha256 or --sha512, or a source that has it over https")
+	hint := "give its digest with --sha256 or --sha512, or a source that has it over https"
+	if a.isTool() {
+		hint = "name a source that has it over https, with its checksum file: --source"
+	}
+	return Digest{}, "", advise(fmt.Errorf("no checksum for %s: %w", a, failed), hint)
 }
 
 // ErrInsecure reports that nothing vouches for what a source has.
@@ -154,7 +195,7 @@ func parseChecksumFile(algorithm string, body []byte) (Digest, error) {
 		return Digest{}, fmt.Errorf("it looks like %s, not like a checksum", what)
 	}
 	fields := strings.Fields(strings.TrimPrefix(string(body), "\ufeff"))
-	if len(fields) == 2 && path.Base(strings.TrimPrefix(fields[1], "*")) == "kubelet" {
+	if len(fields) == 2 && slices.Contains(append(Tools(), Kubelet), path.Base(strings.TrimPrefix(fields[1], "*"))) {
 		fields = fields[:1]
 	}
 	return ParseDigest(algorithm, strings.Join(fields, " "))

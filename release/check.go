@@ -5,6 +5,7 @@ import (
 	"context"
 	"debug/elf"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,24 +38,64 @@ const versionTimeout = 10 * time.Second
 // with --version. So the file must be executable by then, and its digest must
 // have been checked.
 func Check(ctx context.Context, path, arch string, v Version) error {
-	if err := CheckHeader(path, arch); err != nil {
+	runs, err := runsHere(path, arch)
+	if err != nil || !runs {
 		return err
 	}
-	if arch != runtime.GOARCH {
-		return nil
-	}
-	if err := checkLoader(path); err != nil {
-		return err
-	}
-	said, err := runVersion(ctx, path)
+	said, err := runVersion(ctx, path, "--version")
 	if err != nil {
 		return err
 	}
-	if want := "Kubernetes " + v.String(); strings.TrimSuffix(said, "\n") != want {
+	return checkSaid(path, strings.TrimSuffix(said, "\n"), "Kubernetes "+v.String())
+}
+
+// toolVersion is how each of Tools is asked for its version, with a JSON document as the answer.
+var toolVersion = map[string][]string{Kubeadm: {"version", "-o", "json"}, Kubectl: {"version", "--client", "-o", "json"}}
+
+// checkTool does for one of Tools what Check does for a kubelet.
+func checkTool(ctx context.Context, program, path, arch string, v Version) error {
+	runs, err := runsHere(path, arch)
+	if err != nil || !runs {
+		return err
+	}
+	said, err := runVersion(ctx, path, toolVersion[program]...)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		ClientVersion struct {
+			GitVersion string `json:"gitVersion"`
+		} `json:"clientVersion"`
+	}
+	if json.Unmarshal([]byte(said), &answer) != nil {
+		return checkSaid(path, strings.TrimSpace(said), v.String())
+	}
+	return checkSaid(path, answer.ClientVersion.GitVersion, v.String())
+}
+
+// Check looks whether the file at path is the program that the artifact is: see the function Check.
+func (a Artifact) Check(ctx context.Context, path string) error {
+	if a.isTool() {
+		return checkTool(ctx, a.Program, path, a.Arch, a.Version)
+	}
+	return Check(ctx, path, a.Arch, a.Version)
+}
+
+// checkSaid holds what a program says of itself against what it should.
+func checkSaid(path, said, want string) error {
+	if said != want {
 		return &VerifyError{path, fmt.Sprintf("reports %q, want %q", strings.TrimSpace(said), want),
 			"the file is another version than its name says: check the source"}
 	}
 	return nil
+}
+
+// runsHere checks the header of a program, and its loader where this machine can run it, which it reports.
+func runsHere(path, arch string) (bool, error) {
+	if err := CheckHeader(path, arch); err != nil || arch != runtime.GOARCH {
+		return false, err
+	}
+	return true, checkLoader(path)
 }
 
 func CheckHeader(path, arch string) error {
@@ -74,7 +115,7 @@ func CheckHeader(path, arch string) error {
 	}
 	head = head[:n]
 	wrong := func(problem string) error {
-		return &VerifyError{path, problem, "the source does not have a kubelet for linux/" + arch + " there: try another one"}
+		return &VerifyError{path, problem, "the source does not have a program for linux/" + arch + " there: try another one"}
 	}
 	if !bytes.HasPrefix(head, []byte(elf.ELFMAG)) {
 		return wrong("it is " + looksLike(head) + ", not a program")
@@ -129,13 +170,14 @@ func checkLoader(path string) error {
 	return nil
 }
 
-// runVersion returns what "path --version" prints.
-func runVersion(ctx context.Context, path string) (string, error) {
+// runVersion returns what a program prints that is asked for its version with these arguments.
+func runVersion(ctx context.Context, path string, args ...string) (string, error) {
+	asked := strings.Join(args, " ")
 	bounded, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	for {
 		var said, complained first4k
-		cmd := exec.CommandContext(bounded, path, "--version")
+		cmd := exec.CommandContext(bounded, path, args...)
 		cmd.Env = []string{"LC_ALL=C"}
 		cmd.Dir = "/"
 		cmd.Stdout, cmd.Stderr = &said, &complained
@@ -145,18 +187,18 @@ func runVersion(ctx context.Context, path string) (string, error) {
 		case err == nil:
 			return string(said), nil
 		case ctx.Err() != nil:
-			return "", fmt.Errorf("running %s --version: %w", path, contextError(ctx))
+			return "", fmt.Errorf("running %s %s: %w", path, asked, contextError(ctx))
 		case bounded.Err() != nil:
-			return "", &VerifyError{Name: path, Problem: fmt.Sprintf("it did not answer --version in %s", versionTimeout)}
+			return "", &VerifyError{Name: path, Problem: fmt.Sprintf("it did not answer %s in %s", asked, versionTimeout)}
 		case errors.Is(err, syscall.ETXTBSY):
 			// Some other child of ours still holds the file open for writing, from
 			// between fork and exec (golang/go#22315). That is over in a moment.
 			time.Sleep(5 * time.Millisecond)
 		case errors.Is(err, os.ErrPermission):
-			return "", &hinted{fmt.Errorf("running %s --version: %w", path, pathless(err)),
+			return "", &hinted{fmt.Errorf("running %s %s: %w", path, asked, pathless(err)),
 				"it may lack the x permission, or its file system may be mounted noexec"}
 		case errors.As(err, &exit):
-			problem := fmt.Sprintf("it does not answer --version: %v", err)
+			problem := fmt.Sprintf("it does not answer %s: %v", asked, err)
 			if line, _, _ := strings.Cut(strings.TrimSpace(string(complained)), "\n"); line != "" {
 				problem += ": " + line
 			}
@@ -170,7 +212,7 @@ func runVersion(ctx context.Context, path string) (string, error) {
 // VersionOf asks a kubelet that is on this machine for its version. What a
 // vendor appends to it ("v1.36.3+k3s1") does not count.
 func VersionOf(ctx context.Context, path string) (Version, error) {
-	said, err := runVersion(ctx, path)
+	said, err := runVersion(ctx, path, "--version")
 	if err != nil {
 		return Version{}, err
 	}

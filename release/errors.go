@@ -26,6 +26,7 @@ func (e *VerifyError) Hint() string { return e.hint }
 
 // NotFoundError says that none of the sources has what was asked for.
 type NotFoundError struct {
+	Program string  // of the release; empty for kubelet
 	Version Version // zero when a channel or minor was asked for
 	Request Request
 	Arch    string
@@ -41,7 +42,7 @@ func (e *NotFoundError) Error() string {
 	if e.Version.IsZero() {
 		fmt.Fprintf(&b, "no source knows a release for %q", e.Request)
 	} else {
-		fmt.Fprintf(&b, "kubelet %s for linux/%s was not found", e.Version, e.Arch)
+		fmt.Fprintf(&b, "%s was not found", Artifact{Program: e.Program, Version: e.Version, Arch: e.Arch})
 	}
 	for i, t := range e.Tried {
 		fmt.Fprintf(&b, "%s %s: %s", map[bool]string{true: ":", false: ";"}[i == 0], t.URL, t.Answer)

@@ -28,7 +28,7 @@ type Fetched struct {
 // A second call goes on with what an interrupted first one has left at path,
 // and does nothing when that is all. What turned out wrong is not left there.
 func (c *Client) Fetch(ctx context.Context, a Artifact, path string) (Fetched, error) {
-	doing := fmt.Sprintf("downloading kubelet %s for linux/%s", a.Version, a.Arch)
+	doing := fmt.Sprintf("downloading %s", a)
 	if a.Digest.IsZero() || len(a.URLs) == 0 {
 		return Fetched{}, fmt.Errorf("%s: the artifact has no digest or no URL", doing)
 	}
@@ -67,7 +67,7 @@ func (c *Client) Fetch(ctx context.Context, a Artifact, path string) (Fetched, e
 func (c *Client) fetch(ctx context.Context, a Artifact, p *partial) error {
 	var failed several
 	var wrong *VerifyError
-	missing := &NotFoundError{Version: a.Version, Arch: a.Arch}
+	missing := &NotFoundError{Program: a.Program, Version: a.Version, Arch: a.Arch}
 	for queue := a.URLs; len(queue) > 0; queue = queue[1:] {
 		from := queue[0]
 		err := c.fetchFrom(ctx, from, p)

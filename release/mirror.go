@@ -18,8 +18,9 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// Mirrored is one kubelet in a directory in release layout.
+// Mirrored is one program in a directory in release layout.
 type Mirrored struct {
+	Program string  `json:"program,omitempty"` // one of Tools; empty for kubelet
 	Version Version `json:"version"`
 	Arch    string  `json:"arch"`
 	// State is what was found, or done.
@@ -43,7 +44,7 @@ const (
 	MirrorBad     MirrorState = "bad"
 )
 
-// mirrorAtOnce is how many kubelets are fetched at the same time.
+// mirrorAtOnce is how many programs are fetched at the same time.
 const mirrorAtOnce = 2
 
 // MirrorOptions say what a mirror is to have.
@@ -53,20 +54,30 @@ type MirrorOptions struct {
 	// Channels get a marker, also when the directory has none of them yet. None may be an exact version.
 	Channels []Request
 	Archs    []string
+	// With are those of Tools that come with each kubelet.
+	With []string
 	// Least is the trust that the digest of each must have; empty for any.
 	Least Trust
 	// Done, which may be nil, is called for each, one at a time and never during a call of the Client's Note or Progress.
 	Done func(Mirrored)
 }
 
-// Path is where the kubelet is, below the directory.
-func (m Mirrored) Path() string { return binaryPath(m.Version, m.Arch) }
+// Artifact names the program.
+func (m Mirrored) Artifact() Artifact {
+	return Artifact{Program: m.Program, Version: m.Version, Arch: m.Arch}
+}
 
-// each calls f for each version and architecture.
-func (o MirrorOptions) each(f func(v Version, arch string)) {
+// Path is where the program is, below the directory.
+func (m Mirrored) Path() string { return programPath(m.Artifact().Name(), m.Version, m.Arch) }
+
+// each calls f for each program of each version and architecture.
+func (o MirrorOptions) each(f func(m Mirrored)) {
 	for _, v := range o.Versions {
 		for _, arch := range o.Archs {
-			f(v, arch)
+			f(Mirrored{Version: v, Arch: arch})
+			for _, tool := range o.With {
+				f(Mirrored{Program: tool, Version: v, Arch: arch})
+			}
 		}
 	}
 }
@@ -80,11 +91,11 @@ func (c *Client) Mirror(ctx context.Context, o MirrorOptions) error {
 	c = c.serialized(&mu)
 	slots := make(chan struct{}, mirrorAtOnce)
 	var running sync.WaitGroup
-	o.each(func(v Version, arch string) {
+	o.each(func(m Mirrored) {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			m, err := c.mirror(ctx, o, v, arch)
+			m, err := c.mirror(ctx, o, m)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -96,8 +107,8 @@ func (c *Client) Mirror(ctx context.Context, o MirrorOptions) error {
 		})
 	})
 	running.Wait()
-	o.each(func(v Version, arch string) { // a download that failed leaves directories
-		removeEmpty(o.Dir, filepath.Join(o.Dir, binaryPath(v, arch)))
+	o.each(func(m Mirrored) { // a download that failed leaves directories
+		removeEmpty(o.Dir, filepath.Join(o.Dir, m.Path()))
 	})
 	if ctx.Err() != nil {
 		return contextError(ctx)
@@ -125,21 +136,24 @@ func (c *Client) serialized(mu *sync.Mutex) *Client {
 	return &locked
 }
 
-// mirror makes one kubelet be in a mirror.
-func (c *Client) mirror(ctx context.Context, o MirrorOptions, v Version, arch string) (Mirrored, error) {
-	file := filepath.Join(o.Dir, binaryPath(v, arch))
-	if m := examine(o.Dir, v, arch); m.State == MirrorPresent && m.Trust.Meets(o.Least) {
+// mirror makes one program be in a mirror.
+func (c *Client) mirror(ctx context.Context, o MirrorOptions, m Mirrored) (Mirrored, error) {
+	file := filepath.Join(o.Dir, m.Path())
+	if m := examine(o.Dir, m); m.State == MirrorPresent && m.Trust.Meets(o.Least) {
 		return m, nil
 	}
 	if info, err := os.Lstat(file); err == nil && info.IsDir() {
-		return Mirrored{}, &hinted{fmt.Errorf("%s is a directory", file), "remove it; a kubelet belongs there"}
+		return Mirrored{}, &hinted{fmt.Errorf("%s is a directory", file), "remove it; a " + m.Artifact().Name() + " belongs there"}
 	}
-	a, err := c.Artifact(ctx, v, arch, Digest{})
+	a, err := c.artifact(ctx, m.Artifact(), Digest{})
 	if missing := (*NotFoundError)(nil); errors.As(err, &missing) {
 		return Mirrored{}, err
 	}
 	if err == nil {
 		err = a.Require(o.Least)
+	}
+	if err != nil && a.isTool() {
+		return Mirrored{}, err
 	}
 	if err != nil { // no digest can be given here, as an install would advise
 		return Mirrored{}, advise(err, "the digests that upstream published are known up to "+lastPublished().String()+"; others need a source with https and checksum files")
@@ -147,10 +161,10 @@ func (c *Client) mirror(ctx context.Context, o MirrorOptions, v Version, arch st
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return Mirrored{}, err
 	}
-	partial := filepath.Join(filepath.Dir(file), ".part-kubelet-"+a.Digest.Hex[:16])
+	partial := filepath.Join(filepath.Dir(file), partPrefix+a.Name()+"-"+a.Digest.Hex[:16])
 	fetched, err := c.Fetch(ctx, a, partial)
 	if wrong := (*VerifyError)(nil); errors.As(err, &wrong) && a.Trust == Published { // no digest can be given here either
-		return Mirrored{}, &hinted{err, "the source does not have what upstream published as " + v.String() + ": name another --source"}
+		return Mirrored{}, &hinted{err, "the source does not have what upstream published as " + m.Version.String() + ": name another --source"}
 	}
 	if err != nil {
 		return Mirrored{}, err
@@ -158,7 +172,7 @@ func (c *Client) mirror(ctx context.Context, o MirrorOptions, v Version, arch st
 	if err := os.Chmod(partial, 0o755); err != nil {
 		return Mirrored{}, err
 	}
-	if err := Check(ctx, partial, arch, v); err != nil {
+	if err := a.Check(ctx, partial); err != nil {
 		return Mirrored{}, errors.Join(err, os.Remove(partial))
 	}
 	_, of512, err := sums(partial)
@@ -174,8 +188,12 @@ func (c *Client) mirror(ctx context.Context, o MirrorOptions, v Version, arch st
 	if err := os.Rename(partial, file); err != nil {
 		return Mirrored{}, err
 	}
-	return Mirrored{Version: v, Arch: arch, State: MirrorFetched, Trust: a.Trust, SHA256: fetched.SHA256, Size: fetched.Size}, nil
+	m.State, m.Trust, m.SHA256, m.Size = MirrorFetched, a.Trust, fetched.SHA256, fetched.Size
+	return m, nil
 }
+
+// partPrefix begins the names of what is not complete yet in a mirror.
+const partPrefix = ".part-"
 
 // removeEmpty removes the directories that a file was to be in, below dir, as far as nothing is in them.
 func removeEmpty(dir, file string) {
@@ -183,10 +201,10 @@ func removeEmpty(dir, file string) {
 	}
 }
 
-// examine holds a kubelet of a mirror against the checksum files beside it and against what upstream published.
-func examine(dir string, v Version, arch string) Mirrored {
-	m := Mirrored{Version: v, Arch: arch, State: MirrorBad}
-	file := filepath.Join(dir, binaryPath(v, arch))
+// examine holds a program of a mirror against the checksum files beside it and against what upstream published.
+func examine(dir string, m Mirrored) Mirrored {
+	m.State = MirrorBad
+	file := filepath.Join(dir, m.Path())
 	info, err := os.Lstat(file)
 	if err == nil && !info.Mode().IsRegular() {
 		err = errors.New("it is not a regular file")
@@ -200,7 +218,7 @@ func examine(dir string, v Version, arch string) Mirrored {
 		m.Problem = pathless(err).Error()
 		return m
 	}
-	if d, known := PublishedDigest(v, arch); known {
+	if d, known := PublishedDigest(m.Version, m.Arch); known && m.Program == "" {
 		if d.Hex != m.SHA256 {
 			m.Problem = fmt.Sprintf("its sha256 is %s, upstream published %s", m.SHA256, d.Hex)
 			return m
@@ -223,7 +241,7 @@ func examine(dir string, v Version, arch string) Mirrored {
 			return m
 		}
 	}
-	if err := CheckHeader(file, arch); err != nil {
+	if err := CheckHeader(file, m.Arch); err != nil {
 		m.Problem = err.Error()
 		return m
 	}
@@ -246,26 +264,31 @@ func sums(file string) (of256, of512 string, err error) {
 	return fmt.Sprintf("%x", h256.Sum(nil)), fmt.Sprintf("%x", h512.Sum(nil)), nil
 }
 
-// CheckMirror examines every kubelet of a directory in release layout, in version order, also those of which only a checksum
-// file is there, and asks nobody.
+// CheckMirror examines every kubelet of a directory in release layout, in version order, and the tools with a checksum file
+// beside them; also those of which only a checksum file is there. It asks nobody.
 func CheckMirror(dir string) ([]Mirrored, error) {
 	list, err := InMirror(dir)
-	for _, suffix := range []string{".sha256", ".sha512"} {
-		more, err := inMirror(dir, func(v Version, arch string) string { return binaryPath(v, arch) + suffix })
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range more {
-			if !slices.Contains(list, m) {
-				list = append(list, m)
+	if err != nil {
+		return nil, err
+	}
+	for _, program := range append([]string{""}, Tools()...) {
+		for _, suffix := range []string{".sha256", ".sha512"} {
+			more, err := inMirror(dir, program, func(m Mirrored) string { return m.Path() + suffix })
+			if err != nil {
+				return nil, err
+			}
+			for _, m := range more {
+				if !slices.Contains(list, m) {
+					list = append(list, m)
+				}
 			}
 		}
 	}
 	sortMirrored(list)
 	for i, m := range list {
-		list[i] = examine(dir, m.Version, m.Arch)
+		list[i] = examine(dir, m)
 	}
-	return list, err
+	return list, nil
 }
 
 func sortMirrored(list []Mirrored) {
@@ -336,11 +359,11 @@ func InSource(source string) ([]Mirrored, error) {
 
 // InMirror lists the kubelets of a directory in release layout, in version order, without a look into them.
 func InMirror(dir string) ([]Mirrored, error) {
-	return inMirror(dir, binaryPath)
+	return inMirror(dir, "", Mirrored.Path)
 }
 
-// inMirror lists the releases of which a directory has the file that is named.
-func inMirror(dir string, file func(Version, string) string) ([]Mirrored, error) {
+// inMirror lists a program of the releases of which a directory has the file that is named.
+func inMirror(dir, program string, file func(Mirrored) string) ([]Mirrored, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -352,8 +375,9 @@ func inMirror(dir string, file func(Version, string) string) ([]Mirrored, error)
 			continue
 		}
 		for _, arch := range Architectures() {
-			if _, err := os.Lstat(filepath.Join(dir, file(v, arch))); err == nil {
-				list = append(list, Mirrored{Version: v, Arch: arch})
+			m := Mirrored{Program: program, Version: v, Arch: arch}
+			if _, err := os.Lstat(filepath.Join(dir, file(m))); err == nil {
+				list = append(list, m)
 			}
 		}
 	}
@@ -365,7 +389,7 @@ func inMirror(dir string, file func(Version, string) string) ([]Mirrored, error)
 // mirror.
 func Prune(dir string, versions []Version, archs []string, done func(Mirrored)) error {
 	// A run that was killed leaves directories with no more than a part of a file.
-	list, err := inMirror(dir, func(v Version, arch string) string { return filepath.Dir(binaryPath(v, arch)) })
+	list, err := inMirror(dir, "", func(m Mirrored) string { return filepath.Dir(m.Path()) })
 	if err != nil {
 		return err
 	}
@@ -382,29 +406,59 @@ func Prune(dir string, versions []Version, archs []string, done func(Mirrored)) 
 		if slices.Contains(versions, m.Version) && slices.Contains(archs, m.Arch) {
 			continue
 		}
-		file := binaryPath(m.Version, m.Arch)
-		partials, _ := filepath.Glob(filepath.Join(resolved, filepath.Dir(file), ".part-kubelet-*"))
-		if _, err := root.Lstat(file); errors.Is(err, fs.ErrNotExist) && len(partials) == 0 {
+		below := filepath.Dir(m.Path())
+		partials, _ := filepath.Glob(filepath.Join(resolved, below, partPrefix+"kube*"))
+		programs := m.programsIn(root)
+		if len(programs) == 0 && len(partials) == 0 {
 			continue // not of a mirror
 		}
 		// What a symlink leads to is not of this mirror, or is another release.
-		if at, err := filepath.EvalSymlinks(filepath.Join(resolved, filepath.Dir(file))); err != nil || at != filepath.Join(resolved, filepath.Dir(file)) {
-			return &hinted{fmt.Errorf("%s is reached by a symlink", filepath.Join(dir, filepath.Dir(file))), "remove the symlink by hand; nothing behind it was touched"}
+		if at, err := filepath.EvalSymlinks(filepath.Join(resolved, below)); err != nil || at != filepath.Join(resolved, below) {
+			return &hinted{fmt.Errorf("%s is reached by a symlink", filepath.Join(dir, below)), "remove the symlink by hand; nothing behind it was touched"}
 		}
-		for i, name := range partials {
-			partials[i] = filepath.Join(filepath.Dir(file), filepath.Base(name))
+		if len(programs) == 0 {
+			programs = []Mirrored{m}
 		}
-		for _, name := range append(partials, file, file+".sha256", file+".sha512") { // the binary before its checksums
-			if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+		if err := prune(root, below, partials, programs); err != nil {
+			return err
 		}
-		for empty := filepath.Dir(file); empty != "." && root.Remove(empty) == nil; empty = filepath.Dir(empty) {
+		for _, p := range programs {
+			p.State = MirrorPruned
+			done(p)
 		}
-		m.State = MirrorPruned
-		done(m)
 	}
 	return writeMarkers(dir, nil)
+}
+
+// programsIn are the programs of a release that a mirror has: kubelet, and the tools with a checksum file beside them.
+func (m Mirrored) programsIn(root *os.Root) (programs []Mirrored) {
+	for program, file := range map[string]string{"": "", Kubeadm: ".sha256", Kubectl: ".sha256"} {
+		m.Program = program
+		if _, err := root.Lstat(m.Path() + file); !errors.Is(err, fs.ErrNotExist) {
+			programs = append(programs, m)
+		}
+	}
+	slices.SortFunc(programs, func(x, y Mirrored) int { return strings.Compare(x.Program, y.Program) })
+	return programs
+}
+
+// prune removes programs and what was not complete from a directory of a mirror, and the directories that are empty then.
+func prune(root *os.Root, below string, partials []string, programs []Mirrored) error {
+	var names []string
+	for _, name := range partials {
+		names = append(names, filepath.Join(below, filepath.Base(name)))
+	}
+	for _, p := range programs {
+		names = append(names, p.Path(), p.Path()+".sha256", p.Path()+".sha512") // the binary before its checksums
+	}
+	for _, name := range names {
+		if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	for empty := below; empty != "." && root.Remove(empty) == nil; empty = filepath.Dir(empty) {
+	}
+	return nil
 }
 
 var markerName = regexp.MustCompile(`^(stable|latest)(-1(\.\d+)?)?\.txt$`)

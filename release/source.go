@@ -346,8 +346,11 @@ func neighbours(dir string, v Version, arch string) (found []Version) {
 }
 
 // binaryPath is where a source has a kubelet.
-func binaryPath(v Version, arch string) string {
-	return v.String() + "/bin/linux/" + arch + "/kubelet"
+func binaryPath(v Version, arch string) string { return programPath(Kubelet, v, arch) }
+
+// programPath is where a source has a program of a release.
+func programPath(program string, v Version, arch string) string {
+	return v.String() + "/bin/linux/" + arch + "/" + program
 }
 
 // smallFile is more than any checksum or marker has.

@@ -3,6 +3,8 @@ package terminal
 import (
 	"fmt"
 	"io"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -19,7 +21,6 @@ type Progress struct {
 	began time.Time
 	last  time.Time
 	tenth int64
-	done  int64
 }
 
 // NewProgress returns nil when nothing is to be shown.
@@ -37,15 +38,14 @@ func (p *Progress) Show(at release.Progress) {
 		if p.plain {
 			fmt.Fprintf(p.w, "kubeletctl: downloading %s%s\n", at.URL, extent(at))
 		} else {
-			p.bar = progressbar.NewOptions64(at.Total, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription("downloading kubelet"),
+			p.bar = progressbar.NewOptions64(at.Total, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription("downloading "+program(at)),
 				progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true), progressbar.OptionThrottle(100*time.Millisecond),
 				progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), // [3s:19s]
 				progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
 		}
 	}
-	p.done = at.Done
 	if p.bar != nil {
-		p.bar.Describe("downloading kubelet" + remaining(at, time.Since(p.began)))
+		p.bar.Describe("downloading " + program(at) + remaining(at, time.Since(p.began)))
 		_ = p.bar.Set64(at.Done) // past the maximum it returns an error, which is no reason to fail a download
 		return
 	}
@@ -64,6 +64,12 @@ func (p *Progress) Show(at release.Progress) {
 	}
 }
 
+// program is what a download is called at its source.
+func program(at release.Progress) string {
+	name, _, _ := strings.Cut(path.Base(at.URL), "?")
+	return name
+}
+
 // remaining says how long the rest of a download will take when it goes on as it did; nothing when that cannot be told yet.
 func remaining(at release.Progress, elapsed time.Duration) string {
 	const early = 2 * time.Second
@@ -78,7 +84,7 @@ func remaining(at release.Progress, elapsed time.Duration) string {
 	return fmt.Sprintf(", %.0f min left", rest/60)
 }
 
-// Finish takes the bar away.
+// Finish takes the bar away. Another download may follow.
 func (p *Progress) Finish() {
 	if p == nil {
 		return
@@ -87,6 +93,7 @@ func (p *Progress) Finish() {
 		_ = p.bar.Exit()
 		fmt.Fprint(p.w, eraseLine)
 	}
+	*p = Progress{w: p.w, plain: p.plain}
 }
 
 func extent(at release.Progress) string {

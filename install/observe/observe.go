@@ -44,7 +44,7 @@ const DigestsFile = hostfs.StateDir + "/verified.json"
 // What may not be read is listed in Unreadable; the caller decides whether it can go on.
 func (o Observer) Observe(ctx context.Context, want *plan.Generation, others ...*plan.Generation) (*plan.Observation, error) {
 	seen := &plan.Observation{
-		Live: o.Live, Time: time.Now(), Files: map[string]plan.File{}, Units: map[string]systemd.UnitState{}, Unreadable: map[string]error{},
+		Live: o.Live, Time: time.Now(), Files: map[string]plan.File{}, Units: map[string]systemd.UnitState{}, Unreadable: map[string]error{}, Partial: map[string]bool{},
 	}
 	known := o.Tree.LoadDigests(DigestsFile)
 	for _, g := range append([]*plan.Generation{want}, others...) {
@@ -135,9 +135,11 @@ func (o Observer) surroundings(want *plan.Generation, seen *plan.Observation) er
 		addMissing(seen, missing)
 	}
 	seen.Credentials = o.credentials(want)
-	if binary := want.Binary(); binary.Path != "" && !want.Digest.IsZero() {
-		_, err := o.Tree.Lstat(store.PartialName(binary.Path, want.Digest))
-		seen.Partial = err == nil
+	for _, f := range want.Binaries() {
+		if digest := want.DigestOf(f.Path); !digest.IsZero() {
+			_, err := o.Tree.Lstat(store.PartialName(f.Path, digest))
+			seen.Partial[f.Path] = err == nil
+		}
 	}
 	return nil
 }
@@ -276,7 +278,7 @@ func (o Observer) look(like plan.File, known hostfs.Digests) (plan.File, error) 
 		found.Target, err = o.Tree.Readlink(like.Path)
 	case !info.Mode().IsRegular():
 		found.Kind = plan.Other
-	case like.Kind == plan.Binary || like.Kind == plan.Program:
+	case like.IsProgram():
 		found.Kind = like.Kind
 		err = o.sums(&found, like, known)
 	case info.Size() > maxText:

@@ -12,7 +12,7 @@ func (p *planner) unwanted(f File) bool {
 	switch {
 	case p.want.File(f.Path).Kind != Absent || found.Kind == Absent:
 		return false
-	case f.Kind == Binary && !p.want.Snapshot && !p.options.Lost: // it is the way back; pruning is for it
+	case f.FromRelease() && !p.want.Snapshot && !p.options.Lost: // it is the way back; pruning is for it
 		return false
 	}
 	return found.SameContent(f)
@@ -47,11 +47,11 @@ func (p *planner) removeFiles(recovery bool) {
 	for _, f := range p.have.Files {
 		found := p.seen.Files[f.Path]
 		switch {
-		case IsRecovery(f.Path) != recovery:
+		case IsRecovery(f.Path) != recovery || !p.concerns(f.Path):
 		case p.unwanted(f):
 			p.add(Remove, f.Path, "it is no longer wanted", f)
 			unitsRemoved = unitsRemoved || isUnitFile(f.Path)
-		case p.want.File(f.Path).Kind == Absent && found.Kind != Absent && (f.Kind != Binary || p.want.Snapshot):
+		case p.want.File(f.Path).Kind == Absent && found.Kind != Absent && (!f.FromRelease() || p.want.Snapshot):
 			p.Kept = append(p.Kept, Conflict{Path: f.Path, Reason: "edited since it was installed"})
 		}
 	}

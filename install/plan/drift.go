@@ -48,7 +48,7 @@ func (o *Observation) DriftFrom(g *Generation) []Drift {
 func (o *Observation) StartDrift(g *Generation) (list []Drift) {
 	for _, f := range g.Files {
 		found := o.Files[f.Path]
-		if reason := fileDrift(f, found); reason != "" && !(f.Kind == Text && f.SameContent(found)) {
+		if reason := fileDrift(f, found); reason != "" && !IsTool(f.Path) && !(f.Kind == Text && f.SameContent(found)) {
 			list = append(list, Drift{Target: f.Path, Reason: reason})
 		}
 	}

@@ -28,15 +28,15 @@ func (p *planner) stage(want File) {
 	case want.SameContent(found):
 		p.attributes(want, found)
 		return
-	case found.Kind == Absent && p.seen.Partial:
+	case found.Kind == Absent && p.seen.Partial[want.Path]:
 		reason = "an earlier run has fetched it, or a part of it"
 	case found.Kind == Absent && p.seen.Executes(want):
 		reason = "it is missing; the kubelet that runs still has it"
 	case found.Kind == Absent:
 		reason = "it is not on this host yet"
-	case p.options.Restore || have.Kind == Binary && have.SameContent(want):
+	case p.options.Restore || have.FromRelease() && have.SameContent(want):
 		reason = "the file there is not what was installed"
-	case have.Kind == Binary && have.SameContent(found):
+	case have.FromRelease() && have.SameContent(found):
 		reason = "another digest is wanted for this version"
 	default:
 		p.conflict(want.Path, describe(found)+" is there, with another digest")
@@ -101,7 +101,7 @@ func (p *planner) placeForKubelet(f File) {
 	}
 	p.unitsChanged = p.unitsChanged || isUnitFile(f.Path)
 	// A process that was started with what is put back runs with it, whatever the file said meanwhile.
-	if path.Base(f.Path) != systemd.KubeletPath && !(p.seen.startedBy(p.have) && f.Same(p.have.File(f.Path))) {
+	if path.Base(f.Path) != systemd.KubeletPath && !IsTool(f.Path) && !(p.seen.startedBy(p.have) && f.Same(p.have.File(f.Path))) {
 		p.changed = append(p.changed, path.Base(f.Path))
 	}
 }

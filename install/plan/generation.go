@@ -27,6 +27,8 @@ const (
 	Text Kind = "file"
 	// Binary is a kubelet; only its digest is stored, the bytes come from a release.
 	Binary Kind = "binary"
+	// ToolBinary is a program beside kubelet, of which the same is stored; see Tool.
+	ToolBinary Kind = "tool"
 	// Program is the copy of kubeletctl that recovers; only its digest is stored, the bytes are of this machine.
 	Program Kind = "program"
 	// Link is a symlink.
@@ -82,7 +84,13 @@ func (f File) SameContent(g File) bool {
 	return f.Target == g.Target
 }
 
-func (f File) regular() bool { return f.Kind == Text || f.Kind == Binary || f.Kind == Program }
+func (f File) regular() bool { return f.Kind == Text || f.IsProgram() }
+
+// IsProgram reports whether only the digest of a file is stored, since it is large: a binary or the copy of kubeletctl.
+func (f File) IsProgram() bool { return f.FromRelease() || f.Kind == Program }
+
+// FromRelease reports whether the bytes of a file come from a release.
+func (f File) FromRelease() bool { return f.Kind == Binary || f.Kind == ToolBinary }
 
 // Same reports whether nothing would have to be done to turn one into the other.
 func (f File) Same(g File) bool {
@@ -160,8 +168,10 @@ type Generation struct {
 	Digest     release.Digest `json:"digest"`
 	DigestFrom string         `json:"digestFrom,omitempty"`
 	URL        string         `json:"url,omitempty"`
-	Files      []File         `json:"files"`
-	Units      []Unit         `json:"units"`
+	// Tools are the programs beside kubelet.
+	Tools []Tool `json:"tools,omitempty"`
+	Files []File `json:"files"`
+	Units []Unit `json:"units"`
 	// Dirs are the directories that were made for it, outermost first.
 	Dirs []string `json:"dirs,omitempty"`
 	// RootDir is where kubelet keeps its data.
@@ -187,6 +197,8 @@ type Generation struct {
 	Tried string `json:"tried,omitempty"`
 	// Invocation is systemd's name of the run of kubelet that was started with it.
 	Invocation string `json:"invocation,omitempty"`
+	// OnlyTools reports that the change to it left kubelet as it was.
+	OnlyTools bool `json:"onlyTools,omitempty"`
 	// Took is how long kubelet took to be healthy after it was started.
 	Took time.Duration `json:"took,omitempty"`
 
@@ -219,7 +231,7 @@ func (g *Generation) expands(arg string) bool {
 // Clone is a copy whose lists may be changed.
 func (g *Generation) Clone() *Generation {
 	c := *g
-	c.Files, c.Units, c.Dirs = slices.Clone(g.Files), slices.Clone(g.Units), slices.Clone(g.Dirs)
+	c.Files, c.Units, c.Dirs, c.Tools = slices.Clone(g.Files), slices.Clone(g.Units), slices.Clone(g.Dirs), slices.Clone(g.Tools)
 	return &c
 }
 
@@ -266,14 +278,14 @@ func (g *Generation) Unit(name string) (Unit, bool) {
 }
 
 // Fingerprint is the same for two generations when they would make the same kubelet run with the same settings: a digest of
-// all files but those of the recovery.
+// all files but those of the recovery and the tools.
 func (g *Generation) Fingerprint() string {
 	var b strings.Builder
 	for _, f := range g.Files {
 		switch {
 		case f.Kind == Binary: // which other digests it has is known only when it was fetched
 			fmt.Fprintln(&b, f.Path, g.Digest)
-		case !IsRecovery(f.Path):
+		case !IsRecovery(f.Path) && !IsTool(f.Path):
 			fmt.Fprintln(&b, f.Path, f.SHA256, f.Target)
 		}
 	}
@@ -453,10 +465,13 @@ func (g *Generation) Without(other *Generation) *Generation {
 
 // Installs reports whether two generations put the same on a host, but for what recovers.
 func (g *Generation) Installs(other *Generation) bool {
-	for _, f := range slices.Concat(g.Files, other.Files) {
-		if !IsRecovery(f.Path) && f.Kind != Program && !g.File(f.Path).Same(other.File(f.Path)) {
-			return false
-		}
+	return g.SameKubelet(other) && g.sameFiles(other, func(File) bool { return true })
+}
+
+// SameKubelet reports whether two generations put the same on a host, but for what recovers and for the tools.
+func (g *Generation) SameKubelet(other *Generation) bool {
+	if !g.sameFiles(other, func(f File) bool { return !IsTool(f.Path) }) {
+		return false
 	}
 	for _, u := range slices.Concat(g.Units, other.Units) {
 		mine, _ := g.Unit(u.Name)
@@ -466,6 +481,13 @@ func (g *Generation) Installs(other *Generation) bool {
 		}
 	}
 	return true
+}
+
+// sameFiles reports whether two generations have the same of those files that count, but for what recovers.
+func (g *Generation) sameFiles(other *Generation, counts func(File) bool) bool {
+	return !slices.ContainsFunc(slices.Concat(g.Files, other.Files), func(f File) bool {
+		return counts(f) && !IsRecovery(f.Path) && f.Kind != Program && !g.File(f.Path).Same(other.File(f.Path))
+	})
 }
 
 // Merge is everything that any of the generations installed; where several speak of one thing, current counts, then the

@@ -26,8 +26,8 @@ type Observation struct {
 	Time time.Time
 	// Inputs are the files beside its own that kubelet has read when it was started; none when no kubelet runs.
 	Inputs []Input
-	// Partial reports that an earlier run has fetched the wanted binary, or a part of it, and not given it its name.
-	Partial bool
+	// Partial has the wanted binaries, by path, that an earlier run has fetched, or a part of them, and not given their names.
+	Partial map[string]bool
 	// Unreadable says what could not be read, and why.
 	Unreadable map[string]error
 }
@@ -122,7 +122,7 @@ func (o *Observation) Snapshot(want, have *Generation, extra ...File) *Generatio
 				continue
 			}
 			switch {
-			case f.Kind != Binary && f.Kind != Program:
+			case !f.IsProgram():
 			case have.File(f.Path).Kind == Absent && !found.SameContent(f):
 				found.Kind, found.Source = Text, f.Path // somebody else's, to be put back
 			default:

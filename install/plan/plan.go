@@ -95,6 +95,8 @@ type Options struct {
 	Restore bool
 	// Lost says that the record of what was installed is lost, so that nothing can be gone back to.
 	Lost bool
+	// OnlyTools leaves kubelet as it is, whatever differs: only the tools, and what recovers, become what is wanted.
+	OnlyTools bool
 	// Restart starts kubelet anew, and does nothing else; see Observation.StartDrift for what is in its way.
 	Restart bool
 }
@@ -146,7 +148,7 @@ func (p *Plan) SwitchesKubelet() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool {
 		switch s.Action {
 		case Stage, Write, SetLink:
-			return !IsRecovery(s.Target) && path.Base(s.Target) != systemd.KubeletPath
+			return !IsRecovery(s.Target) && !IsTool(s.Target) && path.Base(s.Target) != systemd.KubeletPath
 		case Start, Restart:
 			return s.Target == systemd.KubeletService
 		}
@@ -187,23 +189,27 @@ func NewPlan(want, have *Generation, seen *Observation, o Options) *Plan {
 		return p.Plan
 	}
 	p.makeDirs(true)
-	for _, f := range want.Files {
-		if f.Kind == Binary && !p.blocked(f) {
+	for _, f := range want.Binaries() {
+		if p.concerns(f.Path) && !p.blocked(f) {
 			p.stage(f)
 		}
 	}
-	p.makeDirs(false)
+	if !o.OnlyTools {
+		p.makeDirs(false)
+	}
 	p.recovery()
-	p.stopUnwanted()
+	if !o.OnlyTools {
+		p.stopUnwanted()
+	}
 	for _, f := range want.Files {
-		if f.Kind != Binary && !IsRecovery(f.Path) && !p.blocked(f) {
+		if !f.FromRelease() && !IsRecovery(f.Path) && p.concerns(f.Path) && !p.blocked(f) {
 			p.placeForKubelet(f)
 		}
 	}
 	p.dropCheckpoints()
 	p.reload()
 	for _, u := range want.Units {
-		if !IsRecovery(u.Name) {
+		if !IsRecovery(u.Name) && !o.OnlyTools {
 			p.runUnit(u)
 		}
 	}
@@ -241,7 +247,7 @@ func (o *Observation) setsCommand(name string) string {
 
 // consent adds what no file of the plan speaks of, and what is asked for all the same.
 func (p *planner) consent() {
-	if p.want.Snapshot {
+	if p.want.Snapshot || p.options.OnlyTools {
 		return
 	}
 	masked := p.want.Masks()
@@ -299,6 +305,7 @@ func (p *planner) recovery() {
 // reload makes systemd read what was written, or what it has not read yet.
 func (p *planner) reload() {
 	switch {
+	case p.options.OnlyTools && !p.unitsChanged:
 	case p.unitsChanged && p.seen.Live:
 		p.add(Reload, "systemd", "unit files changed", File{})
 	case p.seen.newDropIn():

@@ -41,7 +41,7 @@ func (f File) text() []byte {
 		return f.Content
 	case Link:
 		return []byte("-> " + f.Target + "\n")
-	case Binary, Program, Other:
+	case Binary, ToolBinary, Program, Other:
 		return []byte("(" + describe(f) + ")\n")
 	}
 	return nil
@@ -52,7 +52,7 @@ func describe(f File) string {
 	switch f.Kind {
 	case Link:
 		return "a symlink to " + f.Target
-	case Text, Binary, Program:
+	case Text, Binary, ToolBinary, Program:
 		return "a file"
 	}
 	return "something that is not a file"

@@ -72,6 +72,7 @@ func (p *planner) runKubelet(state systemd.UnitState) {
 		reason = strings.Join(p.changed, ", ") + " changed"
 	}
 	changed := reason != ""
+	untouched := !slices.ContainsFunc(p.Steps, func(s Step) bool { return !IsTool(s.Target) })
 	switch {
 	case p.Has(Stop, systemd.KubeletService):
 		p.add(Start, systemd.KubeletService, "it was stopped for the change", File{})
@@ -81,9 +82,9 @@ func (p *planner) runKubelet(state systemd.UnitState) {
 		p.add(Start, systemd.KubeletService, "it is not running", File{})
 	case changed:
 		p.add(Restart, systemd.KubeletService, reason, File{})
-	case state.Restarting() && p.options.Revive && p.Empty() && len(p.seen.ForeignOverrides(p.want)) == 0:
+	case state.Restarting() && p.options.Revive && untouched && len(p.seen.ForeignOverrides(p.want)) == 0:
 		p.add(Restart, systemd.KubeletService, "it exited, and systemd would start it again only later", File{})
-	case state.Restarting() && !p.Empty():
+	case state.Restarting() && !untouched:
 		p.add(Restart, systemd.KubeletService, "it exited; a missing file is being restored", File{})
 	}
 }

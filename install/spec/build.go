@@ -8,7 +8,6 @@ import (
 	"net"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
@@ -20,6 +19,8 @@ import (
 // Resolution is the artifact that a spec leads to.
 type Resolution struct {
 	release.Artifact
+	// Tools are those of the programs beside kubelet.
+	Tools []Resolution
 	// Installed is a generation that has its binary on the host already; nil when it has to be fetched.
 	Installed *plan.Generation
 	// AcceptedFlags are those that the binary itself lists; nil when it was not asked.
@@ -32,6 +33,8 @@ type Draft struct {
 	Spec     Spec
 	Rendered *config.Rendered
 	Artifact release.Artifact
+	// Tools are the artifacts of the programs beside kubelet.
+	Tools []release.Artifact
 
 	accepted map[string]bool // the flags that the binary itself lists; nil when it was not asked
 }
@@ -52,21 +55,22 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 		Version: a.Version, Arch: a.Arch, Trust: a.Trust, Digest: a.Digest, DigestFrom: a.From,
 		Expanded: slices.Clone(s.Expand), Keep: s.KeepGenerations,
 	}
-	if g.Spec, err = json.Marshal(record{*s.recorded(a.Version), s.Origins, s.Asked, s.HostDefaults}); err != nil {
+	recorded := s.recorded(a.Version)
+	recorded.With = nil
+	var tools []release.Artifact
+	for _, t := range a.Tools {
+		recorded.AddTool(t.Program)
+		recorded.With[t.Program] = t.Version.String()
+		tools = append(tools, t.Artifact)
+	}
+	if g.Spec, err = json.Marshal(record{*recorded, s.Origins, s.Asked, s.HostDefaults}); err != nil {
 		return nil, err
 	}
-	binary := plan.File{Path: path.Join(s.BinDir(), BinaryName(a.Version)), Kind: plan.Binary, Mode: 0o755}
-	switch a.Digest.Algorithm {
-	case "sha256":
-		binary.SHA256 = a.Digest.Hex
-	case "sha512":
-		binary.SHA512 = a.Digest.Hex
+	binary := s.binary(a, plan.Binary)
+	if a.Installed != nil {
+		g.URL = a.Installed.URL
 	}
-	if a.Installed != nil { // its record knows more digests than the release publishes
-		recorded := a.Installed.Binary()
-		binary.SHA256, binary.SHA512, g.URL = recorded.SHA256, recorded.SHA512, a.Installed.URL
-	}
-	link := plan.File{Path: path.Join(s.BinDir(), "kubelet"), Kind: plan.Link, Target: BinaryName(a.Version)}
+	link := plan.File{Path: path.Join(s.BinDir(), release.Kubelet), Kind: plan.Link, Target: path.Base(binary.Path)}
 	unit := systemd.KubeletUnit{Binary: link.Path, Args: r.Args, Expanded: r.Expanded}
 	if s.Profile == config.Kubeadm {
 		g.Files = append(g.Files, binary, link)
@@ -75,8 +79,9 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 		g.Files = append(g.Files, binary, plan.TextFile(hostfs.ConfigFile, 0o600, r.Config), link)
 		s.configured(g, unit, r)
 	}
+	s.addTools(g, a.Tools)
 	g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletService, Enabled: true, Run: plan.Running})
-	return &Draft{Generation: g, Spec: s, Rendered: r, Artifact: a.Artifact, accepted: a.AcceptedFlags}, nil
+	return &Draft{Generation: g, Spec: s, Rendered: r, Artifact: a.Artifact, Tools: tools, accepted: a.AcceptedFlags}, nil
 }
 
 // configured adds what a kubelet has that kubeletctl configures: its unit with all its flags, and what starts it when its
@@ -98,18 +103,6 @@ func (s Spec) configured(g *plan.Generation, unit systemd.KubeletUnit, r *config
 		g.Files = append(g.Files, plan.TextFile(path.Join(hostfs.UnitDir, systemd.KubeletPath), 0o644, unit.Path()))
 		g.Units = append(g.Units, plan.Unit{Name: systemd.KubeletPath, Enabled: true, Run: plan.Running})
 	}
-}
-
-// BinaryName is what the kubelet of a release is called.
-func BinaryName(v release.Version) string { return binaryPrefix + v.String() }
-
-const binaryPrefix = "kubelet-"
-
-// IsBinaryName reports whether a file beside the symlink is called as the kubelet of a release is.
-func IsBinaryName(name string) bool {
-	version, found := strings.CutPrefix(name, binaryPrefix)
-	_, err := release.ParseVersion(version)
-	return found && err == nil
 }
 
 // unitMode is the mode of the unit: the CIS benchmark wants 0600 (4.1.1).

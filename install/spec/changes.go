@@ -20,7 +20,7 @@ func Changes(have, want *plan.Generation) []string {
 		return nil
 	}
 	if have == nil || have.Snapshot {
-		return []string{want.Version.String()}
+		return append([]string{want.Version.String()}, changedTools(nil, want)...)
 	}
 	var changes []string
 	switch {
@@ -29,6 +29,7 @@ func Changes(have, want *plan.Generation) []string {
 	case have.Version != want.Version:
 		changes = append(changes, fmt.Sprintf("%s -> %s", have.Version, want.Version))
 	}
+	changes = append(changes, changedTools(have, want)...)
 	changes = append(changes, changedSettings(have, want)...)
 	if len(changes) > 0 {
 		return changes
@@ -68,6 +69,7 @@ func changedSettings(have, want *plan.Generation) (changes []string) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		value, given := now[name]
 		switch {
+		case strings.HasPrefix(name, withTools): // see changedTools
 		case !given:
 			changes = append(changes, "removed "+SettingName(name))
 		case !reflect.DeepEqual(old[name], value):

@@ -198,6 +198,9 @@ func (s Spec) Reconcile(recorded Spec, replace bool) (*Reconciliation, error) {
 		}
 		// The file has another value than a flag of an earlier install, which won over it.
 		overridden := exact && setting.Origin == ByFlags && s.Origins[path] == ByFile && !reflect.DeepEqual(asks, old[path])
+		if exact && strings.HasPrefix(path, withTools) {
+			continue // the release of a tool is no setting, as that of kubelet is none
+		}
 		switch others := !setting.Origin.isInstall() && (setting.Origin != BySet || !replace); {
 		case others && !covered(said, path):
 			r.Kept = append(r.Kept, setting)

@@ -40,6 +40,8 @@ type Spec struct {
 	CAFile       string        `json:"caFile,omitempty" doc:"A file on this host with the certificates that https sources are verified by. Default: the system's."`
 	Arch         string        `json:"arch,omitempty" doc:"The architecture of the binary. Default: that of the machine."`
 
+	With map[string]string `json:"with,omitempty" doc:"Programs to install beside kubelet, kubeadm and kubectl, each with its exact version; one without is of kubelet's release."`
+
 	Flags                map[string]any `json:"flags,omitempty" doc:"Kubelet flags by name, without dashes; each has one value."`
 	Expand               []string       `json:"expand,omitempty" doc:"Names of flags in whose values systemd expands specifiers (%H) and variables (${NAME}); % and $ for themselves are doubled there."`
 	KubeletConfiguration map[string]any `json:"kubeletConfiguration,omitempty" doc:"Fields of kubelet's configuration file."`
@@ -126,7 +128,7 @@ func (s Spec) Clone() Spec {
 	s.Sources, s.Expand = slices.Clone(s.Sources), slices.Clone(s.Expand)
 	s.Flags, _ = cloneValue(s.Flags).(map[string]any)
 	s.KubeletConfiguration, _ = cloneValue(s.KubeletConfiguration).(map[string]any)
-	s.Origins, s.Asked = maps.Clone(s.Origins), maps.Clone(s.Asked)
+	s.Origins, s.Asked, s.With = maps.Clone(s.Origins), maps.Clone(s.Asked), maps.Clone(s.With)
 	return s
 }
 
@@ -218,6 +220,9 @@ func (s Spec) Check() error {
 	}
 	if s.Profile != "" && !slices.Contains(config.Profiles(), s.Profile) {
 		errs = append(errs, fmt.Errorf("unknown profile %q: there are %v", s.Profile, config.Profiles()))
+	}
+	if err := s.checkTools(); err != nil {
+		errs = append(errs, err)
 	}
 	if s.KeepGenerations < 0 {
 		errs = append(errs, fmt.Errorf("keepGenerations is %d: must be at least 1", s.KeepGenerations))

@@ -35,6 +35,7 @@ type Status struct {
 	Generation int                 `json:"generation,omitempty"`
 	Trust      string              `json:"trust,omitempty"`
 	Digest     string              `json:"digest,omitempty"`
+	Tools      []plan.Tool         `json:"tools,omitempty"`  // installed beside kubelet
 	SHA256     string              `json:"sha256,omitempty"` // of the installed binary, whatever kind of digest it was verified by
 	State      State               `json:"state"`
 	Service    Service             `json:"service"`
@@ -270,6 +271,7 @@ func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generati
 			s.Problems = append(s.Problems, *problem)
 		}
 	}
+	s.Tools = current.Tools
 	seen, err := r.Observe(ctx, current)
 	if err != nil {
 		return err
@@ -427,7 +429,7 @@ const missing = "missing"
 func (a assessment) unstartable() (lost []plan.Drift) {
 	for _, f := range a.current.Files {
 		found, looked := a.seen.Files[f.Path]
-		needed := f.Kind == plan.Binary || f.Kind == plan.Link && !f.Masks() || f.Path == hostfs.ConfigFile ||
+		needed := f.Kind == plan.Binary || f.Kind == plan.Link && !f.Masks() && !plan.IsTool(f.Path) || f.Path == hostfs.ConfigFile ||
 			path.Base(f.Path) == systemd.KubeletService || path.Base(f.Path) == systemd.KubeadmDropIn && !f.Masks()
 		reason := ""
 		switch {

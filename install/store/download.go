@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -25,7 +26,7 @@ type Download struct {
 	Dirs []string `json:"dirs,omitempty"`
 }
 
-// Downloads is the record of the binary that is being fetched. There is one at a time.
+// Downloads is the record of the binaries that are being fetched, those of one change, a JSON document each.
 type Downloads struct{ tree hostfs.Tree }
 
 // Downloads returns that record.
@@ -35,30 +36,40 @@ func (s Store) Downloads() Downloads { return Downloads(s) }
 // rename: no second copy, the SELinux label of the place, and no trouble with a /var that is mounted noexec.
 const partialPrefix = ".part-"
 
-// partialKubelet starts the names of those of kubelets.
-const partialKubelet = partialPrefix + "kubelet-v"
-
 // PartialName is where a binary is fetched to. The name holds the digest, so that a later run resumes it and one for another
 // build does not.
 func PartialName(file string, digest release.Digest) string {
 	return path.Join(path.Dir(file), partialPrefix+path.Base(file)+"-"+digest.Hex[:16])
 }
 
-// Begin records a download, for which some directories are about to be made. What an earlier one, of something else, has
-// left is deleted.
-func (d Downloads) Begin(file plan.File, digest release.Digest, dirs []string) (Download, error) {
-	next := Download{File: file, Partial: PartialName(file.Path, digest), Dirs: dirs}
-	if before, err := d.Unfinished(); err == nil && before != nil {
-		if before.Partial != next.Partial {
-			_ = d.tree.Remove(before.Partial) // nobody would know of it any more
+// NewDownload is a download of a file that has a digest, for which some directories are about to be made.
+func NewDownload(file plan.File, digest release.Digest, dirs []string) Download {
+	return Download{File: file, Partial: PartialName(file.Path, digest), Dirs: dirs}
+}
+
+// Begin records the downloads of a change. What earlier ones, of something else, have left is deleted.
+func (d Downloads) Begin(next ...Download) error {
+	before, _ := d.Unfinished() // what cannot be read says nothing that could be made use of
+	for _, b := range before {
+		if !slices.ContainsFunc(next, func(n Download) bool { return n.Partial == b.Partial }) {
+			_ = d.tree.Remove(b.Partial) // nobody would know of it any more
 		}
-		next.Dirs = append(slices.DeleteFunc(before.Dirs, func(dir string) bool { return slices.Contains(dirs, dir) }), dirs...)
+		dirs := slices.DeleteFunc(b.Dirs, func(dir string) bool { return slices.Contains(next[0].Dirs, dir) })
+		next[0].Dirs = append(dirs, next[0].Dirs...)
 	}
-	content, err := encode(next)
-	if err != nil {
-		return next, err
+	return d.write(next)
+}
+
+func (d Downloads) write(list []Download) error {
+	var text bytes.Buffer
+	for _, u := range list {
+		content, err := encode(u)
+		if err != nil {
+			return err
+		}
+		_, _ = content.WriteTo(&text) // a buffer takes everything
 	}
-	return next, d.tree.WriteFile(in(downloadFile), 0o644, nil, content)
+	return d.tree.WriteFile(in(downloadFile), 0o644, nil, &text)
 }
 
 // End forgets the download. Ending it twice is the same as once.
@@ -69,8 +80,8 @@ func (d Downloads) End() error {
 	return d.tree.Remove(in(downloadFile))
 }
 
-// Unfinished returns the download that did not become part of a generation; nil when there is none.
-func (d Downloads) Unfinished() (*Download, error) {
+// Unfinished returns the downloads that did not become part of a generation.
+func (d Downloads) Unfinished() (list []Download, err error) {
 	data, err := d.tree.ReadRegular(in(downloadFile), maxText)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -78,48 +89,63 @@ func (d Downloads) Unfinished() (*Download, error) {
 	if err != nil {
 		return nil, err
 	}
-	var u Download
-	if json.Unmarshal(data, &u) != nil || !path.IsAbs(u.File.Path) || !isPartial(u.Partial) {
-		return nil, nil // it says nothing that could be made use of
+	documents := json.NewDecoder(bytes.NewReader(data))
+	for {
+		var u Download
+		if documents.Decode(&u) != nil || !path.IsAbs(u.File.Path) || !isPartial(u.Partial) {
+			return list, nil // what follows says nothing that could be made use of
+		}
+		list = append(list, u)
 	}
-	return &u, nil
 }
 
+// isPartial reports whether a path is that of an unfinished download: .part-PROGRAM-VERSION-DIGEST.
 func isPartial(name string) bool {
-	return path.IsAbs(name) && strings.HasPrefix(path.Base(name), partialKubelet)
+	file, found := strings.CutPrefix(path.Base(name), partialPrefix)
+	program, version, _ := strings.Cut(file, "-v")
+	return path.IsAbs(name) && found && version != "" && slices.Contains(append(release.Tools(), release.Kubelet), program)
 }
 
-// Forget forgets a download of which nothing is left to go on with.
+// Forget forgets downloads of which nothing is left to go on with.
 func (d Downloads) Forget() error {
-	u, err := d.Unfinished()
-	if err != nil || u == nil {
+	list, err := d.Unfinished()
+	if err != nil || len(list) == 0 {
 		return err
 	}
-	if _, err := d.tree.Lstat(u.Partial); !errors.Is(err, fs.ErrNotExist) {
-		return nil
+	for _, u := range list {
+		if _, err := d.tree.Lstat(u.Partial); !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 	}
 	return d.Discard()
 }
 
-// Reclaim makes a binary that has its name already, but belongs to no generation, a download to go on with. Runs of before
+// Reclaim makes binaries that have their names already, but belong to no generation, downloads to go on with. Runs of before
 // format 2 gave a binary its name before they recorded the change.
 func (d Downloads) Reclaim(current *plan.Generation, isThere func(plan.File) bool) error {
-	u, err := d.Unfinished()
-	if err != nil || u == nil || current.File(u.File.Path).Kind != plan.Absent || !isThere(u.File) {
-		return err
+	list, err := d.Unfinished()
+	for _, u := range list {
+		if current.File(u.File.Path).Kind == plan.Absent && isThere(u.File) {
+			err = errors.Join(err, d.tree.Rename(u.File.Path, u.Partial))
+		}
 	}
-	return d.tree.Rename(u.File.Path, u.Partial)
+	return err
 }
 
-// Discard deletes an unfinished download. The caller holds the lock, and has recovered.
+// Discard deletes unfinished downloads. The caller holds the lock, and has recovered.
 func (d Downloads) Discard() error {
-	u, err := d.Unfinished()
-	if err != nil || u == nil {
+	list, err := d.Unfinished()
+	if err != nil || len(list) == 0 {
 		return err
 	}
-	err = errors.Join(d.tree.Remove(u.Partial), d.End())
-	for _, dir := range slices.Backward(u.Dirs) {
-		_ = d.tree.Rmdir(dir) // it stays when anything is in it
+	for _, u := range list {
+		err = errors.Join(err, d.tree.Remove(u.Partial))
+	}
+	err = errors.Join(err, d.End())
+	for _, u := range list {
+		for _, dir := range slices.Backward(u.Dirs) {
+			_ = d.tree.Rmdir(dir) // it stays when anything is in it
+		}
 	}
 	return err
 }

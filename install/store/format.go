@@ -14,9 +14,21 @@ import (
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
-// Format is the number of the layout that this program writes. Format 1 had no number, kept the spec in the record, which
-// everybody could read, and no arguments.
-const Format = 2
+// Format is the number of the newest layout that this program writes. Format 1 had no number, kept the spec in the record,
+// which everybody could read, and no arguments. Format 3 is format 2 with programs beside kubelet, of which older programs
+// know nothing: a record gets it with the first generation that has some.
+const (
+	Format      = 3
+	plainFormat = 2
+)
+
+// formatFor is the layout in which a generation can be recorded.
+func formatFor(g *plan.Generation) int {
+	if len(g.Tools) > 0 {
+		return Format
+	}
+	return plainFormat
+}
 
 const formatFile = "format"
 
@@ -54,10 +66,10 @@ func formatOf(tree hostfs.Tree) (int, error) {
 	return n, nil
 }
 
-// Outdated reports that the record has an older layout than this program writes.
-func (s Store) Outdated() bool {
+// Outdated reports that the record has an older layout than a generation needs that is about to be recorded.
+func (s Store) Outdated(want *plan.Generation) bool {
 	n, err := formatOf(s.tree)
-	return err == nil && n > 0 && n < Format
+	return err == nil && n > 0 && n < formatFor(want)
 }
 
 // legacyNames are what files were called in format 1.
@@ -122,9 +134,10 @@ func unitArgs(file string, content []byte) ([]string, error) {
 	return args, nil
 }
 
-// Convert gives a record this layout; one that has it stays. It is cut off without harm anywhere: until the number is
-// written what was there counts, and what of that is left afterwards goes the next time.
-func (s Store) Convert() error {
+// Convert gives a record the layout that a generation needs that is about to be recorded; one that has it stays. It is cut off
+// without harm anywhere: until the number is written what was there counts, and what of that is left afterwards goes the next
+// time.
+func (s Store) Convert(want *plan.Generation) error {
 	format, err := formatOf(s.tree)
 	if err != nil || format == 0 {
 		return err
@@ -133,8 +146,8 @@ func (s Store) Convert() error {
 	if err != nil {
 		return err
 	}
-	if format < Format {
-		if err := s.write().converted(numbers); err != nil {
+	if next := formatFor(want); format < next {
+		if err := s.write().converted(numbers, next); err != nil {
 			return fmt.Errorf("converting the record in %s: %w", hostfs.StateDir, err)
 		}
 	}
@@ -154,8 +167,8 @@ func (s Store) Convert() error {
 	return nil
 }
 
-// converted writes each generation of format 1 in this layout beside the old one, then the number of the format.
-func (w batch) converted(numbers []int) error {
+// converted writes each generation of format 1 in a newer layout beside the old one, then the number of the format.
+func (w batch) converted(numbers []int, format int) error {
 	defer w.Discard()
 	for _, n := range numbers {
 		for _, name := range []string{recordFile, previousFile} {
@@ -178,8 +191,12 @@ func (w batch) converted(numbers []int) error {
 			}
 		}
 	}
-	if err := w.WriteFile(in(formatFile), 0o644, strings.NewReader(strconv.Itoa(Format)+"\n")); err != nil {
+	if err := w.format(format); err != nil {
 		return err
 	}
 	return w.Commit()
+}
+
+func (w batch) format(n int) error {
+	return w.WriteFile(in(formatFile), 0o644, strings.NewReader(strconv.Itoa(n)+"\n"))
 }

@@ -40,7 +40,7 @@ func (p Pending) Number() (int, bool, error) {
 
 // Begin records a generation that is about to be applied and the host as it is before, and marks the change as pending. The
 // very first one also records generation 0, without what was installed when the record was lost, nil for nothing. Everything
-// is on the disk when it returns. The record must have this layout: see Store.Convert.
+// is on the disk when it returns. The record must have the layout that it needs: see Store.Convert.
 func (p Pending) Begin(want, before, lost *plan.Generation) error {
 	n := before.Number
 	w := p.store.write()
@@ -64,7 +64,11 @@ func (p Pending) Begin(want, before, lost *plan.Generation) error {
 			return err
 		}
 	}
-	if err := w.WriteFile(in(formatFile), 0o644, strings.NewReader(strconv.Itoa(Format)+"\n")); err != nil {
+	format, err := formatOf(p.store.tree)
+	if err == nil {
+		err = w.format(max(format, formatFor(want)))
+	}
+	if err != nil {
 		return err
 	}
 	if err := w.Commit(); err != nil {

@@ -419,7 +419,7 @@ func TestNewerFormat(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	commit(t, s, 1)
-	if err := os.WriteFile(filepath.Join(s.tree.Root(), in(formatFile)), []byte("3\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(s.tree.Root(), in(formatFile)), []byte("4\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for name, ask := range map[string]func() error{
@@ -428,11 +428,11 @@ func TestNewerFormat(t *testing.T) {
 		"List":    func() error { _, err := s.List(); return err },
 		"History": func() error { _, _, err := s.History().List(0); return err },
 		"Next":    func() error { _, err := s.Next(); return err },
-		"Convert": s.Convert,
+		"Convert": func() error { return s.Convert(generation(2)) },
 		"Begin":   func() error { return s.Pending().Begin(generation(2), before(2), nil) },
 	} {
 		var newer *NewerFormatError
-		if err := ask(); !errors.As(err, &newer) || newer.Format != 3 || newer.Hint() == "" {
+		if err := ask(); !errors.As(err, &newer) || newer.Format != 4 || newer.Hint() == "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -453,7 +453,8 @@ func TestSettleDiscardsTheDownload(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := plan.File{Path: "/opt/kube/bin/kubelet-v1.37.2", Kind: plan.Binary, Mode: 0o755}
-	d, err := s.Downloads().Begin(file, release.Digest{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}, []string{"/opt/kube", "/opt/kube/bin"})
+	d := NewDownload(file, release.Digest{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}, []string{"/opt/kube", "/opt/kube/bin"})
+	err := s.Downloads().Begin(d)
 	if err != nil {
 		t.Fatal(err)
 	}

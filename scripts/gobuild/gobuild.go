@@ -38,6 +38,11 @@ func Standin(out, version string) error {
 	return build(out, "scripts/standin", "-s -w -X main.version="+version)
 }
 
+// Tool builds the stand-in for kubeadm or kubectl of a version as the file out.
+func Tool(out, program, version string) error {
+	return build(out, "scripts/standin/tool", "-s -w -X main.program="+program+" -X main.version="+version)
+}
+
 func build(out, folder, ldflags string, more ...string) error {
 	// Without grpcnotrace grpc brings a web server for its traces along, 3 MB.
 	args := append([]string{"build", "-tags", "grpcnotrace", "-trimpath", "-ldflags", ldflags, "-o", out}, more...)

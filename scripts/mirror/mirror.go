@@ -5,6 +5,7 @@ package mirror
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/sha512"
 	"fmt"
@@ -16,31 +17,34 @@ import (
 	"github.com/Masterminds/semver/v3"
 )
 
-// Release is one kubelet to put into a tree: its bytes, or a file that has them.
+// Release is one program to put into a tree: its bytes, or a file that has them.
 type Release struct {
+	Program       string // kubelet when it is empty
 	Version, Arch string
 	Binary        []byte
 	Path          string
 }
 
-// WriteTree adds releases to a tree: for each the kubelet (a hard link where
+// WriteTree adds releases to a tree: for each the program (a hard link where
 // that is possible), its checksum files as upstream writes them (hex digits
 // and nothing else), and then the markers of everything that is in the tree.
 func WriteTree(dir string, rs ...Release) error {
 	for _, r := range rs {
 		if err := r.write(dir); err != nil {
-			return fmt.Errorf("writing kubelet %s for %s: %w", r.Version, r.Arch, err)
+			return fmt.Errorf("writing %s %s for %s: %w", r.name(), r.Version, r.Arch, err)
 		}
 	}
 	return writeMarkers(dir)
 }
+
+func (r Release) name() string { return cmp.Or(r.Program, "kubelet") }
 
 func (r Release) write(dir string) error {
 	version, err := semver.NewVersion(r.Version)
 	if err != nil {
 		return err
 	}
-	target := filepath.Join(dir, "v"+version.String(), "bin", "linux", r.Arch, "kubelet")
+	target := filepath.Join(dir, "v"+version.String(), "bin", "linux", r.Arch, r.name())
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
 	}
