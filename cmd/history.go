@@ -94,7 +94,7 @@ type generationResult struct {
 	Digest      string                 `json:"digest,omitempty"`
 	DigestFrom  string                 `json:"digestFrom,omitempty"`
 	URL         string                 `json:"url,omitempty"`
-	Tools       []plan.Tool            `json:"tools,omitempty"` // beside kubelet
+	Tools       []plan.Tool            `json:"tools,omitempty"`       // beside kubelet
 	TookSeconds float64                `json:"tookSeconds,omitempty"` // until it was healthy
 	Files       []plan.File            `json:"files"`
 	Units       []plan.Unit            `json:"units"`

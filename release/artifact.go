@@ -132,7 +132,7 @@ func (c *Client) checksum(ctx context.Context, a Artifact) (Digest, string, erro
 	var failed several
 	missing := &NotFoundError{Program: a.Program, Version: a.Version, Arch: a.Arch}
 	for _, binary := range a.URLs {
-		d, asked, err := c.checksumBeside(ctx, binary)
+		d, asked, err := c.checksumBeside(ctx, a.Name(), binary)
 		if err == nil {
 			return d, asked, nil
 		}
@@ -156,11 +156,11 @@ func (c *Client) checksum(ctx context.Context, a Artifact) (Digest, string, erro
 // ErrInsecure reports that nothing vouches for what a source has.
 var ErrInsecure = errors.New("plain http can be changed on its way, and a checksum file with it")
 
-// checksumBeside reads the checksum file beside a binary, preferably .sha512
+// checksumBeside reads the checksum file beside the binary of a program, preferably .sha512
 // (from v1.12 on), else .sha256 (from about v1.16 on), and returns which URL it
 // asked. The error is that of a missing file only when the binary is missing as
 // well.
-func (c *Client) checksumBeside(ctx context.Context, binary string) (d Digest, asked string, err error) {
+func (c *Client) checksumBeside(ctx context.Context, program, binary string) (d Digest, asked string, err error) {
 	if insecure(binary) {
 		return Digest{}, binary, ErrInsecure
 	}
@@ -177,7 +177,7 @@ func (c *Client) checksumBeside(ctx context.Context, binary string) (d Digest, a
 		if insecure(from) {
 			return Digest{}, file, fmt.Errorf("it is redirected to %s: %w", Redact(from), ErrInsecure)
 		}
-		if d, err = parseChecksumFile(algorithm, body); err != nil {
+		if d, err = parseChecksumFile(program, algorithm, body); err != nil {
 			return Digest{}, binary, &VerifyError{Name: "its ." + algorithm + " file", Problem: err.Error()}
 		}
 		return d, file, nil
@@ -188,14 +188,14 @@ func (c *Client) checksumBeside(ctx context.Context, binary string) (d Digest, a
 	return Digest{}, binary, err
 }
 
-// parseChecksumFile reads a checksum file: upstream's have bare hex digits,
-// those of sha256sum(1) a file name after them.
-func parseChecksumFile(algorithm string, body []byte) (Digest, error) {
+// parseChecksumFile reads the checksum file of a program: upstream's have bare
+// hex digits, those of sha256sum(1) a file name after them.
+func parseChecksumFile(program, algorithm string, body []byte) (Digest, error) {
 	if what := looksLike(body); what != text {
 		return Digest{}, fmt.Errorf("it looks like %s, not like a checksum", what)
 	}
 	fields := strings.Fields(strings.TrimPrefix(string(body), "\ufeff"))
-	if len(fields) == 2 && slices.Contains(append(Tools(), Kubelet), path.Base(strings.TrimPrefix(fields[1], "*"))) {
+	if len(fields) == 2 && path.Base(strings.TrimPrefix(fields[1], "*")) == program {
 		fields = fields[:1]
 	}
 	return ParseDigest(algorithm, strings.Join(fields, " "))

@@ -231,7 +231,7 @@ func examine(dir string, m Mirrored) Mirrored {
 			m.Problem = fmt.Sprintf("its .%s file: %v", d.Algorithm, pathless(err))
 			return m
 		}
-		said, err := parseChecksumFile(d.Algorithm, body)
+		said, err := parseChecksumFile(m.Artifact().Name(), d.Algorithm, body)
 		if err != nil {
 			m.Problem = fmt.Sprintf("its .%s file: %v", d.Algorithm, err)
 			return m
