@@ -78,6 +78,9 @@ func (h *Host) Prepare(ctx context.Context, d *spec.Draft, o PrepareOptions) (*C
 	}
 	if have == nil {
 		if have = h.lostInstallation(); have != nil {
+			have.Files = slices.DeleteFunc(have.Files, func(f plan.File) bool { // what nobody asks for stays
+				return plan.IsTool(f.Path) && d.Tool(plan.ToolOf(f.Path)).Name == ""
+			})
 			o.lost, o.TakeOver = true, cmp.Or(o.TakeOver, path.Join(hostfs.UnitDir, systemd.KubeletService))
 		}
 	}

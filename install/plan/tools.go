@@ -39,11 +39,18 @@ func ProgramOf(name string) string {
 // IsActive reports whether a file is the link to one of the binaries of a program beside it, as BIN_DIR/kubelet is.
 func (f File) IsActive() bool { return f.Kind == Link && ProgramOf(f.Target) == path.Base(f.Path) }
 
-// IsTool reports whether a path is that of one of the tools, or of the link to it. kubelet needs none of them.
-func IsTool(target string) bool {
-	name := path.Base(target)
-	return slices.Contains(release.Tools(), name) || slices.Contains(release.Tools(), ProgramOf(name))
+// ToolOf is the tool of which a path is the binary of a release, or the link to it; empty for none.
+func ToolOf(target string) string {
+	for _, tool := range release.Tools() {
+		if name := path.Base(target); name == tool || ProgramOf(name) == tool {
+			return tool
+		}
+	}
+	return ""
 }
+
+// IsTool reports whether a path is that of a tool. kubelet needs none of them.
+func IsTool(target string) bool { return ToolOf(target) != "" }
 
 // Tool returns the tool of a name; the zero value for none.
 func (g *Generation) Tool(name string) Tool {
