@@ -346,8 +346,8 @@ func (w *work) converge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if change.Have != nil && draft.Version.Compare(change.Have.Version) < 0 {
-		a.Warn(fmt.Sprintf("kubelet %s is older than %s, which is installed", draft.Version, change.Have.Version))
+	if change.Have != nil {
+		w.warnOlder(draft, change.Have)
 	}
 	problems := preflight.Check(ctx, draft, change.Have, change.Seen, preflight.Facts{Booting: h.Units.Booting(ctx), AskRuntime: h.AskRuntime})
 	problems = append(problems, h.Preflight(ctx, change)...)

@@ -132,6 +132,18 @@ func (w *work) shareOut(target release.Version) (kubelet release.Version) {
 	return w.current.Version
 }
 
+// warnOlder tells what is older than what is installed.
+func (w *work) warnOlder(d *spec.Draft, have *plan.Generation) {
+	if d.Version.Compare(have.Version) < 0 {
+		w.app.Warn(fmt.Sprintf("kubelet %s is older than %s, which is installed", d.Version, have.Version))
+	}
+	for _, t := range d.Generation.Tools {
+		if old := have.Tool(t.Name); old.Name != "" && t.Version.Compare(old.Version) < 0 {
+			w.app.Warn(fmt.Sprintf("%s is older than %s, which is installed", t, old.Version))
+		}
+	}
+}
+
 // noteKubeadm says of an upgrade what comes before it, or after it, on a node that kubeadm set up.
 func (w *work) noteKubeadm(d *spec.Draft) {
 	if w.current == nil {
@@ -143,6 +155,6 @@ func (w *work) noteKubeadm(d *spec.Draft) {
 	case !w.want.moves(release.Kubelet) && w.want.moves(release.Kubeadm) && d.Version.Compare(now.Version) < 0:
 		w.next = fmt.Sprintf("next: kubeadm upgrade node (kubeadm upgrade apply %s on the first control plane node), then kubeletctl upgrade --version %s", now.Version, now.Version)
 	case d.Spec.Profile == config.Kubeadm && w.want.moves(release.Kubelet) && old.Version.Minor() < d.Version.Minor():
-		w.app.Note(fmt.Sprintf("kubeadm %s is upgraded before kubelet: kubeletctl upgrade --version %s --only kubeadm, then kubeadm upgrade node", old.Version, d.Version))
+		w.app.Note(fmt.Sprintf("kubeadm %s comes before kubelet: kubeletctl upgrade --version %s --only kubeadm, then kubeadm upgrade node", d.Version, d.Version))
 	}
 }

@@ -152,7 +152,7 @@ func (p *partial) mismatch(from string, a Artifact) error {
 			"; if it is meant to be a build of your own, give its --sha256"
 	}
 	if !p.isProgram() {
-		e.Problem = fmt.Sprintf("it is %s, not a kubelet; %s", looksLike(p.head), e.Problem)
+		e.Problem = fmt.Sprintf("it is %s, not a %s; %s", looksLike(p.head), a.Name(), e.Problem)
 	}
 	return e
 }

@@ -66,6 +66,7 @@ func values() map[string]map[string]any {
 		"arch":                 {"enum": release.Architectures()},
 		"profile":              {"enum": config.Profiles()},
 		"binDir":               pattern("^/"),
+		"with":                 toolsSchema(),
 		"flags":                config.FlagsSchema(),
 		"kubeletConfiguration": config.FieldsSchema(),
 	}

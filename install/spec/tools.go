@@ -50,6 +50,15 @@ func (s Spec) checkTools() error {
 	return errors.Join(errs...)
 }
 
+// toolsSchema is what the schema says of the programs beside kubelet.
+func toolsSchema() map[string]any {
+	properties := map[string]any{}
+	for _, name := range release.Tools() {
+		properties[name] = map[string]any{"type": []string{"string", "null"}, "pattern": `^(v?1\.[0-9]+\.[0-9]+.*)?$`, "description": "The version of " + name + "."}
+	}
+	return map[string]any{"properties": properties, "additionalProperties": false}
+}
+
 // addTools adds to a generation the programs beside kubelet.
 func (s Spec) addTools(g *plan.Generation, tools []Resolution) {
 	for _, r := range tools {

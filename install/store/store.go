@@ -14,7 +14,7 @@
 //	    event.json                a repair or a restart, which is not a generation; previous.json is what it has overwritten
 //	    files/SHA256              the bytes of every text of both
 //	  before/SHA256               what an uninstall could not put back, since generation 0 was damaged
-//	  download                    the binary that is being fetched, until a generation has it
+//	  download                    the binaries that are being fetched, until a generation has them
 //	  verified.json               see hostfs.Digests
 //	  markers.json                see release.Answers
 //	  recovered                   what kubeletctl-recover.service did, until a run has told it
