@@ -471,3 +471,71 @@ func TestSettleDiscardsTheDownload(t *testing.T) {
 		t.Errorf("a directory that was not made for it is gone: %v", err)
 	}
 }
+
+// The downloads of a change are recorded one document each: a single one as it always was.
+func TestDownloadsOfAChange(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	s := In(hostfs.At(root))
+	if err := os.MkdirAll(filepath.Join(root, hostfs.StateDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	download := func(name string, dirs ...string) Download {
+		d := NewDownload(plan.File{Path: "/usr/local/bin/" + name}, release.Digest{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}, dirs)
+		if err := errors.Join(os.MkdirAll(filepath.Join(root, "/usr/local/bin"), 0o755), os.WriteFile(filepath.Join(root, d.Partial), []byte("x"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	there := func(d Download) bool {
+		_, err := os.Lstat(filepath.Join(root, d.Partial))
+		return err == nil
+	}
+	kubelet, kubeadm, other := download("kubelet-v1.37.2", "/usr/local", "/usr/local/bin"), download("kubeadm-v1.37.2"), download("kubectl-v1.37.2")
+	if err := s.Downloads().Begin(kubelet, other); err != nil {
+		t.Fatal(err)
+	}
+	// The next run wants another one: what it has in common is gone on with, and the directories stay known.
+	kubelet.Dirs = nil
+	if err := s.Downloads().Begin(kubelet, kubeadm); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Downloads().Unfinished()
+	if err != nil || len(list) != 2 || list[1].Partial != kubeadm.Partial || !slices.Equal(list[0].Dirs, []string{"/usr/local", "/usr/local/bin"}) {
+		t.Errorf("unfinished: %+v, %v", list, err)
+	}
+	if !there(kubelet) || !there(kubeadm) || there(other) {
+		t.Error("the wrong download was deleted")
+	}
+	if err := os.Remove(filepath.Join(root, kubelet.Partial)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Downloads().Forget(); err != nil || !there(kubeadm) {
+		t.Errorf("what is left of one was forgotten: %v", err)
+	}
+	if err := s.Downloads().Discard(); err != nil || there(kubeadm) {
+		t.Errorf("a download is left: %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(root, "/usr/local")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory is still there: %v", err)
+	}
+}
+
+// A record has the layout that an older kubeletctl knows until it has programs that such a one does not know.
+func TestFormatFollowsTheTools(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	commit(t, s, 1)
+	plain, with := generation(2), generation(2)
+	with.Tools = []plan.Tool{{Name: release.Kubeadm}}
+	if n, err := formatOf(s.tree); err != nil || n != 2 || s.Outdated(plain) || !s.Outdated(with) {
+		t.Errorf("format %d, %v", n, err)
+	}
+	if err := s.Convert(with); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, 3) // without any
+	if n, err := formatOf(s.tree); err != nil || n != 3 || s.Outdated(with) {
+		t.Errorf("format %d, %v", n, err)
+	}
+}

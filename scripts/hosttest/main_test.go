@@ -54,7 +54,12 @@ func build(dir string) error {
 		if err := gobuild.Standin(file, version); err != nil {
 			return err
 		}
-		releases = append(releases, mirror.Release{Version: version, Arch: "amd64", Path: file})
+		kubeadm := filepath.Join(dir, "kubeadm-"+version)
+		if err := gobuild.Tool(kubeadm, "kubeadm", version); err != nil {
+			return err
+		}
+		releases = append(releases, mirror.Release{Version: version, Arch: "amd64", Path: file},
+			mirror.Release{Program: "kubeadm", Version: version, Arch: "amd64", Path: kubeadm})
 	}
 	return mirror.WriteTree(tools.release, releases...)
 }
