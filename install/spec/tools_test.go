@@ -104,6 +104,7 @@ func TestReconcileTools(t *testing.T) {
 		kept, dropped, forgotten int
 	}{
 		{"the release is what is asked for", with(ByFlags, "kubeadm"), with(BySet, "kubeadm=v1.38.0"), map[string]string{"kubeadm": ""}, 0, 0, 0},
+		{"also against what flags asked for", with(ByFile, "kubeadm"), with(ByFlags, "kubeadm=v1.38.0"), map[string]string{"kubeadm": ""}, 0, 0, 0},
 		{"one of set stays", with(ByFlags, "kubeadm"), with(BySet, "kubectl=v1.38.0"), map[string]string{"kubeadm": "", "kubectl": "v1.38.0"}, 1, 0, 0},
 		{"not repeated", with(ByFlags), with(ByFlags, "kubeadm=v1.38.0"), nil, 0, 0, 1},
 		{"no longer in the file", with(ByFile), with(ByFile, "kubeadm=v1.38.0"), nil, 0, 1, 0},
