@@ -74,9 +74,9 @@ func TestToolsLeaveKubeletAlone(t *testing.T) {
 	b.write(hostfs.ConfigFile, 0o600, []byte("# edited\n"))
 	b.execute(kubeletOne) // with other arguments
 	b.healthy = false
-	b.Rehearse = func(context.Context, rehearsal.Trial) error {
+	b.Rehearse = func(context.Context, rehearsal.Trial) ([]string, error) {
 		t.Error("kubelet is rehearsed")
-		return nil
+		return nil, nil
 	}
 	format := func() string {
 		text, err := os.ReadFile(b.file(hostfs.StateDir + "/format"))
