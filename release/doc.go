@@ -12,6 +12,7 @@
 // file URL. Below it lie
 //
 //	vX.Y.Z/bin/linux/ARCH/kubelet          and beside it .sha512, .sha256
+//	vX.Y.Z/bin/linux/ARCH/kubeadm          and kubectl: the Tools, with theirs
 //	stable.txt, stable-1.36.txt, ...       markers: the version of a channel
 //
 // Upstream itself has two: a bucket that is frozen at v1.31.0 and dl.k8s.io.

@@ -103,9 +103,16 @@ func (g *Generation) WithTools(other *Generation) *Generation {
 
 // OnlyTools reports whether all that a plan does is done to tools and to what recovers, so that kubelet stays as it is.
 func (p *Plan) OnlyTools() bool {
-	return !p.Empty() && !slices.ContainsFunc(p.Steps, func(s Step) bool {
-		return !IsTool(s.Target) && !IsRecovery(s.Target) && s.Action != MakeDir && s.Action != Reload
-	}) && slices.ContainsFunc(p.Steps, func(s Step) bool { return IsTool(s.Target) })
+	some := false
+	for _, s := range p.Steps {
+		switch {
+		case IsTool(s.Target):
+			some = true
+		case !IsRecovery(s.Target) && s.Action != MakeDir && s.Action != Reload:
+			return false
+		}
+	}
+	return some
 }
 
 // concerns reports whether a plan speaks of a path.
