@@ -14,7 +14,7 @@ func TestPhaseText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	upgrade := &install.Change{Want: &plan.Generation{Version: version}}
+	upgrade := &install.Change{Want: &plan.Generation{Version: version}, Plan: &plan.Plan{}}
 	uninstall := &install.Change{Want: &plan.Generation{Snapshot: true}}
 	tests := []struct {
 		phase  install.Phase
