@@ -12,6 +12,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -42,15 +43,9 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 		}
 		return adoption{}, withHint(err, "without --adopt, install starts from scratch")
 	}
-	to, name := found.Version, found.Version.String()
-	if o.spec.Version != "" {
-		name = spec.TargetName(o.spec.Version)
-		if to, err = spec.TargetVersion(o.spec.Version); err != nil {
-			return adoption{}, &usageError{fmt.Errorf("--adopt needs an exact --version: %w", err)}
-		}
-	}
-	if to.IsZero() {
-		return adoption{}, &usageError{withHint(errors.New("the version of the kubelet on this host is not known"), "use --version v1.36.3")}
+	to, name, err := adoptedRelease(found, o.spec.Version)
+	if err != nil {
+		return adoption{}, err
 	}
 	profile := o.spec.Profile
 	if profile == "" && o.specFile != "" {
@@ -60,9 +55,35 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 	if err != nil {
 		return adoption{}, err
 	}
+	tellAdoption(a, name, found, m)
+	if o.specFile == "" {
+		if err := refuseImpossible(m); err != nil {
+			return adoption{}, err
+		}
+	}
+	return adoption{found: found, spec: m.Spec, dropIn: m.DropIn}, m.Spec.Attribute(spec.Spec{}, spec.ByAdoption)
+}
+
+// adoptedRelease is the release that a found kubelet goes to: the one that is asked for, or else its own.
+func adoptedRelease(found *adopt.Found, asked string) (to release.Version, name string, err error) {
+	to, name = found.Version, found.Version.String()
+	if asked != "" {
+		name = spec.TargetName(asked)
+		if to, err = spec.TargetVersion(asked); err != nil {
+			return to, name, &usageError{fmt.Errorf("--adopt needs an exact --version: %w", err)}
+		}
+	}
+	if to.IsZero() {
+		return to, name, &usageError{withHint(errors.New("the version of the kubelet on this host is not known"), "use --version v1.36.3")}
+	}
+	return to, name, nil
+}
+
+// tellAdoption says what becomes of all that a found kubelet was told.
+func tellAdoption(a *app, to string, found *adopt.Found, m *adopt.Adoption) {
 	a.Note("adopting the kubelet of " + found.Unit)
 	if a.Talks() {
-		a.printItems(a.Err, name, m.Items)
+		a.printItems(a.Err, to, m.Items)
 	}
 	if found.Kubeadm() && m.Spec.Profile != config.Kubeadm {
 		a.Warn("warning: kubeadm no longer configures this kubelet: what kubeadm upgrade node writes from now on is not read")
@@ -76,16 +97,20 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 	for _, setting := range m.Lost {
 		a.Note("not taken over: " + setting + "; a drop-in in kubelet.service.d can bring it back")
 	}
-	if impossible := m.Impossible(); len(impossible) > 0 && o.specFile == "" {
-		refusal := &preflight.FailedError{}
-		hint := "kubeletctl config migrate prints a spec without it; edit that, and use install --adopt -f SPEC"
-		if m.Spec.Profile == config.Kubeadm {
-			hint = "move it to KUBELET_EXTRA_ARGS in " + systemd.KubeadmExtraFiles[0] + ", or take kubelet out of kubeadm's hands with --profile upstream"
-		}
-		for _, i := range impossible {
-			refusal.Problems = append(refusal.Problems, preflight.Problem{ID: "adopt", Severity: preflight.Failure, Message: i.Item + ": " + i.Why, Hint: hint})
-		}
-		return adoption{}, refusal
+}
+
+// refuseImpossible refuses an adoption that would change what kubelet does.
+func refuseImpossible(m *adopt.Adoption) error {
+	refusal := &preflight.FailedError{}
+	hint := "kubeletctl config migrate prints a spec without it; edit that, and use install --adopt -f SPEC"
+	if m.Spec.Profile == config.Kubeadm {
+		hint = "move it to KUBELET_EXTRA_ARGS in " + systemd.KubeadmExtraFiles[0] + ", or take kubelet out of kubeadm's hands with --profile upstream"
 	}
-	return adoption{found: found, spec: m.Spec, dropIn: m.DropIn}, m.Spec.Attribute(spec.Spec{}, spec.ByAdoption)
+	for _, i := range m.Impossible() {
+		refusal.Problems = append(refusal.Problems, preflight.Problem{ID: "adopt", Severity: preflight.Failure, Message: i.Item + ": " + i.Why, Hint: hint})
+	}
+	if len(refusal.Problems) == 0 {
+		return nil
+	}
+	return refusal
 }
