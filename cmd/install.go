@@ -349,16 +349,9 @@ func (w *work) converge(ctx context.Context) error {
 	if change.Have != nil {
 		w.warnOlder(draft, change.Have)
 	}
-	problems := preflight.Check(ctx, draft, change.Have, change.Seen, preflight.Facts{Booting: h.Units.Booting(ctx), AskRuntime: h.AskRuntime})
-	problems = append(problems, h.Preflight(ctx, change)...)
-	if change.Have != nil && !w.options.dryRun { // what could be hardened was said at the first install
-		problems = slices.DeleteFunc(problems, func(p preflight.Problem) bool { return p.Severity == preflight.Info })
-	}
+	problems := w.problems(ctx, draft, change)
 	a.plan = change.Plan
 	w.noteKubeadm(draft)
-	if change.Plan.OnlyTools() {
-		problems = nil
-	}
 	if err := w.preflight(problems, change.Plan); err != nil {
 		return err
 	}
@@ -368,6 +361,20 @@ func (w *work) converge(ctx context.Context) error {
 		}
 	}
 	return w.change(ctx, change)
+}
+
+// problems are what preflight has to say about a change of kubelet.
+func (w *work) problems(ctx context.Context, draft *spec.Draft, change *install.Change) []preflight.Problem {
+	if change.Plan.OnlyTools() {
+		return nil
+	}
+	h := w.host
+	problems := preflight.Check(ctx, draft, change.Have, change.Seen, preflight.Facts{Booting: h.Units.Booting(ctx), AskRuntime: h.AskRuntime})
+	problems = append(problems, h.Preflight(ctx, change)...)
+	if change.Have != nil && !w.options.dryRun { // what could be hardened was said at the first install
+		problems = slices.DeleteFunc(problems, func(p preflight.Problem) bool { return p.Severity == preflight.Info })
+	}
+	return problems
 }
 
 // build resolves the spec to a release and its artifact, and renders it.

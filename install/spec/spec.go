@@ -235,10 +235,15 @@ func (s Spec) Check() error {
 	if err := (&release.Client{Sources: complete}).CheckSources(); err != nil {
 		errs = append(errs, err)
 	}
-	flags, err := s.flags()
-	if err != nil {
-		errs = append(errs, err)
+	if s.Standalone && s.Profile == config.Kubeadm {
+		errs = append(errs, errors.New("kubeadm makes a node of a cluster: standalone and the profile kubeadm contradict each other"))
 	}
+	flags, err := s.flags()
+	return errors.Join(append(append(errs, err), s.checkFlags(flags)...)...)
+}
+
+// checkFlags finds what is wrong with flags that kubeletctl itself goes by.
+func (s Spec) checkFlags(flags map[string]string) (errs []error) {
 	for _, name := range s.Expand {
 		if _, given := flags[name]; !given || !config.CanExpand(name) {
 			errs = append(errs, fmt.Errorf("expand: %q is not a flag of this spec whose value systemd may expand", name))
@@ -246,9 +251,6 @@ func (s Spec) Check() error {
 	}
 	if registers, _ := strconv.ParseBool(flags["register-node"]); registers && s.Standalone && s.Origins["flags.register-node"] != ByAdoption {
 		errs = append(errs, errors.New("a standalone kubelet has no API server to register its node with: standalone and register-node=true contradict each other"))
-	}
-	if s.Standalone && s.Profile == config.Kubeadm {
-		errs = append(errs, errors.New("kubeadm makes a node of a cluster: standalone and the profile kubeadm contradict each other"))
 	}
 	for _, name := range []string{"kubeconfig", "bootstrap-kubeconfig"} {
 		if file := flags[name]; file != "" && !path.IsAbs(file) {
@@ -261,7 +263,7 @@ func (s Spec) Check() error {
 	if dir := flags["root-dir"]; dir != "" && (!path.IsAbs(dir) || hostfs.IsProtected(dir)) {
 		errs = append(errs, fmt.Errorf("--root-dir=%s cannot be kubelet's: it needs an absolute path to a directory of its own, as %s", dir, hostfs.KubeletDir))
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // CheckFor finds what a kubelet of the given minor would not accept, all at once and without any effect.
