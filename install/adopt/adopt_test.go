@@ -46,7 +46,7 @@ func found(t *testing.T, archive string) *Found {
 // in the drop-in beside it, or among what is told to be lost.
 func TestEverySettingIsAccountedFor(t *testing.T) {
 	archives, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(archives) < 8 {
+	if err != nil || len(archives) < 20 {
 		t.Fatalf("%d setups, %v", len(archives), err)
 	}
 	to, err := spec.TargetVersion("v1.37.2")
