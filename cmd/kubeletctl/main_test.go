@@ -20,6 +20,7 @@ const module = "github.com/kubeletctl/kubeletctl/"
 var floors = [][]string{
 	{"config/rules"}, // for package config alone
 	{"release", "config", "systemd", "install/hostfs", "install/document"},
+	{"install/kubeletlog"},
 	{"install/plan", "install/health", "install/cri"},
 	{"install/spec", "install/store"},
 	{"install/observe", "install/rehearsal", "install/purge", "install/node"},
@@ -122,7 +123,7 @@ var ofThisMachine = map[string]string{
 }
 
 func TestOnlyHostfsOpensFiles(t *testing.T) {
-	for _, room := range []string{"install", "install/plan", "install/spec", "install/store", "install/observe", "install/preflight", "install/adopt", "install/health", "install/diagnose", "install/status"} {
+	for _, room := range []string{"install", "install/plan", "install/spec", "install/store", "install/observe", "install/preflight", "install/adopt", "install/kubeletlog", "install/health", "install/diagnose", "install/status"} {
 		eachCall(t, "../../"+room, func(file, call string) {
 			file = room + "/" + file
 			if _, allowed := ofThisMachine[file]; !allowed && slices.Contains(opens, call) {

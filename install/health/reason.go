@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -91,16 +91,20 @@ func signalName(n int) string {
 	return fmt.Sprintf("signal %d", n)
 }
 
+// journalLines is how much of the journal is read: the usage of a kubelet has about 300 lines, and the stacks of one that panics
+// several hundred.
+const journalLines = 1000
+
 // LastWords are kubelet's own about why it failed, from the journal, which may show them a moment late: they are waited for
 // until ctx ends. Empty when there are none.
 func LastWords(ctx context.Context, state systemd.UnitState) string {
 	for ctx.Err() == nil {
-		entries, err := systemd.Journal(ctx, state, 60)
+		entries, err := systemd.Journal(ctx, state, journalLines)
 		if err != nil {
 			return ""
 		}
-		if words := strings.TrimSpace(systemd.LastFailure(entries)); words != "" {
-			return words
+		if reason, found := kubeletlog.Reason(kubeletlog.Parse(entries)); found {
+			return reason.Text()
 		}
 		select {
 		case <-ctx.Done():

@@ -178,7 +178,7 @@ var (
 	// ofMachine are parts of such words that are a matter of the machine: its cgroup version.
 	ofMachine = regexp.MustCompile(`(invalid configuration: singleProcessOOMKill must not be explicitly set to false when using cgroup v1|` +
 		`kubelet is configured to not run on a host using cgroup v1[^\],]*)(, )?`)
-	nothing = regexp.MustCompile(`^"?command failed"? err="failed to validate kubelet configuration, error: \[?\]?(, )?path: `)
+	nothing = regexp.MustCompile(`^failed to validate kubelet configuration, error: \[?\]?(, )?path: `)
 	lenient = regexp.MustCompile(`Using lenient decoding as strict decoding failed.*`)
 	unknown = regexp.MustCompile(`unknown field \\*"([^"\\]+)`)
 )

@@ -19,12 +19,12 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -146,16 +146,8 @@ func (v verdict) err(t Trial) error {
 
 // words are those that tell why the kubelet ended.
 func (v verdict) words() string {
-	var lines []systemd.Entry
-	for line := range bytes.Lines([]byte(v.Log)) {
-		lines = append(lines, systemd.Entry{Message: string(line)})
-	}
-	words := systemd.LastFailure(lines)
-	if _, rest, found := strings.Cut(v.Log, words+"\n"); found && strings.HasSuffix(words, "err=<") { // klog's form of several lines
-		text, _, _ := strings.Cut(rest, "\n >")
-		words = strings.TrimSuffix(words, "<") + strings.Join(strings.Fields(text), " ")
-	}
-	return words
+	reason, _ := kubeletlog.Reason(kubeletlog.Parse(systemd.ParseEntries([]byte(v.Log))))
+	return reason.Text()
 }
 
 // waitsForCertificate reports whether a kubelet got as far as asking the API server for its first certificate, which it

@@ -43,5 +43,5 @@ func TestRealKubeletIsRolledBack(t *testing.T) {
 	r = h.exits(8, "kubeletctl", h.install("v1.37.2", "--set", "authentication.x509.clientCAFile=/nowhere.crt", "--skip-rehearsal")...)
 	contains(t, r.Stderr, "nowhere.crt: no such file")
 	h.running("v1.37.2")
-	contains(t, h.must("kubeletctl", "history"), `(?m)^3 .* reverted: kubelet exited with status 1: "command failed"`)
+	contains(t, h.must("kubeletctl", "history"), `(?m)^3 .* reverted: kubelet exited with status 1: failed to `)
 }

@@ -1,0 +1,60 @@
+package kubeletlog
+
+import (
+	"slices"
+	"strings"
+)
+
+// commandFailed is the message with which a kubelet ends from 1.26 on; the reason is the error that comes with it
+// (k8s.io/component-base/cli/run.go).
+const commandFailed = "command failed"
+
+// lastWords are messages right after which a kubelet ends, of all releases since 1.18, but for those of severity F, in lower case
+// (cmd/kubelet/app/server.go, pkg/kubelet/kubelet.go, pkg/kubelet/server/server.go).
+var lastWords = []string{
+	commandFailed, "failed to run kubelet", "failed to start containermanager", "failed to start cadvisor", "failed to initialize internal modules",
+	"failed to listen and serve", "failed to parse kubelet flag", "failed to validate kubelet flags", "failed to load kubelet config file",
+	"failed to validate kubelet configuration", "failed to construct kubelet dependencies", "unknown command",
+	"the currently active client certificate has expired and the server is responsive, exiting",
+}
+
+// killed are words of systemd about what it, or the kernel, did to a process, which itself cannot know why.
+var killed = []string{"Watchdog timeout", "killed by the OOM killer", "start operation timed out"}
+
+// Reason is the entry that says why kubelet ended, of the entries of one run; false when none does. That is, in this order:
+//
+//   - what systemd says of a process that it or the kernel had to end, whatever that said while it was ended;
+//   - the last words of a kubelet that ends by itself, a panic among them: the first of them, since others follow while it ends;
+//   - what systemd says of a process that it could not start;
+//   - the last error that was logged.
+func Reason(entries []Entry) (Entry, bool) {
+	for _, decisive := range []func(Entry) bool{Entry.wasKilled, Entry.isLast, Entry.notStarted} {
+		if i := slices.IndexFunc(entries, decisive); i >= 0 {
+			return entries[i], true
+		}
+	}
+	for _, e := range slices.Backward(entries) {
+		if e.Severity == Error && !e.OfSystemd {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+func (e Entry) wasKilled() bool {
+	return e.OfSystemd && slices.ContainsFunc(killed, func(words string) bool { return strings.Contains(e.Message, words) })
+}
+
+// isLast reports whether kubelet ends right after the entry. Go's panics, klog's Fatal and cobra's "Error:", which has no source,
+// are such.
+func (e Entry) isLast() bool {
+	message := strings.ToLower(e.Message)
+	said := func(words string) bool { return strings.HasPrefix(message, words) }
+	return e.Severity == Fatal || e.Severity == Error && (e.Source == "" || slices.ContainsFunc(lastWords, said))
+}
+
+// notStarted reports whether systemd says that it did not start the process. "Failed with result" and that it was tried too often
+// are no reasons of their own.
+func (e Entry) notStarted() bool {
+	return e.OfSystemd && strings.HasPrefix(e.Message, "Failed ") && !strings.HasPrefix(e.Message, "Failed with result ")
+}
