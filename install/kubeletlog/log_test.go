@@ -16,20 +16,29 @@ func lines(text string) []systemd.Entry { return systemd.ParseEntries([]byte(tex
 // The logs are of real kubelets, which were run without privilege and without a runtime; what is far from their end is cut.
 func TestReasonOfRealKubelets(t *testing.T) {
 	tests := map[string]string{ // how the reason begins
-		"bootstrap-v1.34.4": "failed to run Kubelet: unable to load bootstrap kubeconfig: stat /nope/bootstrap: no such file or directory",
-		"clientca-v1.36.3":  "failed to run Kubelet: open /nope/ca.crt: no such file or directory",
-		"flag-v1.37.2":      "failed to parse kubelet flag: unknown flag: --no-such-flag",
-		"gate-v1.36.3":      "panic: failed to merge global and in-flight KubeletConfiguration while setting defaults, error: unrecognized feature gate: NoSuchGate",
-		"gateflag-v1.34.4":  "failed to set feature gates from initial flags-based config: unrecognized feature gate: NoSuchGate",
-		"json-v1.34.4":      `failed to run Kubelet: validate service connection: validate CRI v1 runtime API for endpoint "unix:///run/k/no-runtime.sock": rpc error`,
-		"label-v1.36.3":     "failed to validate kubelet flags: unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels: [node-role.kubernetes.io/x] --node-labels in the",
-		"lenient-v1.37.2":   "failed to run Kubelet: validate service connection: ",
-		"missing-v1.34.4":   "failed to load kubelet config file, path: /nope/config.yaml, error: ",
-		"noapi-v1.34.4":     "failed to load kubelet config file, path: /run/k/config.yaml, error: failed to load Kubelet config file /run/k/config.yaml, error failed to decode: Object 'apiVersion' is missing in 'kind: KubeletConfiguration '",
-		"nokind-v1.37.2":    "failed to load kubelet config file, path: /run/k/config.yaml, error: failed to load Kubelet config file /run/k/config.yaml, error failed to decode: Object 'Kind' is missing in ",
-		"type-v1.36.3":      "failed to load kubelet config file, path: /run/k/config.yaml, error: failed to load Kubelet config file /run/k/config.yaml, error failed to decode: json: cannot unmarshal string",
-		"value-v1.37.2":     "failed to validate kubelet configuration, error: invalid configuration: maxPods (--max-pods) -5 must not be a negative number, path: ",
-		"webhook-v1.36.3":   "failed to run Kubelet: no client provided, cannot use webhook authentication",
+		"bootstrap-v1.34.4":  "failed to run Kubelet: unable to load bootstrap kubeconfig: stat /nope/bootstrap: no such file or directory",
+		"clientca-v1.36.3":   "failed to run Kubelet: open /nope/ca.crt: no such file or directory",
+		"flag-v1.37.2":       "failed to parse kubelet flag: unknown flag: --no-such-flag",
+		"gate-v1.36.3":       "panic: failed to merge global and in-flight KubeletConfiguration while setting defaults, error: unrecognized feature gate: NoSuchGate",
+		"gateflag-v1.34.4":   "failed to set feature gates from initial flags-based config: unrecognized feature gate: NoSuchGate",
+		"json-v1.34.4":       `failed to run Kubelet: validate service connection: validate CRI v1 runtime API for endpoint "unix:///run/k/no-runtime.sock": rpc error`,
+		"label-v1.36.3":      "failed to validate kubelet flags: unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels: [node-role.kubernetes.io/x] --node-labels in the",
+		"lenient-v1.37.2":    "failed to run Kubelet: validate service connection: ",
+		"missing-v1.34.4":    "failed to load kubelet config file, path: /nope/config.yaml, error: ",
+		"noapi-v1.34.4":      "failed to load kubelet config file, path: /run/k/config.yaml, error: failed to load Kubelet config file /run/k/config.yaml, error failed to decode: Object 'apiVersion' is missing in 'kind: KubeletConfiguration '",
+		"nokind-v1.37.2":     "failed to load kubelet config file, path: /run/k/config.yaml, error: failed to load Kubelet config file /run/k/config.yaml, error failed to decode: Object 'Kind' is missing in ",
+		"type-v1.36.3":       "failed to load kubelet config file, path: /run/k/config.yaml, error: failed to load Kubelet config file /run/k/config.yaml, error failed to decode: json: cannot unmarshal string",
+		"value-v1.37.2":      "failed to validate kubelet configuration, error: invalid configuration: maxPods (--max-pods) -5 must not be a negative number, path: ",
+		"webhook-v1.36.3":    "failed to run Kubelet: no client provided, cannot use webhook authentication",
+		"cgv1-v1.37.2":       "failed to validate kubelet configuration, error: kubelet is configured to not run on a host using cgroup v1.",
+		"denied-v1.36.3":     "failed to run Kubelet: validate service connection: ",
+		"kubeconfig-v1.36.3": "failed to run Kubelet: invalid kubeconfig: stat /nope/kubeconfig: no such file or directory",
+		"listval-v1.36.3":    "failed to validate kubelet configuration, error: [invalid configuration: maxPods (--max-pods) -5 must not be a negative number, invalid ",
+		"lockedgate-v1.36.3": "panic: failed to merge global and in-flight KubeletConfiguration while setting defaults, error: cannot set feature gate SidecarContainers to false",
+		"lockfile-v1.36.3":   `failed to run Kubelet: unable to acquire file lock on "/nope/lock": no such file or directory`,
+		"newer-v1.36.3":      "failed to validate kubelet configuration, error: invalid configuration: FeatureGate KubeletCrashLoopBackOffMax not enabled, ",
+		"refused-v1.36.3":    "failed to run Kubelet: validate service connection: ",
+		"yaml-v1.36.3":       "failed to load kubelet config file, path: /run/k/config.yaml, error: failed to load Kubelet config file /run/k/config.yaml, error failed to decode: yaml: line 5: ",
 	}
 	files, _ := filepath.Glob("testdata/*.log")
 	if len(files) != len(tests) {
@@ -75,6 +84,7 @@ func TestReason(t *testing.T) {
 		{"the watchdog", "SIGABRT: abort\nPC=0x1\ngoroutine 1 [running]:\nkubelet.service: Watchdog timeout (limit 30s)!\nkubelet.service: Failed with result 'watchdog'.", "Watchdog timeout (limit 30s)!"},
 		{"memory", "E1123 21:54:01.000000" + at + "\"x\"\nkubelet.service: A process of this unit has been killed by the OOM killer.", "A process of this unit has been killed by the OOM killer."},
 		{"systemd between the lines", "E1123 21:54:01.000000" + at + "\"command failed\" err=<\n\ta\nkubelet.service: Failed with result 'exit-code'.\n\tb\n > \n", "a b"},
+		{"what a terminal would obey", "E1123 21:54:01.000000" + at + `"a" err="b\x1b[2Jc"`, "a: b?[2Jc"},
 		{"cut off", "E1123 21:54:01.000000" + at + "\"command failed\" err=<\n\ta\nI1123 21:54:01.000000" + at + `"x"`, "a"},
 	}
 	for _, tt := range tests {
@@ -138,7 +148,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%d entries of %d lines", len(entries), len(in))
 		}
 		reason, ok := Reason(entries)
-		if strings.Contains(reason.Text(), "\n") || !ok && reason.Text() != "" {
+		if strings.ContainsAny(reason.Text(), "\n\x1b\x9b") || !ok && reason.Text() != "" {
 			t.Errorf("the reason is %q", reason.Text())
 		}
 	})

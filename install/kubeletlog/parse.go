@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -47,7 +48,7 @@ type Entry struct {
 // Value is a key with its value, unquoted.
 type Value struct{ Key, Value string }
 
-// Text is the entry in one line: its message and its error.
+// Text is the entry in one line that can be printed: its message and its error.
 func (e Entry) Text() string {
 	text := e.Message
 	switch {
@@ -56,7 +57,14 @@ func (e Entry) Text() string {
 	case e.Err != "":
 		text += ": " + e.Err
 	}
-	return strings.Join(strings.Fields(text), " ")
+	return strings.Map(printable, strings.Join(strings.Fields(text), " "))
+}
+
+func printable(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return '?'
 }
 
 var (

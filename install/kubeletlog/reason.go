@@ -21,21 +21,30 @@ var lastWords = []string{
 // killed are words of systemd about what it, or the kernel, did to a process, which itself cannot know why.
 var killed = []string{"Watchdog timeout", "killed by the OOM killer", "start operation timed out"}
 
-// Reason is the entry that says why kubelet ended, of the entries of one run; false when none does. That is, in this order:
-//
-//   - what systemd says of a process that it or the kernel had to end, whatever that said while it was ended;
-//   - the last words of a kubelet that ends by itself, a panic among them: the first of them, since others follow while it ends;
-//   - what systemd says of a process that it could not start;
-//   - the last error that was logged.
+// Reason is the entry that says why kubelet ended, of the entries of one run: that of Ending or, where there is none, the last error
+// that was logged; false when there is neither.
 func Reason(entries []Entry) (Entry, bool) {
-	for _, decisive := range []func(Entry) bool{Entry.wasKilled, Entry.isLast, Entry.notStarted} {
-		if i := slices.IndexFunc(entries, decisive); i >= 0 {
-			return entries[i], true
-		}
+	if e, found := Ending(entries); found {
+		return e, true
 	}
 	for _, e := range slices.Backward(entries) {
 		if e.Severity == Error && !e.OfSystemd {
 			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// Ending is the entry that says why kubelet ended and that nothing but an end comes with; false when there is none. It is, in this
+// order:
+//
+//   - what systemd says of a process that it or the kernel had to end, whatever that said while it was ended;
+//   - the last words of a kubelet that ends by itself, a panic among them: the first of them, since others follow while it ends;
+//   - what systemd says of a process that it could not start.
+func Ending(entries []Entry) (Entry, bool) {
+	for _, decisive := range []func(Entry) bool{Entry.wasKilled, Entry.isLast, Entry.notStarted} {
+		if i := slices.IndexFunc(entries, decisive); i >= 0 {
+			return entries[i], true
 		}
 	}
 	return Entry{}, false

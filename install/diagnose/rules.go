@@ -1,0 +1,332 @@
+package diagnose
+
+import "github.com/kubeletctl/kubeletctl/config"
+
+// Severity says what a cause does to a kubelet.
+type Severity string
+
+// Fatal ends kubelet. Lasting keeps one that runs from its work, for as long as it lasts.
+const (
+	Fatal   Severity = "fatal"
+	Lasting Severity = "lasting"
+)
+
+// rule is a failure that is known. What it says may have $1, $2 ... for what its pattern has found.
+type rule struct {
+	// ID is a stable interface.
+	ID string
+	// Pattern is a regular expression for kubelet's words; see kubeletlog.Entry.Text.
+	Pattern string
+	// With is a regular expression for another entry of the same run, which there has to be, too; empty for none.
+	With string
+	// Since and Until are the minors that say so; 0 for no limit.
+	Since, Until config.Minor
+	Severity     Severity
+	// Cause is one sentence, without a full stop.
+	Cause string
+	// Remedy is what to do, as a script for a shell: commands, and comments for what is to be decided.
+	Remedy []string
+	// Source is where the failure was seen.
+	Source string
+}
+
+const (
+	restart   = "systemctl daemon-reload && systemctl restart kubelet"
+	unitFiles = "/etc/systemd/system/kubelet.service* /usr/lib/systemd/system/kubelet.service* /var/lib/kubelet/kubeadm-flags.env /etc/default/kubelet /etc/sysconfig/kubelet"
+	validate  = `kubeletctl config validate --kubelet "$(command -v kubelet)" `
+)
+
+// rules are the failures that are known, in the order in which they count: the first that fits is the one.
+var rules = []rule{
+	// The command line and the configuration.
+	{
+		ID: "unknown-flag", Pattern: `unknown flag: --([\w-]+)`, Severity: Fatal,
+		Cause:  "this release of kubelet has no flag --$1",
+		Remedy: []string{"grep -rns -e --$1 " + unitFiles, "# remove the flag there, then:", restart},
+		Source: "kubeadm#3281, kubespray#13125; seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "unknown-gate", Pattern: `unrecognized feature gate: (\w+)`, Severity: Fatal,
+		Cause:  "this release of kubelet has no feature gate $1",
+		Remedy: []string{"grep -rnsw $1 /var/lib/kubelet/*.yaml " + unitFiles, "# remove the gate there, then:", restart},
+		Source: "talos#13480, kubernetes#100988; seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "locked-gate", Pattern: `cannot set feature gate (\w+) to (\w+), feature is locked to (\w+)`, Severity: Fatal,
+		Cause:  "the feature gate $1 is always $3 in this release of kubelet, and is set to $2",
+		Remedy: []string{"grep -rnsw $1 /var/lib/kubelet/*.yaml " + unitFiles, "# remove the gate there, then:", restart},
+		Source: "kubermatic#11904; seen with 1.36",
+	}, {
+		ID: "config-missing", Pattern: `failed to load kubelet config file.* open (\S+): no such file or directory`, Severity: Fatal,
+		Cause:  "the configuration file $1 does not exist",
+		Remedy: []string{"kubeletctl repair", "# on a node of kubeadm's, kubeadm join (or kubeadm upgrade node, when it has joined) writes it"},
+		Source: "kubernetes#66943; seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "config-no-kind", Pattern: `path: (\S+), error: .*Object '(apiVersion|Kind)' is missing`, Severity: Fatal,
+		Cause:  "the configuration file $1 does not begin with apiVersion and kind ($2 is missing)",
+		Remedy: []string{`sed -i '1i apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration' $1  # and remove the other of the two lines, where it has one`, restart},
+		Source: "seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "config-type", Pattern: `path: (\S+), error: .*cannot unmarshal \w+ into Go struct field \w+\.(\S+) of type (\S+)`, Severity: Fatal,
+		Cause:  "the field $2 of $1 has a value of another type than $3",
+		Remedy: []string{validate + "$1", "# correct the value, then:", restart},
+		Source: "seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "config-syntax", Pattern: `path: (\S+), error: .*failed to decode: (?:error converting YAML to JSON: )?yaml: (.+)`, Severity: Fatal,
+		Cause:  "the configuration file $1 is not valid YAML: $2",
+		Remedy: []string{validate + "$1", "# correct the line, then:", restart},
+		Source: "seen with 1.36",
+	}, {
+		ID: "config-newer-tool", Severity: Fatal,
+		Pattern: `(CrashLoopBackOff\.MaxContainerRestartPeriod|memoryThrottlingFactor|imagePullCredentialsVerificationPolicy) must not be set`,
+		Cause:   "the configuration has a field that needs a feature gate which is off: $1; a tool of another release may have written it",
+		Remedy:  []string{"grep -rnsi $1 /var/lib/kubelet/*.yaml  # remove that field; kubeletctl config migrate lists what else is of another release", restart},
+		Source:  "kamaji#1047; seen with 1.36",
+	}, {
+		ID: "config-invalid", Pattern: `failed to validate kubelet configuration, error: \[?(invalid configuration: .+?)\]?, path: `, Severity: Fatal,
+		Cause:  "the configuration has a value that kubelet does not take: $1",
+		Remedy: []string{validate + "/var/lib/kubelet/*.yaml", "# correct the value, then:", restart},
+		Source: "seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "node-labels", Pattern: `unknown 'kubernetes\.io' or 'k8s\.io' labels specified with --node-labels: \[([^\]]*)\]`, Severity: Fatal,
+		Cause:  "a kubelet must not give its own node these labels: $1",
+		Remedy: []string{"grep -rns -e --node-labels " + unitFiles, "# remove them there, then:", restart, "# an administrator sets them: kubectl label node NAME LABEL="},
+		Source: "kubernetes#85073, kind#3536; seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "cgroup-v1", Pattern: `kubelet is configured to not run on a host using cgroup v1`, Since: 31, Severity: Fatal,
+		Cause:  "this host uses cgroup v1, on which this kubelet does not start unless failCgroupV1 is false (the default is true from 1.35 on)",
+		Remedy: []string{"stat -fc %T /sys/fs/cgroup  # cgroup2fs is v2", "kubeletctl set failCgroupV1=false  # or boot with systemd.unified_cgroup_hierarchy=1"},
+		Source: "k0s#7398; seen with 1.37",
+	},
+	// The host.
+	{
+		ID: "not-root", Pattern: "^(?:failed to run Kubelet: )?kubelet needs to run as uid `0`", Severity: Fatal,
+		Cause:  "kubelet was not started as root",
+		Remedy: []string{"grep -rnse User= -e DynamicUser= " + unitFiles, "# remove that line, then:", restart},
+		Source: "cmd/kubelet/app/server.go",
+	}, {
+		ID: "swap", Pattern: `running with swap on is not supported`, Severity: Fatal,
+		Cause:  "swap is on, and failSwapOn is true",
+		Remedy: []string{"swapon --show", "swapoff -a  # and remove it from /etc/fstab, or mask its unit, for the next boot", "systemctl restart kubelet"},
+		Source: "kubernetes#50373, #54541",
+	}, {
+		ID: "swap-v1", Pattern: `LimitedSwap but it is only supported with cgroupv2`, Since: 30, Severity: Fatal,
+		Cause:  "memorySwap.swapBehavior is LimitedSwap, which needs cgroup v2",
+		Remedy: []string{"kubeletctl set memorySwap.swapBehavior=NoSwap"},
+		Source: "pkg/kubelet/cm",
+	}, {
+		ID: "cgroup-controllers", Pattern: `Following Cgroup subsystem not mounted: \[([^\]]*)\]`, Severity: Fatal,
+		Cause:  "the kernel does not offer the cgroup controllers $1, or this kubelet is too old for cgroup v2",
+		Remedy: []string{"cat /sys/fs/cgroup/cgroup.controllers /proc/cgroups", "# on a Raspberry Pi, add cgroup_enable=memory cgroup_memory=1 to the kernel's command line and reboot"},
+		Source: "kubernetes#26038, k3s#2067, raspberrypi/linux#5933",
+	}, {
+		ID: "kubepods-missing", Pattern: `failed to initialize top level QOS containers: (.*)`, Severity: Fatal,
+		Cause:  "kubelet could not make its cgroups: $1; the cgroup driver may have been changed while pods ran",
+		Remedy: []string{"systemctl stop kubelet", "ls -d /sys/fs/cgroup/kubepods* /sys/fs/cgroup/*/kubepods*", "# drain the node and reboot it, which removes those that are left"},
+		Source: "kubernetes#95488, minikube#11280",
+	}, {
+		ID: "cgroup-driver", Pattern: `kubelet cgroup driver: \\?"(\w+)\\?" is different from docker cgroup driver: \\?"(\w+)\\?"`, Until: 23, Severity: Fatal,
+		Cause:  "kubelet uses the cgroup driver $1, and Docker $2",
+		Remedy: []string{"docker info --format '{{.CgroupDriver}}'", "kubeletctl set cgroupDriver=$2"},
+		Source: "kubernetes#89682, kubeadm#639",
+	}, {
+		ID: "reserved-cgroup", Pattern: `Failed to enforce (System|Kube) Reserved Cgroup Limits on "?([^":]+)"?`, Severity: Fatal,
+		Cause:  "enforceNodeAllocatable names the cgroup $2 ($1 reserved), which does not exist",
+		Remedy: []string{"systemd-cgls --no-pager / | head -n 40", "# create a slice of that name, or reserve without enforcing:", "kubeletctl set 'enforceNodeAllocatable=[pods]'"},
+		Source: "kubernetes#96352, #125763, kops#3223",
+	}, {
+		ID: "cgroup-root", Pattern: `cgroup-root \[?([^\]]*)\]? doesn't exist`, Severity: Fatal,
+		Cause:  "the cgroup of cgroupRoot does not exist: $1",
+		Remedy: []string{"systemd-cgls --no-pager / | head -n 40", "# create the slice, or remove cgroupRoot, then:", restart},
+		Source: "kubernetes#75832, #92175",
+	}, {
+		ID: "kernel-flags", Pattern: `invalid kernel flag: (\S+), expected value: (-?\d+), actual value: (-?\d+)`, Severity: Fatal,
+		Cause:  "protectKernelDefaults is true, and the kernel setting $1 is $3 instead of $2",
+		Remedy: []string{"echo $1=$2 >>/etc/sysctl.d/90-kubelet.conf", "sysctl -p /etc/sysctl.d/90-kubelet.conf", "systemctl restart kubelet"},
+		Source: "kubernetes#66241, microk8s#3091",
+	}, {
+		ID: "inotify", Pattern: `inotify_init\d?: too many open files|inotify_add_watch .*no space left on device`, Severity: Fatal,
+		Cause:  "the limits of inotify are used up (that is not the disk)",
+		Remedy: []string{`printf 'fs.inotify.max_user_instances=8192\nfs.inotify.max_user_watches=524288\n' >/etc/sysctl.d/90-inotify.conf`, "sysctl -p /etc/sysctl.d/90-inotify.conf", "systemctl restart kubelet"},
+		Source: "kubernetes#58081, #10421, kubermatic#7490",
+	}, {
+		ID: "kmsg", Pattern: `open /dev/kmsg: (no such file or directory|operation not permitted)`, Severity: Fatal,
+		Cause:  "kubelet cannot open /dev/kmsg: $1; this host seems to be a container",
+		Remedy: []string{"systemd-detect-virt --container", "# give /dev/kmsg to the container, or set featureGates.KubeletInUserNamespace"},
+		Source: "kubernetes#80633, kind#662",
+	}, {
+		ID: "read-only", Pattern: `mkdir (\S+): read-only file system`, Severity: Fatal,
+		Cause:  "kubelet cannot make the directory $1: its file system is read-only",
+		Remedy: []string{"findmnt -T $1", "kubeletctl set volumePluginDir=/var/lib/kubelet/volumeplugins  # when it is that of the volume plugins"},
+		Source: "kubeadm#2031, k0s#494, k3s#1683",
+	}, {
+		ID: "rootfs-info", Pattern: `failed to get rootfs info: (.*)`, Severity: Fatal,
+		Cause:  "kubelet cannot tell the size of the file system of its root directory: $1",
+		Remedy: []string{"findmnt -T /var/lib/kubelet", "kubeletctl set localStorageCapacityIsolation=false  # from 1.25 on; or put /var/lib/kubelet on a file system of a disk"},
+		Source: "kubernetes#71704, #100224",
+	}, {
+		ID: "port-in-use", Pattern: `listen tcp\d? (\S*:(\d+)): bind: address already in use`, Severity: Fatal,
+		Cause:  "another process listens on $1 already; that may be another kubelet",
+		Remedy: []string{"ss -ltnp 'sport = :$2'", "# stop that process (microk8s, k3s, another unit of kubelet), then:", "systemctl restart kubelet"},
+		Source: "microk8s#257, minikube#5484, k3s#1011",
+	},
+	// The container runtime.
+	{
+		ID: "cri-disabled", Pattern: `unknown service runtime\.(v1|v1alpha2)\.(?:RuntimeService|ImageService)`, Severity: Fatal,
+		Cause:  "the container runtime does not offer CRI $1: containerd has its plugin disabled, or is too old",
+		Remedy: []string{"containerd --version  # 1.6 is the oldest for a kubelet from 1.26 on", "grep -n disabled_plugins /etc/containerd/config.toml  # remove cri from that list, then:", "systemctl restart containerd kubelet"},
+		Source: "containerd#4581, #8139, #14121, minikube#3471",
+	}, {
+		ID: "cri-no-socket", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: no such file or directory`, Since: 26, Severity: Fatal,
+		Cause:  "the container runtime does not run, or has another socket than $1",
+		Remedy: []string{"systemctl status containerd crio", "ls -l /run/containerd/containerd.sock /run/crio/crio.sock", "kubeletctl set --container-runtime-endpoint unix:///run/containerd/containerd.sock  # the one that is there"},
+		Source: "seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "cri-refused", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: connection refused`, Since: 26, Severity: Fatal,
+		Cause:  "the socket $1 is there, and no container runtime listens on it",
+		Remedy: []string{"systemctl restart containerd  # or crio", "systemctl restart kubelet"},
+		Source: "seen with 1.36",
+	}, {
+		ID: "cri-denied", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: permission denied`, Since: 26, Severity: Fatal,
+		Cause:  "kubelet may not connect to the socket $1",
+		Remedy: []string{"ls -lZ $1", "ausearch -m avc -ts recent  # with SELinux", "# correct its mode or label, then:", "systemctl restart kubelet"},
+		Source: "seen with 1.36",
+	}, {
+		ID: "cri-slow", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".*(?:DeadlineExceeded|deadline exceeded)`, Since: 26, Severity: Fatal,
+		Cause:  "the container runtime at $1 did not answer in time",
+		Remedy: []string{"journalctl -u containerd -u crio -n 100 --no-pager", "systemctl restart containerd  # or crio", "systemctl restart kubelet"},
+		Source: "staging/src/k8s.io/cri-client",
+	},
+	// Credentials, and files that are named.
+	{
+		ID: "client-cert-expired", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal,
+		With:   `existing bootstrap client certificate.* is expired`,
+		Cause:  "the client certificate of this node has expired, and there is no bootstrap kubeconfig to get a new one with",
+		Remedy: []string{"openssl x509 -noout -enddate -in /var/lib/kubelet/pki/kubelet-client-current.pem", "# put a bootstrap kubeconfig with a new token at $1, then:", "systemctl restart kubelet"},
+		Source: "kubernetes#65991, #98150, kubeadm#2054",
+	}, {
+		ID: "client-cert-ended", Pattern: `currently active client certificate has expired and the server is responsive, exiting`, Severity: Fatal,
+		Cause:  "the client certificate of this node has expired while kubelet ran, and was not renewed",
+		Remedy: []string{"openssl x509 -noout -enddate -in /var/lib/kubelet/pki/kubelet-client-current.pem", "kubectl get csr  # with an administrator's kubeconfig: what waits for approval", "# put a bootstrap kubeconfig with a new token in place, then:", "systemctl restart kubelet"},
+		Source: "kubernetes#78758",
+	}, {
+		ID: "bootstrap-missing", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal,
+		Cause:  "this node has neither a kubeconfig nor a bootstrap kubeconfig: it has not joined a cluster",
+		Remedy: []string{"# put a bootstrap kubeconfig at $1, or let kubeadm join do that, then:", "systemctl restart kubelet"},
+		Source: "kubernetes#98150; seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "kubeconfig-missing", Pattern: `invalid kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal,
+		Cause:  "the kubeconfig $1 does not exist: this node has not joined a cluster",
+		Remedy: []string{"# put the node's kubeconfig at $1, owned by root, mode 0600, then:", "systemctl restart kubelet"},
+		Source: "seen with 1.36",
+	}, {
+		ID: "token-unknown", Pattern: `cannot create certificate signing request: Unauthorized`, Severity: Fatal,
+		Cause:  "the API server does not know the token of the bootstrap kubeconfig: it has expired, or is not of this cluster",
+		Remedy: []string{"kubeadm token create --print-join-command  # on a node of the control plane", "# put the new token into the bootstrap kubeconfig, then:", "systemctl restart kubelet"},
+		Source: "kubeadm#809, #792",
+	}, {
+		ID: "webhook-client", Pattern: `no client provided, cannot use webhook authentication`, Severity: Fatal,
+		Cause:  "authentication.webhook is enabled, which needs an API server, and kubelet has no kubeconfig",
+		Remedy: []string{"kubeletctl install --standalone  # for a kubelet without an API server; else give it a kubeconfig"},
+		Source: "seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "file-missing", Pattern: `(?:failed to run Kubelet: |unable to load client CA file \S+: )open (\S+): no such file or directory`, Severity: Fatal,
+		Cause:  "a file that the configuration or a flag names does not exist: $1",
+		Remedy: []string{"grep -rns $1 /var/lib/kubelet/*.yaml " + unitFiles, "# put the file there, or correct its name, then:", restart},
+		Source: "kubernetes#53889; seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "lock-file", Pattern: `unable to acquire file lock on "?([^":]+)"?: (.*)`, Severity: Fatal,
+		Cause:  "kubelet cannot lock the file of --lock-file, $1: $2",
+		Remedy: []string{"grep -rns -e --lock-file -e --exit-on-lock-contention " + unitFiles, "# remove both flags, which no kubelet of today needs, then:", restart},
+		Source: "kubermatic#7490; seen with 1.36",
+	},
+	// Resource managers.
+	{
+		ID: "cpu-state", Pattern: `configured policy "([\w-]+)" differs from state checkpoint policy "([\w-]*)"`, Severity: Fatal,
+		Cause:  "cpuManagerPolicy was changed from $2 to $1, and /var/lib/kubelet/cpu_manager_state is of before",
+		Remedy: []string{"# drain the node, then:", "systemctl stop kubelet", "rm /var/lib/kubelet/cpu_manager_state", "systemctl start kubelet"},
+		Source: "talos#7504, bottlerocket#1465",
+	}, {
+		ID: "cpu-set", Pattern: `current set of available CPUs "([^"]*)" doesn't match with CPUs in state "([^"]*)"`, Severity: Fatal,
+		Cause:  "this host has the CPUs $1, and had $2 when /var/lib/kubelet/cpu_manager_state was written",
+		Remedy: []string{"# drain the node, then:", "systemctl stop kubelet", "rm /var/lib/kubelet/cpu_manager_state", "systemctl start kubelet"},
+		Source: "kubernetes#79603, #136604",
+	}, {
+		ID: "cpu-static", Pattern: `static policy requires systemreserved\.cpu \+ kubereserved\.cpu to be greater than zero`, Severity: Fatal,
+		Cause:  "cpuManagerPolicy is static, and no CPU is reserved",
+		Remedy: []string{"kubeletctl set kubeReserved.cpu=200m"},
+		Source: "pkg/kubelet/cm/cpumanager",
+	}, {
+		ID: "reserved-cpus", Pattern: `reserved-cpus: (\S+) is not a subset of online-cpus: (\S+)`, Since: 22, Severity: Fatal,
+		Cause:  "reservedSystemCPUs is $1, and this host has the CPUs $2",
+		Remedy: []string{"kubeletctl set reservedSystemCPUs=0  # CPUs that are there"},
+		Source: "cmd/kubelet/app/server.go; seen with 1.37",
+	}, {
+		ID: "eviction-signal", Pattern: `unsupported eviction signal ([\w.]+)`, Severity: Fatal,
+		Cause:  "an eviction threshold names a signal that there is not: $1",
+		Remedy: []string{"grep -rns $1 /var/lib/kubelet/*.yaml " + unitFiles, "# correct it (memory.available, nodefs.available, imagefs.available, pid.available ...), then:", restart},
+		Source: "pkg/kubelet/eviction",
+	},
+	// systemd.
+	{
+		ID: "exec-denied", Pattern: `Failed at step EXEC spawning (\S+): Permission denied`, Severity: Fatal,
+		Cause:  "systemd may not execute $1: its mode, its SELinux label or a mount with noexec forbids it",
+		Remedy: []string{"ls -lLZ $1", "findmnt -no OPTIONS -T $1", "restorecon -v $1", "systemctl restart kubelet"},
+		Source: "kops#4974, k3s#227, kubernetes#95034",
+	}, {
+		ID: "exec-missing", Pattern: `(?:Failed at step EXEC spawning|Failed to locate executable) (\S+): No such file or directory`, Severity: Fatal,
+		Cause:  "$1 is not there, or the loader that it names is not",
+		Remedy: []string{"ls -lL $1", "kubeletctl repair"},
+		Source: "talos#11086; systemd.exec(5), status 203",
+	}, {
+		ID: "exec-format", Pattern: `Failed at step EXEC spawning (\S+): Exec format error`, Severity: Fatal,
+		Cause:  "$1 is damaged, or is not of the architecture of this host",
+		Remedy: []string{"uname -m; od -An -tx1 -N20 $1", "kubeletctl repair"},
+		Source: "systemd.exec(5), status 203",
+	}, {
+		ID: "unit-setup", Pattern: `Failed at step (\w+) spawning \S+: (.*)`, Severity: Fatal,
+		Cause:  "systemd could not set up what the unit of kubelet asks for ($1): $2",
+		Remedy: []string{"systemctl cat kubelet.service  # a drop-in may ask for it", "# correct that, then:", restart},
+		Source: "systemd.exec(5), statuses 200 to 245",
+	}, {
+		ID: "environment-file", Pattern: `Failed to load environment files: (.*)`, Severity: Fatal,
+		Cause:  "systemd cannot read an environment file of the unit: $1",
+		Remedy: []string{"grep -rns EnvironmentFile= " + unitFiles, "# write that file, or put a - before its name, then:", restart},
+		Source: "systemd.exec(5), EnvironmentFile=",
+	}, {
+		ID: "watchdog", Pattern: `Watchdog timeout`, Severity: Fatal,
+		Cause:  "kubelet did not answer systemd's watchdog in time and was terminated; it hung, or WatchdogSec is too small",
+		Remedy: []string{"systemctl show -p WatchdogUSec kubelet", "journalctl -u kubelet -n 2000 --no-pager | grep -m1 -A40 '^.*goroutine 1 '  # what it was doing"},
+		Source: "systemd.service(5), WatchdogSec=",
+	}, {
+		ID: "oom", Pattern: `killed by the OOM killer`, Severity: Fatal,
+		Cause:  "the kernel has terminated kubelet, since memory ran out",
+		Remedy: []string{"journalctl -k --no-pager | grep -i -A20 'out of memory'", "systemctl show -p MemoryMax -p OOMScoreAdjust kubelet", "# reserve memory for the system: kubeletctl set systemReserved.memory=500Mi"},
+		Source: "systemd.service(5), OOMPolicy=",
+	},
+	// What a kubelet says that runs.
+	{
+		ID: "clock", Pattern: `x509: certificate has expired or is not yet valid: current time (\S+) is (before|after) (\S+?)[",]?$`, Severity: Lasting,
+		Cause:  "a certificate of the API server is not valid at the time of this host: $1 is $2 $3; the clock is wrong, or the certificate has ended",
+		Remedy: []string{"timedatectl  # is the clock right, and synchronized?", "# if it is, the certificate of the control plane has to be renewed (kubeadm certs check-expiration)"},
+		Source: "kubernetes#42791",
+	}, {
+		ID: "ca-mismatch", Pattern: `x509: certificate signed by unknown authority`, Severity: Lasting,
+		Cause:  "the API server has a certificate that the CA of this node's kubeconfig has not signed: another cluster, a new CA, or a proxy between",
+		Remedy: []string{"grep -n -e server: -e certificate-authority /var/lib/kubelet/kubeconfig /etc/kubernetes/kubelet.conf", "# give the node the kubeconfig of its cluster, then:", "systemctl restart kubelet"},
+		Source: "kubeadm#2526, kubernetes#48282, #131080",
+	}, {
+		ID: "cert-name", Pattern: `x509: certificate is valid for (.*), not ([\w.:-]+)`, Severity: Lasting,
+		Cause:  "the certificate of the API server is not for $2, the address in this node's kubeconfig, but for $1",
+		Remedy: []string{"grep -n server: /var/lib/kubelet/kubeconfig /etc/kubernetes/kubelet.conf", "# write an address there for which it is, then:", "systemctl restart kubelet"},
+		Source: "kubernetes#58921",
+	}, {
+		ID: "node-name", Pattern: `node "([^"]+)" is not allowed to modify node "([^"]+)"`, Severity: Lasting,
+		Cause:  "kubelet calls its node $2, and its certificate is for the node $1",
+		Remedy: []string{"hostnamectl --static", "kubeletctl set --hostname-override $1  # or join anew with the new name"},
+		Source: "kubernetes#93884, #54482, microshift#761",
+	}, {
+		ID: "cgroup-driver-runtime", Pattern: `expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups`, Severity: Lasting,
+		Cause:  "kubelet and the container runtime use different cgroup drivers, so that no pod can start",
+		Remedy: []string{"systemctl restart kubelet  # from 1.28 on it asks the runtime when it starts", "kubeletctl set cgroupDriver=systemd  # where the runtime cannot tell (containerd 1.x)"},
+		Source: "kubespray#8122, cri-tools#1292; seen with 1.37",
+	},
+}
