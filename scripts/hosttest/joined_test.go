@@ -64,7 +64,7 @@ func TestJoinedNodeStaysJoined(t *testing.T) {
 	h.must("install", "-D", "-m", "0600", controlPlane+"/bootstrap-kubeconfig", "/var/lib/kubelet/bootstrap-kubeconfig")
 
 	install := func(version string, more ...string) []string {
-		args := []string{"install", "--version", version, "--source", h.source, "--set", "failCgroupV1=false", "--wait", "12s",
+		args := []string{"install", "--version", version, "--source", h.source, "--set", "failCgroupV1=false",
 			"--bootstrap-kubeconfig", "/var/lib/kubelet/bootstrap-kubeconfig", "--node-ip", "192.0.2.1"}
 		return append(append(args, given(t, dir, version)...), more...)
 	}
@@ -93,11 +93,11 @@ func TestJoinedNodeStaysJoined(t *testing.T) {
 	contains(t, h.must("kubeletctl", "status"), `(?m)^  node +`+name+` is Ready, with kubelet v1\.37\.2, heartbeat \d+s ago$`)
 
 	// A kubelet that takes another name may not write to any Node object, and is as healthy as before.
-	r := h.exits(8, "kubeletctl", install("v1.37.2", "--hostname-override", "stranger")...)
+	r := h.exits(8, "kubeletctl", install("v1.37.2", "--hostname-override", "stranger", "--wait", "12s")...)
 	contains(t, r.Stderr, "kubelet is healthy, but the API server did not hear from the node "+name+" since it was started")
 	t.Log(r.Stderr)
 	joined("v1.37.2")
-	h.exits(8, "kubeletctl", install("v1.36.3", "--hostname-override", "stranger")...)
+	h.exits(8, "kubeletctl", install("v1.36.3", "--hostname-override", "stranger", "--wait", "12s")...)
 	joined("v1.37.2")
 
 	// An API server that does not answer is no reason against a change, and is told.
