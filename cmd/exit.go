@@ -41,7 +41,7 @@ var exitCodes = []struct {
 	{exitOK, "done; status: healthy"},
 	{exitFailed, "failed"},
 	{exitUsage, "usage, or an invalid spec"},
-	{exitUnhealthy, "status: installed, not healthy"},
+	{exitUnhealthy, "status, diagnose: installed, not healthy"},
 	{exitNotInstalled, "kubeletctl has not installed a kubelet"},
 	{exitDrift, "diff: the host is not as it was installed"},
 	{exitUnverified, "a download could not be verified"},

@@ -153,6 +153,7 @@ func (a *app) commands() []*cobra.Command {
 		rollbackCommand(a),
 		restartCommand(a),
 		statusCommand(a),
+		diagnoseCommand(a),
 		diffCommand(a),
 		repairCommand(a),
 		historyCommand(a),

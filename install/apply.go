@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/install/diagnose"
 	"github.com/kubeletctl/kubeletctl/install/health"
+	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/spec"
@@ -164,13 +165,14 @@ func (a attempt) foreignDropIns(ctx context.Context) error {
 	if len(names) == 0 || c.Want.Snapshot {
 		return nil
 	}
-	words := ""
+	var log []kubeletlog.Entry
 	if state, err := h.Units.State(ctx, systemd.KubeletService); err == nil && health.ExitReason(state, 0) != "" {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		words = health.LastWords(ctx, state)
+		log = health.Log(ctx, state)
 	}
-	return &ForeignDropInError{names, diagnose.ForeignCause(h.Observer(), words, c.Want), c.Want.Version}
+	reason, _ := kubeletlog.Reason(log)
+	return &ForeignDropInError{names, diagnose.ForeignCause(h.Observer(), reason.Text(), c.Want), c.Want.Version}
 }
 
 // UnchangedError reports that a change cannot be made, because a file system is full or read-only. Nothing was changed.
@@ -330,7 +332,7 @@ func (e *NotWellError) Unwrap() error { return e.Err }
 func (e *NotWellError) Hint() string {
 	hint := "kubeletctl status shows how it is"
 	if ill := (*GateError)(nil); errors.As(e.Err, &ill) {
-		if hint = ill.Hint(); ill.Foreign != "" {
+		if hint = ill.Hint(); ill.Diagnosis.Foreign || ill.Diagnosis.Cause != "" {
 			return hint
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/diagnose"
 	"github.com/kubeletctl/kubeletctl/install/health"
 	"github.com/kubeletctl/kubeletctl/install/observe"
@@ -17,30 +16,24 @@ import (
 
 // GateError tells why a kubelet did not pass the health gate.
 type GateError struct {
-	// Reason is ours; LastWords are kubelet's own, from the journal, and may be empty.
-	Reason, LastWords string
-	// Foreign is the line of a file that is not ours with what kubelet complains of; empty for none.
-	Foreign string
+	Reason string
+	// Diagnosis is what the journal tells; empty when nobody has looked.
+	Diagnosis diagnose.Diagnosis
 }
 
 func (e *GateError) Error() string {
 	text := e.Reason
-	if e.LastWords != "" {
-		text += ": " + e.LastWords
+	if e.Diagnosis.Words != "" {
+		text += ": " + e.Diagnosis.Words
 	}
-	if e.Foreign != "" {
-		text += " (" + e.Foreign + ")"
+	if e.Diagnosis.Foreign {
+		text += " (" + e.Diagnosis.Place + ")"
 	}
 	return text
 }
 
 // Hint says where to read more, or what to do.
-func (e *GateError) Hint() string {
-	if e.Foreign != "" {
-		return diagnose.ForeignHint
-	}
-	return "journalctl -u kubelet.service shows all that kubelet said"
-}
+func (e *GateError) Hint() string { return e.Diagnosis.Hint() }
 
 const (
 	// steady is for how long kubelet must be well before it is believed. Some fall ill only after a while.
@@ -236,9 +229,8 @@ func (h *Host) explain(ctx context.Context, want *plan.Generation, err error) er
 	if reason := health.ExitReason(state, 0); stateErr == nil && g == nil && reason != "" {
 		gate.Reason = reason
 	}
-	if gate.LastWords == "" && h.Live {
-		words := health.LastWords(ctx, state)
-		gate.LastWords, gate.Foreign = string(config.HideSecrets([]byte(words))), diagnose.ForeignCause(h.Observer(), words, want)
+	if gate.Diagnosis.Words == "" && h.Live {
+		gate.Diagnosis = diagnose.Kubelet(h.Observer(), health.Log(ctx, state), want)
 	}
 	return gate
 }

@@ -151,6 +151,19 @@ func textTime(text string) time.Time {
 	return time.Time{}
 }
 
+// OfKubelet are the entries of a kubelet and of its unit, of the journal of a whole host; those count, too, of which it is not known who logged
+// them.
+func OfKubelet(entries []Entry) []Entry {
+	var list []Entry
+	for _, e := range entries {
+		name := strings.TrimPrefix(e.Identifier, "(")
+		if name == "" || strings.HasPrefix(name, "kubelet") && !strings.HasPrefix(name, "kubeletctl") || strings.HasPrefix(e.Message, KubeletService+": ") {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
 // LastRun are the entries of the last run of a unit in which anything was said. Where the invocation is not known, a run begins
 // with another process, or with what comes after systemd's word that the unit has ended.
 func LastRun(entries []Entry) []Entry {

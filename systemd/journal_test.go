@@ -97,6 +97,20 @@ func TestLastRun(t *testing.T) {
 	}
 }
 
+func TestOfKubelet(t *testing.T) {
+	entries := ParseEntries([]byte(`Nov 30 09:41:04 h sshd[1]: a
+Nov 30 09:41:04 h kubelet-v1.37.2[2]: b
+Nov 30 09:41:04 h (kubelet)[3]: c
+Nov 30 09:41:04 h kubeletctl[4]: d
+Nov 30 09:41:04 h systemd[1]: containerd.service: Failed with result 'signal'.
+Nov 30 09:41:04 h systemd[1]: kubelet.service: e
+f
+`))
+	if got, want := messages(OfKubelet(entries)), []string{"b", "c", "kubelet.service: e", "f"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func FuzzParseEntries(f *testing.F) {
 	f.Add([]byte("__CURSOR=1\nMESSAGE\n\x01\x00\x00\x00\x00\x00\x00\x00a\n\n"))
 	f.Add([]byte(`{"MESSAGE":[1,2],"_PID":"1"}`))

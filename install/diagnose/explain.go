@@ -2,12 +2,15 @@ package diagnose
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
+	"github.com/kubeletctl/kubeletctl/install/observe"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 )
 
 // Diagnosis is why a kubelet is not well. Its JSON form is a stable interface.
@@ -21,10 +24,12 @@ type Diagnosis struct {
 	Words string `json:"words,omitempty"`
 	// Place is the flag or the line of a file that the words speak of, without secrets; empty when they do not tell.
 	Place string `json:"place,omitempty"`
+	// Foreign reports that the place is in a file that is not ours.
+	Foreign bool `json:"foreign,omitempty"`
 	// Remedy is what to do, as a script for a shell: commands, and comments for what is to be decided.
 	Remedy []string `json:"remedy"`
-	// Ended reports that kubelet has said, or systemd of it, why it ended.
-	Ended bool `json:"ended"`
+	// Ended reports that kubelet, or systemd of it, has said why it ended.
+	Ended bool `json:"-"`
 }
 
 // ReadMore is the remedy where no rule knows the failure.
@@ -32,7 +37,12 @@ const ReadMore = "journalctl -u kubelet.service -n 200 --no-pager"
 
 // Hint is the diagnosis as one line: its cause, and what to do.
 func (d Diagnosis) Hint() string {
-	if d.Cause == "" {
+	switch {
+	case d.Foreign && d.Cause != "":
+		return d.Cause + ": " + ForeignHint
+	case d.Foreign:
+		return ForeignHint
+	case d.Cause == "":
 		return "journalctl -u kubelet.service shows all that kubelet said"
 	}
 	var steps []string
@@ -42,18 +52,39 @@ func (d Diagnosis) Hint() string {
 	return d.Cause + ": " + strings.Join(steps, "; ")
 }
 
+// Kubelet says why a kubelet is not well, by the entries of one run, and which line of what it was started with is to blame. ours is
+// what it was installed as; nil for a kubelet that kubeletctl has not installed.
+func Kubelet(o observe.Observer, entries []kubeletlog.Entry, ours *plan.Generation) Diagnosis {
+	d := Explain(entries)
+	if ours == nil {
+		return d
+	}
+	reason, _ := kubeletlog.Reason(entries)
+	if d.Place = hide(ForeignCause(o, reason.Text(), ours)); d.Place != "" {
+		d.Foreign = true
+		return d
+	}
+	d.Place = hide(Cause(o, reason.Text(), ours))
+	return d
+}
+
 // Explain says why kubelet is not well, by the entries of one run. What no rule knows has kubelet's own words and no cause.
 func Explain(entries []kubeletlog.Entry) Diagnosis {
 	d := Diagnosis{Remedy: []string{ReadMore}}
+	var candidates []kubeletlog.Entry
 	ending, ended := kubeletlog.Ending(entries)
-	d.Ended = ended
-	candidates := recentErrors(entries)
-	if ended {
+	switch {
+	case ended:
 		candidates = []kubeletlog.Entry{ending}
+	case slices.ContainsFunc(entries, failed): // what ended it is not among its errors
+		ended = true
+	default:
+		candidates = recentErrors(entries)
 	}
+	d.Ended = ended
 	minor := minorOf(entries)
 	for _, r := range rules {
-		if ended != (r.Severity == Fatal) || r.Since > 0 && minor > 0 && minor < r.Since || r.Until > 0 && minor > r.Until {
+		if !ended && r.Severity == Fatal || r.Since > 0 && minor > 0 && minor < r.Since || r.Until > 0 && minor > r.Until {
 			continue
 		}
 		for _, e := range candidates {
@@ -67,6 +98,11 @@ func Explain(entries []kubeletlog.Entry) Diagnosis {
 	reason, _ := kubeletlog.Reason(entries)
 	d.Words = hide(reason.Text())
 	return d
+}
+
+// failed reports whether an entry is systemd's word that the unit has failed.
+func failed(e kubeletlog.Entry) bool {
+	return e.OfSystemd && strings.HasPrefix(e.Message, "Failed with result ")
 }
 
 // match returns what the pattern of a rule finds in an entry; nil when the rule does not fit.

@@ -81,7 +81,7 @@ var rules = []rule{
 		Remedy:  []string{"grep -rnsi $1 /var/lib/kubelet/*.yaml  # remove that field; kubeletctl config migrate lists what else is of another release", restart},
 		Source:  "kamaji#1047; seen with 1.36",
 	}, {
-		ID: "config-invalid", Pattern: `failed to validate kubelet configuration, error: \[?(invalid configuration: .+?)\]?, path: `, Severity: Fatal,
+		ID: "config-invalid", Pattern: `failed to validate kubelet configuration, error: \[?invalid configuration: (.+?)\]?, path: `, Severity: Fatal,
 		Cause:  "the configuration has a value that kubelet does not take: $1",
 		Remedy: []string{validate + "/var/lib/kubelet/*.yaml", "# correct the value, then:", restart},
 		Source: "seen with 1.34, 1.36 and 1.37",
@@ -177,7 +177,7 @@ var rules = []rule{
 	}, {
 		ID: "cri-no-socket", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: no such file or directory`, Since: 26, Severity: Fatal,
 		Cause:  "the container runtime does not run, or has another socket than $1",
-		Remedy: []string{"systemctl status containerd crio", "ls -l /run/containerd/containerd.sock /run/crio/crio.sock", "kubeletctl set --container-runtime-endpoint unix:///run/containerd/containerd.sock  # the one that is there"},
+		Remedy: []string{"systemctl status --no-pager containerd crio", "ls -l /run/containerd/containerd.sock /run/crio/crio.sock", "kubeletctl set --container-runtime-endpoint unix:///run/containerd/containerd.sock  # the one that is there"},
 		Source: "seen with 1.34, 1.36 and 1.37",
 	}, {
 		ID: "cri-refused", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: connection refused`, Since: 26, Severity: Fatal,
@@ -267,7 +267,7 @@ var rules = []rule{
 	},
 	// systemd.
 	{
-		ID: "exec-denied", Pattern: `Failed at step EXEC spawning (\S+): Permission denied`, Severity: Fatal,
+		ID: "exec-denied", Pattern: `(?:Failed at step EXEC spawning|Failed to locate executable) (\S+): Permission denied`, Severity: Fatal,
 		Cause:  "systemd may not execute $1: its mode, its SELinux label or a mount with noexec forbids it",
 		Remedy: []string{"ls -lLZ $1", "findmnt -no OPTIONS -T $1", "restorecon -v $1", "systemctl restart kubelet"},
 		Source: "kops#4974, k3s#227, kubernetes#95034",

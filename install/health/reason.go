@@ -95,21 +95,22 @@ func signalName(n int) string {
 // several hundred.
 const journalLines = 1000
 
-// LastWords are kubelet's own about why it failed, from the journal, which may show them a moment late: they are waited for
-// until ctx ends. Empty when there are none.
-func LastWords(ctx context.Context, state systemd.UnitState) string {
-	for ctx.Err() == nil {
+// Log is what kubelet logged in the run that a state is of. The journal may show why it has ended a moment late: that is waited for
+// until ctx ends. Empty when the journal cannot be read.
+func Log(ctx context.Context, state systemd.UnitState) (log []kubeletlog.Entry) {
+	for {
 		entries, err := systemd.Journal(ctx, state, journalLines)
 		if err != nil {
-			return ""
+			return log
 		}
-		if reason, found := kubeletlog.Reason(kubeletlog.Parse(entries)); found {
-			return reason.Text()
+		log = kubeletlog.Parse(entries)
+		if _, found := kubeletlog.Reason(log); found || state.ActiveState == "active" {
+			return log
 		}
 		select {
 		case <-ctx.Done():
+			return log
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
-	return ""
 }

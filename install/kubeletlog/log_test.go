@@ -148,7 +148,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%d entries of %d lines", len(entries), len(in))
 		}
 		reason, ok := Reason(entries)
-		if strings.ContainsAny(reason.Text(), "\n\x1b\x9b") || !ok && reason.Text() != "" {
+		if strings.ContainsAny(reason.Text(), "\n\x1b\u009b") || !ok && reason.Text() != "" {
 			t.Errorf("the reason is %q", reason.Text())
 		}
 	})

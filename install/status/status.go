@@ -349,7 +349,11 @@ func (a assessment) assess(ctx context.Context) {
 		s.State = Healthy
 	case state.ActiveState == "active":
 		s.State = Unhealthy
-		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, a.advise("journalctl -u kubelet.service shows what it said; kubeletctl restart starts it anew"))
+		hint := "journalctl -u kubelet.service shows what it said"
+		if d := diagnose.Kubelet(a.reader.Observer, health.Log(ctx, state), a.current); d.Cause != "" {
+			hint = d.Hint()
+		}
+		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, a.advise(hint+"; kubeletctl restart starts it anew"))
 	case !a.seen.Credentials && !state.Up() && a.current.Kubeadm:
 		s.State = ForKubeadm
 		s.problem(IDKubeadm, preflight.Info, "kubeadm has not set up this node yet: "+a.reader.Absent(a.current)+" does not exist", KubeadmHint)
@@ -392,17 +396,20 @@ func (a assessment) crashed(ctx context.Context) {
 	message := health.ExitReason(a.unit, 0)
 	brief, cancel := context.WithTimeout(ctx, wordsTimeout)
 	defer cancel()
-	words := health.LastWords(brief, a.unit)
-	if words != "" {
-		message += ": " + string(config.HideSecrets([]byte(words)))
+	d := diagnose.Kubelet(a.reader.Observer, health.Log(brief, a.unit), a.current)
+	if d.Words != "" {
+		message += ": " + d.Words
 	}
 	hint := "journalctl -u kubelet.service"
-	switch cause := diagnose.ForeignCause(a.reader.Observer, words, a.current); {
-	case cause != "":
-		message, hint = message+" ("+cause+")", diagnose.ForeignHint
+	if d.Foreign || d.Cause != "" {
+		hint = d.Hint()
+	}
+	switch {
+	case d.Foreign:
+		message += " (" + d.Place + ")"
 	case !a.unit.NextTry.IsZero():
 		message += "; systemd starts it again at " + a.unit.NextTry.Format(time.TimeOnly)
-		if !a.repairable() {
+		if !a.repairable() && d.Cause == "" {
 			hint += " shows what it said; " + a.advise("when the cause is removed, kubeletctl repair starts it at once")
 		}
 	}

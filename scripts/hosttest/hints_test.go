@@ -25,7 +25,7 @@ func TestHintsForAForeignFlag(t *testing.T) {
 			h.eventually("kubelet has died", func() bool { return h.show("SubState") == "auto-restart" })
 			said := h.exits(3, "kubeletctl", "status").Stdout
 			contains(t, said, `(?m)^error crash-loop: kubelet exited with status 1: .*unknown flag: .*\(`+tt.line+`\)`)
-			contains(t, said, `(?m)^  hint: fix or remove that line, then: systemctl daemon-reload && systemctl restart kubelet\.service$`)
+			contains(t, said, `(?m)^  hint: this release of kubelet has no flag --[\w-]+: fix or remove that line, then: systemctl daemon-reload && systemctl restart kubelet\.service$`)
 			repair := h.exits(1, "kubeletctl", "repair")
 			contains(t, repair.Stderr, `\(`+tt.line+`\)`)
 			upgrade := h.exits(7, "kubeletctl", "upgrade", "--version", "v1.37.2", "--set", "maxPods=50")
