@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,9 @@ type adoption struct {
 
 // findToAdopt reads the kubelet of this host and carries it over. On a host that kubeletctl looks after already it
 // begins with what was installed there last.
-func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions) (adoption, error) {
+//
+// file is the spec file, which says what is wanted in the place of what is found.
+func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions, file spec.Spec) (adoption, error) {
 	current, err := h.Store().Current()
 	if err != nil {
 		return adoption{}, err
@@ -43,20 +46,26 @@ func findToAdopt(a *app, ctx context.Context, h *install.Host, o *installOptions
 		}
 		return adoption{}, withHint(err, "without --adopt, install starts from scratch")
 	}
-	to, name, err := adoptedRelease(found, o.spec.Version)
+	asked := o.spec.Version
+	if request, err := release.ParseRequest(file.Version); asked == "" && err == nil {
+		if version, exact := request.Exact(); exact {
+			asked = version.String()
+		}
+	}
+	to, name, err := adoptedRelease(found, asked)
 	if err != nil {
 		return adoption{}, err
 	}
-	profile := o.spec.Profile
-	if profile == "" && o.specFile != "" {
-		profile = config.Hardened // the file says what is wanted
+	profile := cmp.Or(o.spec.Profile, file.Profile)
+	if file.HasFile {
+		profile = cmp.Or(profile, config.Hardened)
 	}
 	m, err := found.Adopt(to, profile)
 	if err != nil {
 		return adoption{}, err
 	}
 	tellAdoption(a, name, found, m)
-	if o.specFile == "" {
+	if !file.HasFile {
 		if err := refuseImpossible(m); err != nil {
 			return adoption{}, err
 		}
@@ -82,11 +91,14 @@ func adoptedRelease(found *adopt.Found, asked string) (to release.Version, name 
 // tellAdoption says what becomes of all that a found kubelet was told.
 func tellAdoption(a *app, to string, found *adopt.Found, m *adopt.Adoption) {
 	a.Note("adopting the kubelet of " + found.Unit)
+	if found.Version.IsZero() && !found.Kubeadm() {
+		a.Note("defaults that changed since its release are not pinned: which release it is, is not known")
+	}
 	if a.Talks() {
 		a.printItems(a.Err, to, m.Items)
 	}
 	if found.Kubeadm() && m.Spec.Profile != config.Kubeadm {
-		a.Warn("warning: kubeadm no longer configures this kubelet: what kubeadm upgrade node writes from now on is not read")
+		a.Warn("kubeadm no longer configures this kubelet: what kubeadm upgrade node writes from now on is not read")
 	}
 	for _, p := range m.Ignored {
 		a.Note("warning: " + p.Error())

@@ -204,7 +204,10 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 		if err := w.lockEarly(c.Context()); err != nil {
 			return err
 		}
-		if w.adoption, err = findToAdopt(a, c.Context(), w.host, o); err != nil {
+		if err := w.readSpecFile(c.Context()); err != nil {
+			return &usageError{err}
+		}
+		if w.adoption, err = findToAdopt(a, c.Context(), w.host, o, w.spec); err != nil {
 			return err
 		}
 		if w.lock == nil {
@@ -467,13 +470,15 @@ func (w *work) readSpec(c *cobra.Command, base *spec.Spec) error {
 			errs = append(errs, err)
 		}
 	}
-	w.positions = config.Positions{}
-	if base != nil {
-		w.spec = base.Clone()
-		w.spec.FromTree = true
-	}
-	if err := w.readSpecFile(c.Context()); err != nil {
-		return err
+	if !w.spec.HasFile { // else it was read for an adoption
+		w.positions = config.Positions{}
+		if base != nil {
+			w.spec = base.Clone()
+			w.spec.FromTree = true
+		}
+		if err := w.readSpecFile(c.Context()); err != nil {
+			return err
+		}
 	}
 	add(w.readConfigFile(c.Context()))
 	before, by := w.spec.Clone(), spec.ByFlags

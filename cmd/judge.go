@@ -43,7 +43,7 @@ func (j judge) findings(ctx context.Context, a *app, files []document.File) ([]c
 	by := "kubelet " + j.version.String()
 	q, err := j.question(files)
 	if err != nil {
-		a.Note(by + " was not asked: the files are no setup that it could be started with")
+		a.Note(by + " was not asked: " + err.Error())
 		return nil, nil //nolint:nilerr // the tables find what is wrong with a file
 	}
 	answer, err := rehearsal.Ask(ctx, q)

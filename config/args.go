@@ -109,6 +109,18 @@ func AddValue(name, old, value string) string {
 	return value
 }
 
+// SameValue reports whether two values of a flag are the same to a kubelet. In a map neither the order counts nor what is repeated.
+func SameValue(name, x, y string) bool {
+	f, _ := LookupFlag(name)
+	if !collects(f) || f.Type == typeStringList {
+		return sameValue(f, x, y)
+	}
+	items := func(value string) []string {
+		return slices.Compact(slices.Sorted(slices.Values(strings.Split(value, ","))))
+	}
+	return slices.Equal(items(x), items(y))
+}
+
 // flagMap is what a kubelet makes of args: of a flag that is given twice the
 // last value counts, lists and maps collect. A value of which a part is not
 // known is in the notation of systemd. Positions are of "flags.NAME".

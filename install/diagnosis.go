@@ -78,8 +78,8 @@ func (d *Diagnosis) complain(s *status.Status) {
 // DiagnoseLog says why a kubelet has ended, or does not do its work, by the last run in a journal as journalctl prints it; false when
 // the journal has nothing of a kubelet.
 func DiagnoseLog(journal []byte) (*Diagnosis, bool) {
-	entries := systemd.OfKubelet(systemd.ParseEntries(journal))
-	d := &Diagnosis{Diagnosis: diagnose.Explain(kubeletlog.Parse(systemd.LastRun(entries)))}
+	entries := kubeletlog.Parse(systemd.LastRun(systemd.OfKubelet(systemd.ParseEntries(journal))))
+	d := &Diagnosis{Diagnosis: diagnose.Explain(entries)}
 	switch {
 	case d.Ended:
 		d.State = "kubelet has ended"
@@ -88,5 +88,5 @@ func DiagnoseLog(journal []byte) (*Diagnosis, bool) {
 	default:
 		d.State, d.Healthy, d.Words, d.Remedy = "nothing in this journal says that kubelet is not healthy", true, "", []string{}
 	}
-	return d, len(entries) > 0
+	return d, slices.ContainsFunc(entries, kubeletlog.Entry.Known)
 }

@@ -32,8 +32,13 @@ func (e *GateError) Error() string {
 	return text
 }
 
-// Hint says where to read more, or what to do.
-func (e *GateError) Hint() string { return e.Diagnosis.Hint() }
+// Hint says where to read more, or what to do. The host is as it was before by then, so that no command does for it.
+func (e *GateError) Hint() string {
+	if e.Diagnosis.Cause != "" && !e.Diagnosis.Foreign {
+		return e.Diagnosis.Cause + ": correct that, then run this again"
+	}
+	return e.Diagnosis.Hint()
+}
 
 const (
 	// steady is for how long kubelet must be well before it is believed. Some fall ill only after a while.

@@ -37,7 +37,7 @@ func (h *Host) skew(ctx context.Context, c *Change) *preflight.Problem {
 		return nil
 	}
 	back := c.Have != nil && c.Have.Version.Minor() > c.Want.Version.Minor()
-	if problem := preflight.CheckControlPlane(h.Observer(), c.Want, back); problem != nil {
+	if problem, known := preflight.CheckControlPlane(h.Observer(), c.Want, back); known {
 		return problem
 	}
 	file := c.Want.Kubeconfig()

@@ -409,7 +409,8 @@ func Prune(dir string, versions []Version, archs []string, done func(Mirrored)) 
 		below := filepath.Dir(m.Path())
 		partials, _ := filepath.Glob(filepath.Join(resolved, below, partPrefix+"kube*"))
 		programs := m.programsIn(root)
-		if len(programs) == 0 && len(partials) == 0 {
+		isKubelet := func(p Mirrored) bool { return p.Program == "" }
+		if !slices.ContainsFunc(programs, isKubelet) && len(partials) == 0 {
 			continue // not of a mirror
 		}
 		// What a symlink leads to is not of this mirror, or is another release.

@@ -20,10 +20,13 @@ func (f *Found) Kubeadm() bool {
 		(args["kubeconfig"].Value == config.KubeadmKubeconfig || args["bootstrap-kubeconfig"].Value == config.KubeadmBootstrapKubeconfig)
 }
 
-// lastValues are arguments by name; of one that is repeated the last counts.
+// lastValues are arguments by name, as kubelet takes those that are repeated: the last one counts, and lists and maps add up.
 func lastValues(args []config.Arg) map[string]config.Arg {
 	byName := map[string]config.Arg{}
 	for _, a := range args {
+		if before, repeated := byName[a.Name]; repeated {
+			a.Value, a.Unknown = config.AddValue(a.Name, before.Value, a.Value), a.Unknown || before.Unknown
+		}
 		byName[a.Name] = a
 	}
 	return byName
@@ -44,7 +47,7 @@ func (f *Found) keepKubeadm(to release.Version) (*spec.Migration, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		a := before[name]
-		if after[name].Value == a.Value {
+		if now, given := after[name]; given && config.SameValue(name, now.Value, a.Value) {
 			item(a, config.Kept, "")
 			continue
 		}
@@ -53,7 +56,7 @@ func (f *Found) keepKubeadm(to release.Version) (*spec.Migration, error) {
 			next.Expand = append(slices.Clone(wanted.Expand), name)
 		}
 		now, problem := after, error(nil)
-		if now, _, problem = f.argumentsOf(next, to); problem == nil && now[name].Value != a.Value {
+		if now, _, problem = f.argumentsOf(next, to); problem == nil && !config.SameValue(name, now[name].Value, a.Value) {
 			problem = fmt.Errorf("%s of %s has the last word", now[name], now[name].File)
 		}
 		if problem != nil {
@@ -69,7 +72,7 @@ func (f *Found) keepKubeadm(to release.Version) (*spec.Migration, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		if _, given := before[name]; !given {
-			m.Items = append(m.Items, config.Item{Item: "--" + name, Outcome: config.Changed, Old: "unset", New: after[name].Value, Why: "kubeadm's drop-in has it"})
+			item(after[name], config.Impossible, "kubelet does not get it now, and would from "+after[name].File)
 		}
 	}
 	m.Rendered = draft.Rendered

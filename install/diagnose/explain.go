@@ -35,7 +35,7 @@ type Diagnosis struct {
 // ReadMore is the remedy where no rule knows the failure.
 const ReadMore = "journalctl -u kubelet.service -n 200 --no-pager"
 
-// Hint is the diagnosis as one line: its cause, and what to do.
+// Hint is the diagnosis as one line: its cause, and where to read what to do.
 func (d Diagnosis) Hint() string {
 	switch {
 	case d.Foreign && d.Cause != "":
@@ -45,11 +45,7 @@ func (d Diagnosis) Hint() string {
 	case d.Cause == "":
 		return "journalctl -u kubelet.service shows all that kubelet said"
 	}
-	var steps []string
-	for _, line := range d.Remedy {
-		steps = append(steps, strings.TrimPrefix(line, "# "))
-	}
-	return d.Cause + ": " + strings.Join(steps, "; ")
+	return d.Cause + "; kubeletctl diagnose says what to do"
 }
 
 // Kubelet says why a kubelet is not well, by the entries of one run, and which line of what it was started with is to blame. ours is

@@ -218,7 +218,7 @@ var rules = []rule{
 		Remedy: []string{"# put the node's kubeconfig at $1, owned by root, mode 0600, then:", "systemctl restart kubelet"},
 		Source: "seen with 1.36",
 	}, {
-		ID: "token-unknown", Pattern: `cannot create certificate signing request: Unauthorized`, Severity: Fatal,
+		ID: "token-unknown", Pattern: `cannot create certificate signing request: Unauthorized`, Severity: Lasting,
 		Cause:  "the API server does not know the token of the bootstrap kubeconfig: it has expired, or is not of this cluster",
 		Remedy: []string{"kubeadm token create --print-join-command  # on a node of the control plane", "# put the new token into the bootstrap kubeconfig, then:", "systemctl restart kubelet"},
 		Source: "kubeadm#809, #792",

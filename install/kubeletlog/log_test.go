@@ -140,6 +140,7 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(string(text))
 	}
+	f.Add("goroutine 1 [running]:\npanic: boom\n")
 	f.Add("panic: a\ngoroutine 1\nError: b\nUsage:\nE1123 21:54:01.000000 1 a.go:1] \"m\" k=< \n\ta\n > j={\"a\": 1} x")
 	f.Fuzz(func(t *testing.T, text string) {
 		in := lines(text)

@@ -45,6 +45,9 @@ type Entry struct {
 	Crash, OfSystemd bool
 }
 
+// Known reports whether the entry has one of the forms that kubelet and systemd log in.
+func (e Entry) Known() bool { return e.Severity != 0 || e.OfSystemd }
+
 // Value is a key with its value, unquoted.
 type Value struct{ Key, Value string }
 
@@ -96,7 +99,9 @@ type parser struct {
 	value []string
 	// rest is set while lines belong to the crash or usage before them, stack when no more of them are of its message.
 	rest, stack bool
-	at          int // where the open entry or the crash is
+	// crashed is set while those lines are of a crash.
+	crashed bool
+	at      int // where the open entry, the crash or the usage is
 }
 
 // line reads one line. What systemd says may come between two lines of a value.
@@ -114,17 +119,17 @@ func (p *parser) line(l systemd.Entry) {
 	case p.open != nil:
 		p.continues(text)
 	case strings.HasPrefix(text, `{"`) && p.json(l, text):
-	case crash.MatchString(text) && !(p.rest && p.entries[p.at].Crash):
-		p.rest, p.stack, p.at = true, false, len(p.entries)
+	case crash.MatchString(text) && !(p.rest && p.crashed):
+		p.rest, p.stack, p.crashed, p.at = true, false, true, len(p.entries)
 		p.entries = append(p.entries, Entry{Time: l.Time, Severity: Fatal, Message: text, Crash: true})
 	case usage.MatchString(text):
-		p.rest, p.stack, p.at = true, true, len(p.entries)
+		p.rest, p.stack, p.crashed, p.at = true, true, false, len(p.entries)
 		p.entries = append(p.entries, Entry{Time: l.Time, Message: text})
 	case strings.HasPrefix(text, "Error: "):
 		p.rest = false
 		p.entries = append(p.entries, Entry{Time: l.Time, Severity: Error, Message: strings.TrimPrefix(text, "Error: ")})
 	case strings.HasPrefix(text, "goroutine ") && !p.rest: // klog's Fatal shows the stacks, too
-		p.rest, p.stack = true, true
+		p.rest, p.stack, p.crashed = true, true, false
 	case p.rest:
 		p.belongs(text)
 	case text != "":

@@ -62,8 +62,12 @@ func (e Entry) isLast() bool {
 	return e.Severity == Fatal || e.Severity == Error && (e.Source == "" || slices.ContainsFunc(lastWords, said))
 }
 
-// notStarted reports whether systemd says that it did not start the process. "Failed with result" and that it was tried too often
-// are no reasons of their own.
+// notStarted reports whether systemd says that it could not start the process, and why.
 func (e Entry) notStarted() bool {
-	return e.OfSystemd && strings.HasPrefix(e.Message, "Failed ") && !strings.HasPrefix(e.Message, "Failed with result ")
+	says := func(words string) bool { return strings.HasPrefix(e.Message, words) }
+	return e.OfSystemd && says("Failed ") && !slices.ContainsFunc(noReasons, says)
 }
+
+// noReasons are how systemd begins to say that something has failed, without a reason of its own, or that does not keep a process
+// from being started: older ones cannot reset the device list in a container.
+var noReasons = []string{"Failed with result ", "Failed to start ", "Failed to reset "}

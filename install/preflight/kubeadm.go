@@ -151,20 +151,20 @@ func checkInstanceConfig(o observe.Observer, g *plan.Generation, args []config.A
 }
 
 // CheckControlPlane holds the kubelet of a control plane node that kubeadm has set up against the API server that runs there; nil
-// for any other node. back is that of CheckSkew.
-func CheckControlPlane(o observe.Observer, g *plan.Generation, back bool) *Problem {
+// when there is none. known reports that the node has one of which the release is known. back is that of CheckSkew.
+func CheckControlPlane(o observe.Observer, g *plan.Generation, back bool) (p *Problem, known bool) {
 	if !g.Kubeadm {
-		return nil
+		return nil, false
 	}
 	version, minor := apiServerRelease(o)
 	if version == "" {
-		return nil
+		return nil, false
 	}
-	p := CheckSkew(g.Version, minor, fmt.Sprintf("the kube-apiserver of this node, which is %s (%s)", version, config.KubeadmAPIServer), back)
+	p = CheckSkew(g.Version, minor, fmt.Sprintf("the kube-apiserver of this node, which is %s (%s)", version, config.KubeadmAPIServer), back)
 	if p != nil && g.Version.Minor() > minor {
 		p.Hint = fmt.Sprintf("run kubeadm upgrade node first (kubeadm upgrade apply on the first control plane node), with kubeadm %s", g.Version)
 	}
-	return p
+	return p, true
 }
 
 // apiServerRelease is the tag of the image in kubeadm's manifest of the API server, such as v1.37.2; empty when there is none that

@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,10 +85,10 @@ func (q Question) run(ctx context.Context, dir string) (verdict, error) {
 	if err := q.prepare(dir, attr); err != nil {
 		return verdict{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	brief, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	log := &tail{most: 1 << 20}
-	cmd := exec.CommandContext(ctx, "/proc/self/fd/3", args...) // nobody may not get to where it lies
+	cmd := exec.CommandContext(brief, "/proc/self/fd/3", args...) // nobody may not get to where it lies
 	cmd.ExtraFiles = []*os.File{binary}
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
 	cmd.Dir = "/"
@@ -97,7 +98,13 @@ func (q Question) run(ctx context.Context, dir string) (verdict, error) {
 	runtime.LockOSThread() // Pdeathsig is sent when the thread ends
 	defer runtime.UnlockOSThread()
 	err = cmd.Run()
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) && ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil:
+		return verdict{}, ctx.Err()
+	case brief.Err() != nil:
+		return verdict{}, fmt.Errorf("kubelet did not end within %s", askTimeout)
+	}
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return verdict{}, err
 	}
 	return verdict{Log: log.String()}, nil

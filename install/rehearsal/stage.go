@@ -111,7 +111,7 @@ func (t Trial) cover() error {
 // mentioned are the paths that the flags and the files speak of, which have to stay where they are: certificates below /run,
 // for example.
 func (t Trial) mentioned() []string {
-	var words []string
+	words := []string{t.Binary}
 	for _, arg := range t.Args {
 		_, value, _ := strings.Cut(arg, "=")
 		words = append(words, value)

@@ -350,7 +350,9 @@ func (a assessment) assess(ctx context.Context) {
 	case state.ActiveState == "active":
 		s.State = Unhealthy
 		hint := "journalctl -u kubelet.service shows what it said"
-		if d := diagnose.Kubelet(a.reader.Observer, health.Log(ctx, state), a.current); d.Cause != "" {
+		brief, cancel := context.WithTimeout(ctx, wordsTimeout)
+		defer cancel()
+		if d := diagnose.Kubelet(a.reader.Observer, health.Log(brief, state), a.current); d.Cause != "" {
 			hint = d.Hint()
 		}
 		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, a.advise(hint+"; kubeletctl restart starts it anew"))
