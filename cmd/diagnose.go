@@ -21,7 +21,7 @@ kubeletctl has not installed, too, and changes nothing. A failure that it does n
 --from reads the journal of another host: a file with what journalctl -u kubelet prints, as text, with -o json or -o export; - is
 standard input.
 
-It exits with 0 when kubelet is healthy, 3 when it is not, 4 when there is none.`,
+Exit codes: 0 kubelet is healthy, 3 it is not, 4 this host has no kubelet.`,
 		Example: `  kubeletctl diagnose
   kubeletctl diagnose -o json
   ssh node7 journalctl -u kubelet -n 1000 -o export | kubeletctl diagnose --from -`,

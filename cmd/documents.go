@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubeletctl/kubeletctl/install/diagnose"
 	"github.com/kubeletctl/kubeletctl/install/document"
 )
 
@@ -19,7 +20,7 @@ func documents(a *app, c *cobra.Command, args []string) ([]document.File, error)
 	if dash := c.ArgsLenAtDash(); dash >= 0 {
 		words := make([]string, 0, len(args)-dash)
 		for _, word := range args[dash:] {
-			words = append(words, shellQuote(word))
+			words = append(words, diagnose.ShellQuote(word))
 		}
 		others, err := readDocuments(a, c, args[:dash])
 		return append(others, document.CommandLine(commandLine, strings.Join(words, " "))), err
@@ -54,12 +55,4 @@ func readDocuments(a *app, c *cobra.Command, names []string) ([]document.File, e
 		return nil, &usageError{err}
 	}
 	return all, nil
-}
-
-// shellQuote writes a word so that a shell reads it back.
-func shellQuote(word string) string {
-	if word != "" && !strings.ContainsAny(word, " \t\n\"'\\#$`") {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/document"
@@ -41,12 +38,12 @@ func newJudge(ctx context.Context, file string, wanted release.Version) (judge, 
 // findings are what the kubelet has against the files, as the one setup that they are. What keeps it from a judgement is noted.
 func (j judge) findings(ctx context.Context, a *app, files []document.File) ([]config.Finding, error) {
 	by := "kubelet " + j.version.String()
-	q, err := j.question(files)
+	args, written, err := spec.Given(j.version, files)
 	if err != nil {
 		a.Note(by + " was not asked: " + err.Error())
 		return nil, nil //nolint:nilerr // the tables find what is wrong with a file
 	}
-	answer, err := rehearsal.Ask(ctx, q)
+	answer, err := rehearsal.Ask(ctx, rehearsal.Question{Binary: j.file, Minor: config.Minor(j.version.Minor()), Args: args, Config: written})
 	if err != nil {
 		return nil, err
 	}
@@ -65,48 +62,4 @@ func (j judge) findings(ctx context.Context, a *app, files []document.File) ([]c
 		a.Note(by + " found no error before this machine ended it: " + string(config.HideSecrets([]byte(answer.Machine))))
 	}
 	return found, nil
-}
-
-// question is what the kubelet is asked: the flags and the configuration of the files, or those that a spec is rendered to.
-func (j judge) question(files []document.File) (rehearsal.Question, error) {
-	q := rehearsal.Question{Binary: j.file, Minor: config.Minor(j.version.Minor())}
-	setup, err := spec.ReadSetup(files)
-	if err != nil {
-		return q, err
-	}
-	if setup.Spec != nil {
-		rendered, err := setup.Spec.Render(j.version, setup.Positions)
-		if err != nil {
-			return q, err
-		}
-		isExpanded := func(arg string) bool { return slices.Contains(rendered.Expanded, arg) }
-		q.Args, q.Config = slices.DeleteFunc(rendered.Args, isExpanded), rendered.Config
-		return q, nil
-	}
-	for _, arg := range setup.Args {
-		if !arg.Unknown {
-			q.Args = append(q.Args, "--"+arg.Name+"="+arg.Value)
-		}
-	}
-	q.Config, err = configOf(files, setup)
-	return q, err
-}
-
-// configOf is the configuration file of a setup as it was written, or as kubelet merges several; nil without one.
-func configOf(files []document.File, setup *spec.Setup) ([]byte, error) {
-	configs := slices.DeleteFunc(slices.Clone(files), func(f document.File) bool {
-		kind, _ := f.Kind()
-		return kind != document.Config
-	})
-	switch len(configs) {
-	case 0:
-		return nil, nil
-	case 1:
-		return configs[0].Data, nil
-	}
-	fields := map[string]any{"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
-	for name, value := range setup.Fields {
-		fields[name] = value
-	}
-	return yaml.Marshal(fields)
 }

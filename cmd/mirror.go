@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
+	"github.com/kubeletctl/kubeletctl/install/diagnose"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 )
@@ -284,7 +285,7 @@ func checkMirror(a *app, dir string, least release.Trust) error {
 		}
 		if m.State == release.MirrorBad {
 			bad = append(bad, &release.VerifyError{Name: filepath.Join(dir, m.Path()), Problem: m.Problem})
-			command := fmt.Sprintf("kubeletctl mirror %s --version %s --arch %s", shellQuote(dir), m.Version, m.Arch)
+			command := fmt.Sprintf("kubeletctl mirror %s --version %s --arch %s", diagnose.ShellQuote(dir), m.Version, m.Arch)
 			if m.Program != "" {
 				command += " --with " + m.Program
 			}
@@ -297,7 +298,7 @@ func checkMirror(a *app, dir string, least release.Trust) error {
 	}
 	for _, m := range markers {
 		bad = append(bad, &release.VerifyError{Name: filepath.Join(dir, m.Name), Problem: m.Problem})
-		again = append(again, fmt.Sprintf("kubeletctl mirror %s --channel %s", shellQuote(dir), m.Channel))
+		again = append(again, fmt.Sprintf("kubeletctl mirror %s --channel %s", diagnose.ShellQuote(dir), m.Channel))
 	}
 	if !a.Structured() || len(bad) == 0 {
 		printMirror(a, list)

@@ -109,16 +109,10 @@ func AddValue(name, old, value string) string {
 	return value
 }
 
-// SameValue reports whether two values of a flag are the same to a kubelet. In a map neither the order counts nor what is repeated.
+// SameValue reports whether a kubelet reads two values of a flag as the same.
 func SameValue(name, x, y string) bool {
 	f, _ := LookupFlag(name)
-	if !collects(f) || f.Type == typeStringList {
-		return sameValue(f, x, y)
-	}
-	items := func(value string) []string {
-		return slices.Compact(slices.Sorted(slices.Values(strings.Split(value, ","))))
-	}
-	return slices.Equal(items(x), items(y))
+	return sameValue(f, x, y)
 }
 
 // flagMap is what a kubelet makes of args: of a flag that is given twice the
@@ -148,4 +142,14 @@ func asUnit(value string, written bool) string {
 		return value
 	}
 	return strings.NewReplacer("%", "%%", "$", "$$").Replace(value)
+}
+
+// Argument is the value of --name=value among arguments; the last one counts.
+func Argument(args []string, name string) (value string, given bool) {
+	for _, arg := range args {
+		if v, found := strings.CutPrefix(arg, "--"+name+"="); found {
+			value, given = v, true
+		}
+	}
+	return value, given
 }

@@ -12,6 +12,9 @@ import (
 
 const header = "# Written by kubeletctl; change it with kubeletctl set FIELD=VALUE: local edits are reported as drift."
 
+// Marshal writes a KubeletConfiguration file with these fields, without apiVersion and kind, which it adds.
+func Marshal(fields map[string]any) ([]byte, error) { return marshal(fields, nil) }
+
 // marshal writes the file: apiVersion and kind first, then the fields by name.
 // A default's reason stands above its top-level key, so that a reader of the
 // host finds out why it is there.

@@ -404,7 +404,7 @@ func changedDefault(f Field, old, now, why string) []Item {
 	return []Item{{Item: f.Path, Outcome: Changed, Old: cmp.Or(old, unset), New: cmp.Or(now, unset), Why: why, field: f.Path}}
 }
 
-// unset is a default that is none, in words.
+// unset says that a field has no default.
 const unset = "unset"
 
 // reread are values that a later release takes for something else.

@@ -4,11 +4,10 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 )
 
-// pin asks for what would be different although nobody asked for it: for fields as kubelet had them by default, and for flags
-// as kubelet does without those that kubeletctl gives. What the release cannot be asked for stays Changed.
+// pin sets each default that would change to its old value: for a field the former kubelet's default, and for a flag that
+// kubeletctl would give the one of kubelet itself. What the release does not accept stays Changed.
 func (m *migrator) pin(in MigrateInput) {
 	for i, item := range m.out.Items {
 		if item.Outcome != Changed || item.field == "" {
@@ -29,7 +28,7 @@ func (m *migrator) pin(in MigrateInput) {
 	}
 	from := cmp.Or(in.From, m.target)
 	for _, name := range slices.Sorted(maps.Keys(kubeletFlags)) {
-		now, given := argument(m.out.Rendered.Args, name)
+		now, given := Argument(m.out.Rendered.Args, name)
 		if _, asked := m.out.Flags[name]; asked || !given {
 			continue
 		}
@@ -53,15 +52,6 @@ func (m *migrator) renderAgain(in Input, flags map[string]string, fields map[str
 	}
 	m.out.Rendered, m.out.Flags, m.out.Fields = rendered, flags, fields
 	return true
-}
-
-func argument(words []string, name string) (value string, given bool) {
-	for _, word := range words {
-		if v, found := strings.CutPrefix(word, "--"+name+"="); found {
-			return v, true
-		}
-	}
-	return "", false
 }
 
 // kubeletFlags is what kubelet does without the flags that flagDefaults gives (k8s.io/kubernetes/cmd/kubelet/app/options). A

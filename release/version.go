@@ -180,3 +180,9 @@ func (r Request) fits(v Version) error {
 	}
 	return nil
 }
+
+// MinorOf is the minor of what calls itself a release of Kubernetes, also with what a distribution adds: 37 for v1.37.2+k3s1.
+func MinorOf(version string) (minor int, known bool) {
+	_, err := fmt.Sscanf(version, "v1.%d.", &minor)
+	return minor, err == nil
+}

@@ -64,15 +64,15 @@ func jsonText(raw json.RawMessage) (string, bool) {
 	if len(raw) > 0 && json.Unmarshal(raw, &text) == nil {
 		return text, true
 	}
-	var numbers []byte
-	var ints []int
-	if len(raw) == 0 || json.Unmarshal(raw, &ints) != nil {
+	var numbers []int // json reads a []byte from base64 alone
+	if len(raw) == 0 || json.Unmarshal(raw, &numbers) != nil {
 		return "", false
 	}
-	for _, i := range ints {
-		numbers = append(numbers, byte(i))
+	message := make([]byte, len(numbers))
+	for i, n := range numbers {
+		message[i] = byte(n)
 	}
-	return string(numbers), true
+	return string(message), true
 }
 
 // parseExport reads the export format: fields as NAME=VALUE, or, when the value has a newline or is binary, NAME, its length in 8
@@ -151,7 +151,7 @@ func textTime(text string) time.Time {
 	return time.Time{}
 }
 
-// OfKubelet are the entries of a kubelet and of its unit, of the journal of a whole host; those count, too, of which it is not known who logged
+// OfKubelet are the entries of a kubelet and of its unit, of the journal of a whole host, and those that do not say who logged
 // them.
 func OfKubelet(entries []Entry) []Entry {
 	var list []Entry

@@ -11,6 +11,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 // Diagnosis is why a kubelet is not well. Its JSON form is a stable interface.
@@ -120,7 +121,7 @@ func (r rule) match(e kubeletlog.Entry, all []kubeletlog.Entry) []string {
 func (r rule) remedy(found []string) []string {
 	var words, lines []string
 	for _, word := range found {
-		words = append(words, quote(hide(word)))
+		words = append(words, ShellQuote(hide(word)))
 	}
 	for _, line := range r.Remedy {
 		lines = append(lines, fill(line, words))
@@ -140,8 +141,8 @@ func fill(text string, found []string) string {
 
 var placeholder = regexp.MustCompile(`\$\d`)
 
-// quote quotes a word for a shell, where it has more than letters, digits and the like.
-func quote(word string) string {
+// ShellQuote writes a word so that a shell reads it back.
+func ShellQuote(word string) string {
 	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-") == "" && word != "" {
 		return word
 	}
@@ -155,8 +156,7 @@ const recent = time.Minute
 
 // recentErrors are the errors of the end of a log, the newest first.
 func recentErrors(entries []kubeletlog.Entry) (list []kubeletlog.Entry) {
-	for i := len(entries) - 1; i >= 0; i-- {
-		e := entries[i]
+	for _, e := range slices.Backward(entries) {
 		if entries[len(entries)-1].Time.Sub(e.Time) > recent {
 			return list
 		}
@@ -172,9 +172,8 @@ func minorOf(entries []kubeletlog.Entry) config.Minor {
 	for _, e := range entries {
 		for _, v := range e.Values {
 			if v.Key == "kubeletVersion" || v.Key == "version" {
-				minor, _, _ := strings.Cut(strings.TrimPrefix(v.Value, "v1."), ".")
-				if n, err := strconv.Atoi(minor); err == nil && e.Message == "Kubelet version" {
-					return config.Minor(n)
+				if minor, known := release.MinorOf(v.Value); known && e.Message == "Kubelet version" {
+					return config.Minor(minor)
 				}
 			}
 		}

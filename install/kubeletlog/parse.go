@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -70,14 +71,21 @@ func printable(r rune) rune {
 	return '?'
 }
 
+// header is how a line of klog begins: E1123 21:54:01.000000    4711 file.go:12] message. It is compiled when it is needed first.
+var header = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([IWEF])(\d{4} \d\d:\d\d:\d\d\.\d+) +\d+ ([^ \]]+)\] ?(.*)$`)
+})
+
 var (
-	// header is how a line of klog begins: E1123 21:54:01.000000    4711 file.go:12] message.
-	header = regexp.MustCompile(`^([IWEF])(\d{4} \d\d:\d\d:\d\d\.\d+) +\d+ ([^ \]]+)\] ?(.*)$`)
-	// crash is how the last words of a Go program begin; what follows are the stacks of its goroutines.
-	crash = regexp.MustCompile(`^(panic: |fatal error: |SIGABRT: abort|SIGQUIT: quit)`)
-	// usage is how cobra's and pflag's help begins.
-	usage = regexp.MustCompile(`^(Usage:|Usage of )`)
+	// crashes are how the last words of a Go program begin; what follows are the stacks of its goroutines.
+	crashes = []string{"panic: ", "fatal error: ", "SIGABRT: abort", "SIGQUIT: quit"}
+	// usages are how cobra's and pflag's help begins.
+	usages = []string{"Usage:", "Usage of "}
 )
+
+func beginsWith(text string, words []string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(text, word) })
+}
 
 // Parse reads the lines of a journal, oldest first. Values of several lines, the stacks that follow a panic and the pages of a
 // usage are of one entry, whether the journal has kept the blanks before and after a line or not.
@@ -112,17 +120,17 @@ func (p *parser) line(l systemd.Entry) {
 		return
 	}
 	text := strings.TrimRight(l.Message, " \t\r\n")
-	m := header.FindStringSubmatch(text)
+	m := header().FindStringSubmatch(text)
 	switch {
 	case m != nil:
 		p.begin(klogEntry(l, m), m[4])
 	case p.open != nil:
 		p.continues(text)
 	case strings.HasPrefix(text, `{"`) && p.json(l, text):
-	case crash.MatchString(text) && !(p.rest && p.crashed):
+	case beginsWith(text, crashes) && !(p.rest && p.crashed):
 		p.rest, p.stack, p.crashed, p.at = true, false, true, len(p.entries)
 		p.entries = append(p.entries, Entry{Time: l.Time, Severity: Fatal, Message: text, Crash: true})
-	case usage.MatchString(text):
+	case beginsWith(text, usages):
 		p.rest, p.stack, p.crashed, p.at = true, true, false, len(p.entries)
 		p.entries = append(p.entries, Entry{Time: l.Time, Message: text})
 	case strings.HasPrefix(text, "Error: "):

@@ -21,8 +21,8 @@ var lastWords = []string{
 // killed are words of systemd about what it, or the kernel, did to a process, which itself cannot know why.
 var killed = []string{"Watchdog timeout", "killed by the OOM killer", "start operation timed out"}
 
-// Reason is the entry that says why kubelet ended, of the entries of one run: that of Ending or, where there is none, the last error
-// that was logged; false when there is neither.
+// Reason returns the entry of one run that says why kubelet ended: the one from Ending, else the last error in the log. It
+// returns false if there is neither.
 func Reason(entries []Entry) (Entry, bool) {
 	if e, found := Ending(entries); found {
 		return e, true
@@ -35,8 +35,7 @@ func Reason(entries []Entry) (Entry, bool) {
 	return Entry{}, false
 }
 
-// Ending is the entry that says why kubelet ended and that nothing but an end comes with; false when there is none. It is, in this
-// order:
+// Ending returns the entry of one run that shows that kubelet ended, and why; false if there is none. It looks for, in this order:
 //
 //   - what systemd says of a process that it or the kernel had to end, whatever that said while it was ended;
 //   - the last words of a kubelet that ends by itself, a panic among them: the first of them, since others follow while it ends;
@@ -57,15 +56,12 @@ func (e Entry) wasKilled() bool {
 // isLast reports whether kubelet ends right after the entry. Go's panics, klog's Fatal and cobra's "Error:", which has no source,
 // are such.
 func (e Entry) isLast() bool {
-	message := strings.ToLower(e.Message)
-	said := func(words string) bool { return strings.HasPrefix(message, words) }
-	return e.Severity == Fatal || e.Severity == Error && (e.Source == "" || slices.ContainsFunc(lastWords, said))
+	return e.Severity == Fatal || e.Severity == Error && (e.Source == "" || beginsWith(strings.ToLower(e.Message), lastWords))
 }
 
 // notStarted reports whether systemd says that it could not start the process, and why.
 func (e Entry) notStarted() bool {
-	says := func(words string) bool { return strings.HasPrefix(e.Message, words) }
-	return e.OfSystemd && says("Failed ") && !slices.ContainsFunc(noReasons, says)
+	return e.OfSystemd && strings.HasPrefix(e.Message, "Failed ") && !beginsWith(e.Message, noReasons)
 }
 
 // noReasons are how systemd begins to say that something has failed, without a reason of its own, or that does not keep a process

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 // Node is what the API server knows of a node.
@@ -98,11 +100,11 @@ func (c *Client) Version(ctx context.Context) (Release, error) {
 	if err := c.get(ctx, "/version", &answer); err != nil {
 		return Release{}, err
 	}
-	r := Release{Version: answer.GitVersion}
-	if _, err := fmt.Sscanf(r.Version, "v1.%d.", &r.Minor); err != nil {
-		return Release{}, fmt.Errorf("%s does not answer as an API server does: its version is %q", c.host, r.Version)
+	minor, known := release.MinorOf(answer.GitVersion)
+	if !known {
+		return Release{}, fmt.Errorf("%s does not answer as an API server does: its version is %q", c.host, answer.GitVersion)
 	}
-	return r, nil
+	return Release{answer.GitVersion, minor}, nil
 }
 
 func (c *Client) get(ctx context.Context, path string, into any) error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
@@ -329,17 +330,7 @@ func (g *Generation) Arg(name string) (value string, given bool) {
 	if g == nil {
 		return "", false
 	}
-	return Argument(g.Args, name)
-}
-
-// Argument is the value of --name=value among arguments; the last one counts.
-func Argument(args []string, name string) (value string, given bool) {
-	for _, arg := range args {
-		if v, found := strings.CutPrefix(arg, "--"+name+"="); found {
-			value, given = v, true
-		}
-	}
-	return value, given
+	return config.Argument(g.Args, name)
 }
 
 // ConfigFile is the configuration file that its kubelet reads.

@@ -80,7 +80,7 @@ func Check(ctx context.Context, d *spec.Draft, have *plan.Generation, seen *plan
 	if d.Kubeadm {
 		return problems
 	}
-	if _, elsewhere := plan.Argument(d.Args, "config-dir"); !d.Spec.Standalone && fields["clusterDNS"] == nil && !elsewhere {
+	if _, elsewhere := config.Argument(d.Args, "config-dir"); !d.Spec.Standalone && fields["clusterDNS"] == nil && !elsewhere {
 		add(ClusterDNS, Info, "--set 'clusterDNS=[10.96.0.10]' --set clusterDomain=cluster.local, as the cluster has them",
 			"pods use the node's DNS servers and do not find the services of the cluster")
 	}

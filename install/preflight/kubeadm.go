@@ -13,6 +13,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 // kubeadmFilesHint says what to do about a file that kubelet is started with and that cannot be read.
@@ -74,7 +75,7 @@ func CheckKubeadmNode(o observe.Observer, g, have *plan.Generation) []Problem {
 			Message: fmt.Sprintf("kubeadm upgrade node of %s has not been run on this node, where it would have written %s",
 				config.Minor(minor), config.KubeadmInstanceConfig)})
 	}
-	if problem := checkInstanceConfig(o, g, args); problem != nil {
+	if problem := CheckInstanceConfig(o, g); problem != nil {
 		problems = append(problems, *problem)
 	}
 	return problems
@@ -117,33 +118,29 @@ func CheckInstanceConfig(o observe.Observer, g *plan.Generation) *Problem {
 	if !g.Kubeadm {
 		return nil
 	}
-	args, err := o.KubeadmArgs(g)
-	if err != nil {
-		return nil // which CheckKubeadm has said
-	}
-	return checkInstanceConfig(o, g, args)
-}
-
-func checkInstanceConfig(o observe.Observer, g *plan.Generation, args []config.Arg) *Problem {
 	var instance struct{ ContainerRuntimeEndpoint string }
 	data, err := o.Tree.ReadRegular(config.KubeadmInstanceConfig, maxManifest)
 	if err != nil || yaml.Unmarshal(data, &instance) != nil || instance.ContainerRuntimeEndpoint == "" {
 		return nil // kubeadm would complain of it
 	}
 	const flag = "container-runtime-endpoint"
+	socket := func(endpoint string) string {
+		return strings.TrimPrefix(strings.TrimPrefix(endpoint, "unix://"), "/var")
+	}
 	endpoint, _ := Endpoint(g) // without an error: it was read before
+	kubeadms := instance.ContainerRuntimeEndpoint
+	if endpoint == "" || slices.Contains(g.Expanded, flag) || socket(endpoint) == socket(kubeadms) {
+		return nil
+	}
+	args, err := o.KubeadmArgs(g)
+	if err != nil {
+		return nil // which CheckKubeadm has said
+	}
 	place := g.KubeadmConfig.Path
 	for _, a := range args {
 		if a.Name == flag {
 			place = a.Position.String()
 		}
-	}
-	socket := func(endpoint string) string {
-		return strings.TrimPrefix(strings.TrimPrefix(endpoint, "unix://"), "/var")
-	}
-	kubeadms := instance.ContainerRuntimeEndpoint
-	if endpoint == "" || slices.Contains(g.Expanded, flag) || socket(endpoint) == socket(kubeadms) {
-		return nil
 	}
 	return &Problem{ID: KubeadmFiles, Severity: Warning, Hint: "name the same container runtime in both files",
 		Message: fmt.Sprintf("kubelet uses the container runtime at %s (%s), and kubeadm the one at %s (%s)",
@@ -151,7 +148,7 @@ func checkInstanceConfig(o observe.Observer, g *plan.Generation, args []config.A
 }
 
 // CheckControlPlane holds the kubelet of a control plane node that kubeadm has set up against the API server that runs there; nil
-// when there is none. known reports that the node has one of which the release is known. back is that of CheckSkew.
+// when they fit. known reports whether there is one whose release is known. back is that of CheckSkew.
 func CheckControlPlane(o observe.Observer, g *plan.Generation, back bool) (p *Problem, known bool) {
 	if !g.Kubeadm {
 		return nil, false
@@ -182,7 +179,7 @@ func apiServerRelease(o observe.Observer) (version string, minor int) {
 	for _, c := range pod.Spec.Containers {
 		image, _, _ := strings.Cut(path.Base(c.Image), "@")
 		_, tag, _ := strings.Cut(image, ":")
-		if _, err := fmt.Sscanf(tag, "v1.%d.", &minor); err == nil && c.Name == "kube-apiserver" {
+		if minor, known := release.MinorOf(tag); known && c.Name == "kube-apiserver" {
 			return tag, minor
 		}
 	}

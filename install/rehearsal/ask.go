@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -182,22 +183,35 @@ var (
 	}
 	// atRuntime are how one ends that has nothing against them.
 	atRuntime = []string{"no client provided", "validate service connection", "validate cri", "remote runtime service", noRuntime}
-	// ofMachine are parts of such words that are a matter of the machine: its cgroup version.
-	ofMachine = regexp.MustCompile(`(invalid configuration: singleProcessOOMKill must not be explicitly set to false when using cgroup v1|` +
-		`kubelet is configured to not run on a host using cgroup v1[^\],]*)(, )?`)
-	nothing = regexp.MustCompile(`^failed to validate kubelet configuration, error: \[?\]?(, )?path: `)
-	lenient = regexp.MustCompile(`Using lenient decoding as strict decoding failed.*`)
-	unknown = regexp.MustCompile(`unknown field \\*"([^"\\]+)`)
 )
+
+// patterns are compiled when a kubelet is asked first.
+type patterns struct {
+	// ofMachine are parts of such words that are a matter of the machine: its cgroup version. nothing is what is left of them
+	// when there was nothing else.
+	ofMachine, nothing *regexp.Regexp
+	// lenient is the line that tells of fields that are ignored, and unknown one of them.
+	lenient, unknown *regexp.Regexp
+}
+
+var compiled = sync.OnceValue(func() patterns {
+	return patterns{
+		ofMachine: regexp.MustCompile(`(invalid configuration: singleProcessOOMKill must not be explicitly set to false when using cgroup v1|` +
+			`kubelet is configured to not run on a host using cgroup v1[^\],]*)(, )?`),
+		nothing: regexp.MustCompile(`^failed to validate kubelet configuration, error: \[?\]?(, )?path: `),
+		lenient: regexp.MustCompile(`Using lenient decoding as strict decoding failed.*`),
+		unknown: regexp.MustCompile(`unknown field \\*"([^"\\]+)`),
+	}
+})
 
 // answer reads what the kubelet said.
 func (v verdict) answer() Answer {
 	a := Answer{Ignored: v.ignored()}
 	words := v.words()
-	switch rest := ofMachine.ReplaceAllString(words, ""); {
+	switch rest := compiled().ofMachine.ReplaceAllString(words, ""); {
 	case words == "":
 		a.Machine = "it did not say why it ended"
-	case rest != words && nothing.MatchString(rest):
+	case rest != words && compiled().nothing.MatchString(rest):
 		a.Machine = words
 	case containsAny(words, atRuntime):
 	case containsAny(rest, refusals):
@@ -217,8 +231,8 @@ func containsAny(text string, parts []string) bool {
 // ignored are the fields of the configuration that the kubelet does not know.
 func (v verdict) ignored() []string {
 	var fields []string
-	for _, line := range lenient.FindAllString(v.Log, -1) {
-		for _, match := range unknown.FindAllStringSubmatch(line, -1) {
+	for _, line := range compiled().lenient.FindAllString(v.Log, -1) {
+		for _, match := range compiled().unknown.FindAllStringSubmatch(line, -1) {
 			fields = append(fields, match[1])
 		}
 	}

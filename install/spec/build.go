@@ -89,7 +89,7 @@ func Build(s Spec, positions config.Positions, a Resolution) (*Draft, error) {
 func (s Spec) configured(g *plan.Generation, unit systemd.KubeletUnit, r *config.Rendered) {
 	unit.RuntimeEndpoint, unit.Watchdog = runtimeEndpoint(r), answersWatchdog(g.Version, r)
 	for _, name := range []string{"kubeconfig", "bootstrap-kubeconfig"} {
-		if file, ok := plan.Argument(r.Args, name); ok {
+		if file, ok := config.Argument(r.Args, name); ok {
 			unit.Credentials = append(unit.Credentials, file)
 		}
 	}
@@ -128,7 +128,7 @@ func (s Spec) recorded(v release.Version) *Spec {
 }
 
 func runtimeEndpoint(r *config.Rendered) string {
-	if endpoint, ok := plan.Argument(r.Args, "container-runtime-endpoint"); ok {
+	if endpoint, ok := config.Argument(r.Args, "container-runtime-endpoint"); ok {
 		return endpoint
 	}
 	endpoint, _ := r.Fields["containerRuntimeEndpoint"].(string)
@@ -175,7 +175,7 @@ func podDir(fields map[string]any) string {
 
 // rootDir is where a kubelet with these arguments keeps its data.
 func rootDir(args []string) string {
-	if dir, given := plan.Argument(args, "root-dir"); given {
+	if dir, given := config.Argument(args, "root-dir"); given {
 		return path.Clean(dir)
 	}
 	return hostfs.KubeletDir

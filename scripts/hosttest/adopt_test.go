@@ -54,20 +54,13 @@ func TestAdoptKubeadm(t *testing.T) {
 	h.kubeadmPackages("v1.36.3")
 	h.kubeadm("init", "--config", "/root/kubeadm.yaml", "--skip-phases=addon")
 	name := h.Name()
-	ready := func(version string) {
-		t.Helper()
-		h.eventually("the node is Ready with "+version, func() bool {
-			got, ready := h.nodeReady(name)
-			return got == version && ready
-		})
-	}
 	configz := func() string { return h.asAdmin("/api/v1/nodes/" + name + "/proxy/configz") }
-	ready("v1.36.3")
+	h.seesReady(name, "v1.36.3")
 	ours, packaged, before := h.ours(), h.packaged(), configz()
 
 	h.must("kubeletctl", append([]string{"install", "--adopt", "--yes", "--source", h.source}, given(t, dir, "v1.36.3")...)...)
 	h.running("v1.36.3")
-	ready("v1.36.3")
+	h.seesReady(name, "v1.36.3")
 	if after := configz(); after != before {
 		t.Errorf("another configuration is in force:\n%s", difference(before, after))
 	}
@@ -78,12 +71,11 @@ func TestAdoptKubeadm(t *testing.T) {
 
 	h.must("kubeletctl", append([]string{"upgrade", "--version", "v1.37.2"}, given(t, dir, "v1.37.2")...)...)
 	h.running("v1.37.2")
-	ready("v1.37.2")
-	h.editKubeletConfig("s/^    maxPods: .*//; s/^    kind: KubeletConfiguration/    maxPods: 33\\n    kind: KubeletConfiguration/")
-	h.must("kubeadm", "upgrade", "node", "phase", "kubelet-config")
+	h.seesReady(name, "v1.37.2")
+	h.upgradeNode()
 	contains(t, h.exits(5, "kubeletctl", "diff").Stdout, `restart due.*/var/lib/kubelet/config\.yaml`)
 	h.must("kubeletctl", "repair")
-	ready("v1.37.2")
+	h.seesReady(name, "v1.37.2")
 	contains(t, h.asAdmin("/api/v1/nodes/"+name), `"pods": ?"33"`)
 
 	h.must("kubeletctl", "uninstall", "--yes")
@@ -93,7 +85,7 @@ func TestAdoptKubeadm(t *testing.T) {
 	if after := h.packaged(); after != packaged {
 		t.Errorf("files of others have changed:\n%s", difference(packaged, after))
 	}
-	ready("v1.36.3")
+	h.seesReady(name, "v1.36.3")
 }
 
 // Kubelet itself says that nothing is another than before when it is taken over, with a configuration file and without one.

@@ -137,6 +137,15 @@ func (h *host) nodeReady(name string) (version string, ready bool) {
 	return object.Status.NodeInfo.KubeletVersion, ready
 }
 
+// seesReady waits until the API server of a host has a node Ready, with a kubelet of that release.
+func (h *host) seesReady(name, version string) {
+	h.t.Helper()
+	h.eventually(name+" is Ready with "+version, func() bool {
+		got, ready := h.nodeReady(name)
+		return got == version && ready
+	})
+}
+
 // A kubelet that was installed for kubeadm waits for it, runs with what it writes, and is gone with what uninstall takes.
 func TestKubeadm(t *testing.T) {
 	t.Parallel()
@@ -161,10 +170,7 @@ func TestKubeadm(t *testing.T) {
 
 	h.kubeadm("init", "--config", "/root/kubeadm.yaml", "--skip-phases=addon")
 	name := h.Name()
-	h.eventually("the node is Ready", func() bool {
-		version, ready := h.nodeReady(name)
-		return version == "v1.37.2" && ready
-	})
+	h.seesReady(name, "v1.37.2")
 	h.running("v1.37.2")
 	h.status(0)
 	contains(t, h.must("kubeletctl", install...), `nothing to do`)
@@ -192,10 +198,7 @@ func TestKubeadmUpgrade(t *testing.T) {
 	ready := func(version string) {
 		t.Helper()
 		h.running(version)
-		h.eventually("the node is Ready with "+version, func() bool {
-			got, ready := h.nodeReady(name)
-			return got == version && ready
-		})
+		h.seesReady(name, version)
 		h.status(0)
 	}
 	ready("v1.36.3")
@@ -228,8 +231,7 @@ func TestKubeadmUpgrade(t *testing.T) {
 	ready("v1.37.2")
 
 	// kubeadm upgrade node writes the configuration, and a restart is due then.
-	h.editKubeletConfig("s/^    maxPods: .*//; s/^    kind: KubeletConfiguration/    maxPods: 33\\n    kind: KubeletConfiguration/")
-	h.must("kubeadm", "upgrade", "node", "phase", "kubelet-config")
+	h.upgradeNode()
 	contains(t, h.must("cat", config), `(?m)^maxPods: 33$`)
 	contains(t, h.exits(5, "kubeletctl", "diff").Stdout, `restart due.*`+config)
 	contains(t, h.must("kubeletctl", "status"), `restart due`)
@@ -261,34 +263,27 @@ func TestKubeadmJoin(t *testing.T) {
 		t.Helper()
 		h.must("kubeletctl", append([]string{"install", "--version", version, "--source", h.source, "--profile", "kubeadm"}, given(t, dir, version)...)...)
 	}
-	ready := func(name, version string) {
-		t.Helper()
-		h.eventually(name+" is Ready with "+version, func() bool {
-			got, ready := plane.nodeReady(name)
-			return got == version && ready
-		})
-	}
 	install(plane, "v1.37.2")
 	plane.kubeadm("init", "--config", "/root/kubeadm.yaml", "--skip-phases=addon")
 	install(h, "v1.36.3")
 	contains(t, h.exits(3, "kubeletctl", "status").Stdout, `kubeadm join`)
 	h.kubeadm("join", kubeadmAddress+":6443", "--token", kubeadmToken, "--discovery-token-unsafe-skip-ca-verification", "--cri-socket", "unix:///run/containerd/containerd.sock")
-	ready(plane.Name(), "v1.37.2")
-	ready(h.Name(), "v1.36.3")
+	plane.seesReady(plane.Name(), "v1.37.2")
+	plane.seesReady(h.Name(), "v1.36.3")
 	plane.status(0)
 	h.status(0)
 
 	upgrade := append([]string{"upgrade", "--version", "v1.37.2"}, given(t, dir, "v1.37.2")...)
 	h.must("kubeletctl", upgrade...)
-	ready(h.Name(), "v1.37.2")
+	plane.seesReady(h.Name(), "v1.37.2")
 	h.must("kubeletctl", "rollback")
-	ready(h.Name(), "v1.36.3")
+	plane.seesReady(h.Name(), "v1.36.3")
 	h.must("sh", "-c", `echo 'KUBELET_EXTRA_ARGS="--hostname-override=stranger"' >/etc/default/kubelet`)
 	h.exits(8, "kubeletctl", append(upgrade, "--retry", "--wait", "12s")...)
 	h.must("rm", "/etc/default/kubelet")
 	h.must("kubeletctl", "repair")
 	h.running("v1.36.3")
-	ready(h.Name(), "v1.36.3")
+	plane.seesReady(h.Name(), "v1.36.3")
 
 	h.kubeadmReset()
 	contains(t, h.exits(3, "kubeletctl", "status").Stdout, `waiting-for-kubeadm`)
@@ -314,10 +309,7 @@ func TestKubeadmCluster(t *testing.T) {
 	name := h.Name()
 	ready := func(version string) {
 		t.Helper()
-		h.eventually("the node is Ready with "+version, func() bool {
-			got, ready := h.nodeReady(name)
-			return got == version && ready
-		})
+		h.seesReady(name, version)
 		h.running(version)
 	}
 	ready("v1.36.3")
@@ -358,13 +350,15 @@ func (h *host) asAdmin(path string, args ...string) string {
 	return h.must("sh", h.adminCurl(path, args...)...)
 }
 
-// editKubeletConfig edits the kubelet configuration of the cluster, which kubeadm gives to every node, with sed.
-func (h *host) editKubeletConfig(script string) {
+// upgradeNode sets maxPods to 33 in the kubelet configuration of the cluster, and has kubeadm write it to this node.
+func (h *host) upgradeNode() {
 	h.t.Helper()
+	const script = `s/^    maxPods: .*//; s/^    kind: KubeletConfiguration/    maxPods: 33\n    kind: KubeletConfiguration/`
 	const configMap = "/api/v1/namespaces/kube-system/configmaps/kubelet-config"
 	h.write("/root/configmap.yaml", h.asAdmin(configMap, "-H", "Accept: application/yaml"))
 	h.must("sed", "-i", script, "/root/configmap.yaml")
 	h.asAdmin(configMap, "-o", "/dev/null", "-X", "PUT", "-H", "Content-Type: application/yaml", "--data-binary", "@/root/configmap.yaml")
+	h.must("kubeadm", "upgrade", "node", "phase", "kubelet-config")
 }
 
 func (h *host) kubeadmReset() {
