@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // HideSecrets masks what is secret in the text of a file: a KubeletConfiguration or a spec, as YAML or JSON, a unit, an
@@ -239,11 +240,13 @@ func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, "
 
 func isItem(text string) bool { return text == "-" || strings.HasPrefix(text, "- ") }
 
-var fieldRE = regexp.MustCompile(`^["']?([A-Za-z]\w*)["']?\s*:`)
+var fieldRE = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^["']?([A-Za-z]\w*)["']?\s*:`)
+})
 
 // startsField reports whether a line begins with a field of a KubeletConfiguration that is not below another one.
 func startsField(text string) bool {
-	key := fieldRE.FindStringSubmatch(text)
+	key := fieldRE().FindStringSubmatch(text)
 	return key != nil && slices.Contains(table().children[""], key[1])
 }
 

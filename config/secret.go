@@ -46,7 +46,7 @@ func isSecret(name, value string) bool {
 	switch {
 	case slices.Contains(secretFields, topOf(name)), slices.Contains(secretFlags, flag):
 		return true
-	case tableNames()[name], tableNames()[flag], booleanRE.MatchString(value):
+	case tableNames()[name], tableNames()[flag], booleanRE().MatchString(value):
 		return false
 	}
 	return secretWords.MatchString(name)
@@ -61,7 +61,9 @@ func topOf(path string) string {
 }
 
 // booleanRE matches a boolean, or gates, and what may come behind that in a line: nothing, another flag or another key.
-var booleanRE = regexp.MustCompile(`^\s*["']?(true|false)(,\w+=(true|false))*["']?(,?[\s\\}]*$|\s+["']?--[a-z]|\s*,\s*["'])`)
+var booleanRE = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\s*["']?(true|false)(,\w+=(true|false))*["']?(,?[\s\\}]*$|\s+["']?--[a-z]|\s*,\s*["'])`)
+})
 
 // maskFlag is the value of a flag as it may be shown.
 func maskFlag(name, value string) string {
@@ -128,10 +130,12 @@ func describeAt(path string, value any) string {
 	return describe(maskAt(path, value))
 }
 
-var urlRE = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"]*`)
+var urlRE = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"]*`)
+})
 
 // hideURLs hides what is secret in the URLs of a text.
-func hideURLs(text string) string { return urlRE.ReplaceAllStringFunc(text, hideURL) }
+func hideURLs(text string) string { return urlRE().ReplaceAllStringFunc(text, hideURL) }
 
 // hideURL hides the user, the password and the query of a text that is a URL, or is meant to be one. In a password there may
 // be anything, another @ for example.

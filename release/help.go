@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -35,7 +36,9 @@ func (e *RefusedError) Error() string { return e.Said }
 
 // refusal is how the flag parser of kubelets (pflag) says it; early ones print
 // their usage around it.
-var refusal = regexp.MustCompile(`unknown flag: --[a-zA-Z0-9_.-]+|invalid argument "[^\n]*" for "[^"\n]*" flag`)
+var refusal = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`unknown flag: --[a-zA-Z0-9_.-]+|invalid argument "[^\n]*" for "[^"\n]*" flag`)
+})
 
 // ReadHelp runs a kubelet of this machine with flags and --help: it parses the
 // flags, prints and ends. Flags that it does not take are a *RefusedError, and so
@@ -58,7 +61,7 @@ func ReadHelp(ctx context.Context, path string, flags ...string) (Help, error) {
 		case bounded.Err() != nil:
 			err = fmt.Errorf("no answer in %s", helpTimeout)
 		case errors.As(err, &exit):
-			if said := refusal.FindString(said.String()); said != "" {
+			if said := refusal().FindString(said.String()); said != "" {
 				return Help{}, &RefusedError{said}
 			}
 			if line, _, _ := strings.Cut(strings.TrimSpace(said.String()), "\n"); line != "" {

@@ -310,7 +310,7 @@ func CheckMarkers(dir string) (bad []BadMarker, err error) {
 	}
 	for _, entry := range entries {
 		name := entry.Name()
-		if !markerName.MatchString(name) {
+		if !markerName().MatchString(name) {
 			continue
 		}
 		channel := strings.TrimSuffix(name, ".txt")
@@ -462,7 +462,9 @@ func prune(root *os.Root, below string, partials []string, programs []Mirrored) 
 	return nil
 }
 
-var markerName = regexp.MustCompile(`^(stable|latest)(-1(\.\d+)?)?\.txt$`)
+var markerName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(stable|latest)(-1(\.\d+)?)?\.txt$`)
+})
 
 // writeMarkers makes the markers that a directory has, and those of the channels, name the newest release of each that is
 // there, and removes the markers of channels without one.
@@ -491,7 +493,7 @@ func writeMarkers(dir string, channels []Request) error {
 		wanted[r.marker()] = true
 	}
 	for _, entry := range entries {
-		if markerName.MatchString(entry.Name()) {
+		if markerName().MatchString(entry.Name()) {
 			wanted[entry.Name()] = true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/Masterminds/semver/v3"
 )
@@ -64,12 +65,14 @@ func (v Version) Minor() int { return int(v.minor) }
 func (v Version) Pre() bool { return v.pre != "" }
 
 // upstreamPre is how upstream names its pre-releases.
-var upstreamPre = regexp.MustCompile(`^(alpha|beta|rc)\.[0-9]+$`)
+var upstreamPre = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(alpha|beta|rc)\.[0-9]+$`)
+})
 
 // foreign is the suffix of a version of somebody else's, as "-eks-a737599" or
 // "-1.1", and the release that it stands for; "" for upstream's own.
 func (v Version) foreign() (suffix string, upstream Version) {
-	if v.pre == "" || upstreamPre.MatchString(v.pre) {
+	if v.pre == "" || upstreamPre().MatchString(v.pre) {
 		return "", v
 	}
 	return "-" + v.pre, Version{v.major, v.minor, v.patch, ""}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -393,14 +394,16 @@ func (r *resolver) set(vars map[string]variable, name string, v variable, at Pos
 // unexpanded finds in the value of a variable what a shell would expand, and systemd does not.
 func unexpanded(value text) []*SyntaxError {
 	s := value.String()
-	for _, found := range shellExpansion.FindAllStringSubmatchIndex(s, 1) {
+	for _, found := range shellExpansion().FindAllStringSubmatchIndex(s, 1) {
 		shown := s[found[2]:found[3]]
 		return []*SyntaxError{{value[found[2]].at, "systemd does not expand " + shown + " in the value of a variable: it is passed on as it is"}}
 	}
 	return nil
 }
 
-var shellExpansion = regexp.MustCompile("(?:^|[^\\w$])(\\$\\([^)]*\\)?|`[^`]*`?|\\$\\{[^}]*\\}?|\\$[A-Za-z_]\\w*)")
+var shellExpansion = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("(?:^|[^\\w$])(\\$\\([^)]*\\)?|`[^`]*`?|\\$\\{[^}]*\\}?|\\$[A-Za-z_]\\w*)")
+})
 
 // environmentWords are the words of a setting that is not a command line: systemd gives up at the first bad one.
 func (r *resolver) environmentWords(a Assignment) []span {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -108,11 +109,13 @@ func Refill(text string, width int) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+var colours = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("\x1b\\[[0-9;]*m")
+})
 
 // columnsOf is how many columns a text takes.
 func columnsOf(text string) int {
-	return utf8.RuneCountInString(colours.ReplaceAllString(text, ""))
+	return utf8.RuneCountInString(colours().ReplaceAllString(text, ""))
 }
 
 // Fit is what becomes of a column in a table that is wider than its terminal.

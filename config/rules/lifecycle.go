@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 )
@@ -154,7 +155,9 @@ func userNamespaceLength(s *Setup) {
 	}
 }
 
-var sysctlName = regexp.MustCompile(`^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
+var sysctlName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
+})
 
 // namespaced are the sysctls, or where they end in a dot the prefixes of them, that belong to a namespace of a pod.
 var namespaced = []string{
@@ -180,7 +183,7 @@ func defaultPodSysctls(s *Setup) {
 	for _, name := range slices.Sorted(maps.Keys(sysctls)) {
 		dotted := normalSysctl(name)
 		switch {
-		case len(name) > longest || !sysctlName.MatchString(name):
+		case len(name) > longest || !sysctlName().MatchString(name):
 			s.refuse(join(field, name), "not the name of a sysctl")
 		case !isNamespaced(dotted):
 			s.refuse(join(field, name), "not known to be a sysctl of a namespace")

@@ -4,16 +4,19 @@ import (
 	"math/big"
 	"regexp"
 	"strings"
+	"sync"
 )
 
-var quantity = regexp.MustCompile(`^([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$`)
+var quantity = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$`)
+})
 
 // IsQuantity reports whether text has the form of a Kubernetes quantity: 200Mi, 0.5, 1e3.
-func IsQuantity(text string) bool { return quantity.MatchString(text) }
+func IsQuantity(text string) bool { return quantity().MatchString(text) }
 
 // parseQuantity reads a quantity; nil when text is not one.
 func parseQuantity(text string) *big.Rat {
-	parts := quantity.FindStringSubmatch(text)
+	parts := quantity().FindStringSubmatch(text)
 	if parts == nil {
 		return nil
 	}

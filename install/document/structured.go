@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	yamlnode "go.yaml.in/yaml/v4"
 )
@@ -130,12 +131,14 @@ func ofNode(node *yamlnode.Node) identity {
 	return i
 }
 
-var topLevel = regexp.MustCompile(`(?m)^[ \t]*[{,]?[ \t]*["']?(kind|apiVersion)["']?[ \t]*:[ \t]*["']?([\w./-]+)`)
+var topLevel = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^[ \t]*[{,]?[ \t]*["']?(kind|apiVersion)["']?[ \t]*:[ \t]*["']?([\w./-]+)`)
+})
 
 // guess is for what is not YAML as it should be: a mistake in it does not make it something else.
 func guess(text []byte) identity {
 	var i identity
-	for _, found := range topLevel.FindAllSubmatch(text, -1) {
+	for _, found := range topLevel().FindAllSubmatch(text, -1) {
 		if key, value := string(found[1]), string(found[2]); key == "kind" && i.kind == "" {
 			i.kind = value
 		} else if key == "apiVersion" && i.apiVersion == "" {
