@@ -172,12 +172,34 @@ func checkLoader(path string) error {
 
 // runVersion returns what a program prints that is asked for its version with these arguments.
 func runVersion(ctx context.Context, path string, args ...string) (string, error) {
+	return program{path: path}.say(ctx, args...)
+}
+
+// A program is run as the caller or, where it was opened for that, as nobody, who may not get to where it lies.
+type program struct {
+	path   string
+	nobody *os.File
+}
+
+func (p program) command(ctx context.Context, args []string) *exec.Cmd {
+	if p.nobody == nil {
+		return exec.CommandContext(ctx, p.path, args...)
+	}
+	const nobody = 65534
+	cmd := exec.CommandContext(ctx, "/proc/self/fd/3", args...)
+	cmd.ExtraFiles = []*os.File{p.nobody}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	return cmd
+}
+
+func (p program) say(ctx context.Context, args ...string) (string, error) {
+	path := p.path
 	asked := strings.Join(args, " ")
 	bounded, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	for {
 		var said, complained first4k
-		cmd := exec.CommandContext(bounded, path, args...)
+		cmd := p.command(bounded, args)
 		cmd.Env = []string{"LC_ALL=C"}
 		cmd.Dir = "/"
 		cmd.Stdout, cmd.Stderr = &said, &complained
@@ -212,13 +234,30 @@ func runVersion(ctx context.Context, path string, args ...string) (string, error
 // VersionOf asks a kubelet that is on this machine for its version. What a
 // vendor appends to it ("v1.36.3+k3s1") does not count.
 func VersionOf(ctx context.Context, path string) (Version, error) {
-	said, err := runVersion(ctx, path, "--version")
+	return program{path: path}.version(ctx)
+}
+
+// VersionByNobody is [VersionOf] for a kubelet that is not trusted: where this is root, it runs as nobody.
+func VersionByNobody(ctx context.Context, path string) (Version, error) {
+	if os.Geteuid() != 0 {
+		return VersionOf(ctx, path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return Version{}, err
+	}
+	defer file.Close()
+	return program{path, file}.version(ctx)
+}
+
+func (p program) version(ctx context.Context) (Version, error) {
+	said, err := p.say(ctx, "--version")
 	if err != nil {
 		return Version{}, err
 	}
 	text, found := strings.CutPrefix(strings.TrimSpace(said), "Kubernetes ")
 	if !found {
-		return Version{}, &VerifyError{Name: path, Problem: fmt.Sprintf("reports %q, which is not a kubelet version", strings.TrimSpace(said))}
+		return Version{}, &VerifyError{Name: p.path, Problem: fmt.Sprintf("reports %q, which is not a kubelet version", strings.TrimSpace(said))}
 	}
 	text, _, _ = strings.Cut(text, "+")
 	return ParseVersion(text)
