@@ -53,7 +53,7 @@ var badUpgrades = []upgrade{
 	{name: "cgroup v1, preflight ignored", flags: append(set("failCgroupV1=true"), "--ignore-preflight", "cgroup-v1"), by: "rehearsal", words: "cgroup v1"},
 	{name: "removed feature gate", flags: set("featureGates.DynamicKubeletConfig=true"), by: "tables", words: "DynamicKubeletConfig is gone since 1.26"},
 	{name: "unknown feature gate", flags: set("featureGates.NoSuchGate=true"), by: "tables", words: "no release has a feature gate NoSuchGate"},
-	{name: "locked feature gate", flags: set("featureGates.SidecarContainers=false"), by: "tables", words: "SidecarContainers is locked to true"},
+	{name: "locked feature gate", flags: set("featureGates.CPUManagerPolicyOptions=false"), by: "tables", words: "CPUManagerPolicyOptions is locked to true"},
 	{name: "negative maxPods", flags: set("maxPods=-5"), by: "tables", words: "maxPods: -5: must not be negative"},
 	{name: "image thresholds crossed", flags: set("imageGCHighThresholdPercent=50", "imageGCLowThresholdPercent=60"), by: "tables", words: "imageGCLowThresholdPercent 60 must be less"},
 	{name: "image threshold over 100", flags: set("imageGCHighThresholdPercent=101"), by: "tables", words: "imageGCHighThresholdPercent: 101"},
