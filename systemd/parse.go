@@ -224,7 +224,9 @@ func (p *unitParser) line(t text) {
 	}
 	equals := t.index('=')
 	if equals < 0 {
-		p.warn(start, "no equals sign: systemd ignores this line")
+		if !isOwn(p.section) && isSection(start.File, p.section) { // of others it skips all
+			p.warn(start, "no equals sign: systemd ignores this line")
+		}
 		return
 	}
 	key, value := t[:equals].trim(), t[equals+1:].trim()

@@ -155,6 +155,78 @@ func TestIgnored(t *testing.T) {
 	}
 }
 
+// values are the lines of testdata/values.
+func values(t *testing.T) (lines [][3]string) { // verdict, section, line
+	data, err := os.ReadFile("testdata/values")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if words := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 3); words[0] != "#" {
+			lines = append(lines, [3]string(words))
+		}
+	}
+	return lines
+}
+
+// unitWith is a unit with one more line.
+func unitWith(section, line string) string {
+	return "[Service]\nExecStart=/bin/true\n" + section + "\n" + line + "\n[Bad]\n"
+}
+
+func TestValues(t *testing.T) {
+	for _, v := range values(t) {
+		u, err := ParseUnit("kubelet.service", []byte(unitWith(v[1], v[2])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := "ok"
+		for _, ignored := range u.Ignored() {
+			switch {
+			case ignored.Line != 4:
+			case strings.HasSuffix(ignored.Text, "systemd refuses the unit"):
+				got = "refuse"
+			default:
+				got = "skip"
+			}
+		}
+		if got != v[0] {
+			t.Errorf("%s %s: %s, want %s", v[1], v[2], got, v[0])
+		}
+	}
+}
+
+// TestValuesAreThoseOfSystemd holds testdata/values against systemd itself, which reads no further in a unit that it refuses.
+func TestValuesAreThoseOfSystemd(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("SKIPPED: there is no systemd-analyze here, so nobody says what systemd does with testdata/values")
+	}
+	dir, args := t.TempDir(), []string{"verify", "--man=no"}
+	for i, v := range values(t) {
+		file := filepath.Join(dir, "v"+strconv.Itoa(i)+".service")
+		if err := os.WriteFile(file, []byte(unitWith(v[1], v[2])), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, file)
+	}
+	out, _ := exec.Command(analyze, args...).CombinedOutput() // it fails for what it refuses
+	for i, v := range values(t) {
+		at := "/v" + strconv.Itoa(i) + ".service:"
+		said := regexp.MustCompile(at + `4: (.*)`).FindSubmatch(out)
+		got := "ok"
+		switch {
+		case !strings.Contains(string(out), at+"5: "):
+			got = "refuse"
+		case said != nil && !strings.Contains(string(said[1]), "obsolete"):
+			got = "skip"
+		}
+		if got != v[0] {
+			t.Errorf("%s %s: systemd: %s, want %s", v[1], v[2], got, v[0])
+		}
+	}
+}
+
 // TestIgnoredAsSystemdDoes holds the same unit against systemd itself: it skips the very lines that we say it does.
 func TestIgnoredAsSystemdDoes(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")

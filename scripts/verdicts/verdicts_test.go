@@ -105,13 +105,7 @@ func TestVerdicts(t *testing.T) {
 	if dir == "" {
 		t.Skip("no real kubelets: scripts/test --real gets them")
 	}
-	count := 200
-	if text := os.Getenv("KUBELETCTL_VERDICTS"); text != "" {
-		var err error
-		if count, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	count := countOf(t)
 	for _, name := range []string{"v1.34.4", "v1.36.3", "v1.37.2"} {
 		t.Run(name, func(t *testing.T) {
 			v, err := release.ParseVersion(name)
@@ -121,6 +115,19 @@ func TestVerdicts(t *testing.T) {
 			judge(t, v, filepath.Join(dir, name, "bin", "linux", runtime.GOARCH, "kubelet"), inputs(config.Minor(v.Minor()), count))
 		})
 	}
+}
+
+// countOf is how many inputs are tried.
+func countOf(t *testing.T) int {
+	text := os.Getenv("KUBELETCTL_VERDICTS")
+	if text == "" {
+		return 200
+	}
+	count, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return count
 }
 
 // judge compares the verdicts on all inputs, tells each disagreement with its reason, and counts.
