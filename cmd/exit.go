@@ -82,6 +82,8 @@ func exitCode(err error) int {
 		refused    *purge.RefusedError
 		unwritable *preflight.UnwritableError
 		unchanged  *install.UnchangedError
+		waits      *joinWaitsError
+		unjoined   *install.JoinError
 		usage      *usageError
 		problems   config.Problems
 	)
@@ -90,10 +92,14 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.As(err, &only):
 		return only.code
-	case errors.As(err, &incomplete):
+	case errors.As(err, &waits):
+		return exitFailed
+	case errors.As(err, &incomplete), errors.As(err, &unjoined) && len(unjoined.Left) > 0:
 		return exitHalfChanged
 	case errors.As(err, &rolledBack):
 		return exitRolledBack
+	case errors.As(err, &unjoined):
+		return exitFailed
 	case errors.As(err, &locked), errors.As(err, &mirrored), errors.As(err, &overtaken):
 		return exitLocked
 	case errors.As(err, &verify):

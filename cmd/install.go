@@ -308,27 +308,36 @@ func (*overtakenError) Hint() string { return "run this again" }
 
 // converge makes the host what the spec asks for.
 func (w *work) converge(ctx context.Context) error {
+	change, err := w.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	return w.change(ctx, change)
+}
+
+// prepare plans what makes the host what the spec asks for, and refuses what cannot be.
+func (w *work) prepare(ctx context.Context) (*install.Change, error) {
 	a, h := w.app, w.host
 	var err error
 	if w.client, w.progress, err = a.client(w.spec.Sources, w.spec.CAFile, w.want.fetch); err != nil {
-		return err
+		return nil, err
 	}
 	if !w.want.recorded {
 		if err := w.reconcile(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	h.Unvouched = !h.Live && w.spec.FromTree
 	draft, err := w.build(ctx)
 	if errors.Is(err, release.ErrNoCredentials) {
-		return &usageError{err}
+		return nil, &usageError{err}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	installed, err := h.Store().Current()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, remark := range draft.Notes(installed) {
 		if remark.Warning {
@@ -347,7 +356,7 @@ func (w *work) converge(ctx context.Context) error {
 	}
 	change, err := h.Prepare(ctx, draft, prepare)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if change.Have != nil {
 		w.warnOlder(draft, change.Have)
@@ -356,14 +365,14 @@ func (w *work) converge(ctx context.Context) error {
 	a.plan = change.Plan
 	w.noteKubeadm(draft)
 	if err := w.preflight(problems, change.Plan); err != nil {
-		return err
+		return nil, err
 	}
 	if !w.want.retry {
 		if err := h.RefuseRetry(change); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return w.change(ctx, change)
+	return change, nil
 }
 
 // problems are what preflight has to say about a change of kubelet.

@@ -152,6 +152,8 @@ func (a *app) commands() []*cobra.Command {
 		setCommand(a),
 		rollbackCommand(a),
 		restartCommand(a),
+		joinCommand(a),
+		leaveCommand(a),
 		statusCommand(a),
 		diagnoseCommand(a),
 		diffCommand(a),

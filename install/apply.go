@@ -175,7 +175,8 @@ func (a attempt) foreignDropIns(ctx context.Context) error {
 	return &ForeignDropInError{names, diagnose.ForeignCause(h.Observer(), reason.Text(), c.Want), c.Want.Version}
 }
 
-// UnchangedError reports that a change cannot be made, because a file system is full or read-only. Nothing was changed.
+// UnchangedError reports that a change cannot be made, because a file system is full or read-only, or because a cluster does not
+// take the host. Nothing was changed.
 type UnchangedError struct{ Err error }
 
 func (e *UnchangedError) Error() string { return e.Err.Error() }

@@ -9,13 +9,16 @@ import (
 
 // Where things are on every host. All are paths of the host, as every [Tree] takes them.
 const (
-	KubeletDir    = "/var/lib/kubelet"
-	ConfigFile    = KubeletDir + "/kubelet-config.yaml"
-	Kubeconfig    = KubeletDir + "/kubeconfig"
-	UnitDir       = "/etc/systemd/system"
-	StateDir      = "/var/lib/kubeletctl"
-	SpecFile      = "/etc/kubeletctl/spec.yaml"
-	DefaultBinDir = "/usr/local/bin"
+	KubeletDir = "/var/lib/kubelet"
+	ConfigFile = KubeletDir + "/kubelet-config.yaml"
+	Kubeconfig = KubeletDir + "/kubeconfig"
+	// BootstrapKubeconfig and ClusterCA are where join writes what is of the cluster, unless the spec names other places.
+	BootstrapKubeconfig = KubeletDir + "/bootstrap-kubeconfig"
+	ClusterCA           = KubeletDir + "/cluster-ca.crt"
+	UnitDir             = "/etc/systemd/system"
+	StateDir            = "/var/lib/kubeletctl"
+	SpecFile            = "/etc/kubeletctl/spec.yaml"
+	DefaultBinDir       = "/usr/local/bin"
 )
 
 // kubeletState are entries of kubelet's root directory that hold its state, by names that tell whose they are.

@@ -16,7 +16,7 @@ const timeout = 2 * time.Second
 // OfHost asks the API server for the node of a host. name is empty for the one that the client certificate is for, or else
 // the one that a kubelet of the generation calls itself.
 func OfHost(ctx context.Context, tree hostfs.Tree, kubeconfig, name string, g *plan.Generation) (*Node, error) {
-	c, err := openIn(tree, kubeconfig)
+	c, err := OpenIn(tree, kubeconfig)
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +24,7 @@ func OfHost(ctx context.Context, tree hostfs.Tree, kubeconfig, name string, g *p
 		name = c.Name
 	}
 	if name == "" {
-		name = registeredName(g)
+		name = RegisteredName(g)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -33,7 +33,7 @@ func OfHost(ctx context.Context, tree hostfs.Tree, kubeconfig, name string, g *p
 
 // ReleaseFor asks the API server that the kubelet of a host talks to which release it is.
 func ReleaseFor(ctx context.Context, tree hostfs.Tree, kubeconfig string) (Release, error) {
-	c, err := openIn(tree, kubeconfig)
+	c, err := OpenIn(tree, kubeconfig)
 	if err != nil {
 		return Release{}, err
 	}
@@ -42,8 +42,8 @@ func ReleaseFor(ctx context.Context, tree hostfs.Tree, kubeconfig string) (Relea
 	return c.Version(ctx)
 }
 
-// openIn is Open for a path of a host.
-func openIn(tree hostfs.Tree, kubeconfig string) (*Client, error) {
+// OpenIn is Open for a path of a host.
+func OpenIn(tree hostfs.Tree, kubeconfig string) (*Client, error) {
 	file, err := tree.PathFollowed(kubeconfig)
 	if err != nil {
 		return nil, err
@@ -51,8 +51,8 @@ func openIn(tree hostfs.Tree, kubeconfig string) (*Client, error) {
 	return Open(file)
 }
 
-// registeredName is that under which a generation's kubelet registers, unless its certificate says it.
-func registeredName(g *plan.Generation) string {
+// RegisteredName is that under which a generation's kubelet registers, unless its certificate says it.
+func RegisteredName(g *plan.Generation) string {
 	if name, given := g.Arg("hostname-override"); given {
 		return strings.ToLower(strings.TrimSpace(name))
 	}

@@ -56,9 +56,17 @@ type user struct {
 type Client struct {
 	// Name is the node that the client certificate is for; empty when it does not say.
 	Name string
+	// Expires is when the client certificate does; zero without one.
+	Expires time.Time
+	// Server is the URL of the API server, and Authority what its certificate is verified by, in PEM; empty for the
+	// certificates of the system.
+	Server    string
+	Authority []byte
+	// Unverified reports that the kubeconfig asks for any certificate to be taken for good.
+	Unverified bool
 
-	server, host, token string
-	http                *http.Client
+	host, token string
+	http        *http.Client
 }
 
 // ErrPlugin reports that the credentials come from a program, which is kubelet's to run.
@@ -71,14 +79,15 @@ func Open(file string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := open(filepath.Dir(file), data)
+	c, err := Parse(filepath.Dir(file), data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return c, nil
 }
 
-func open(dir string, data []byte) (*Client, error) {
+// Parse is Open for the content of a kubeconfig whose relative paths begin at a directory.
+func Parse(dir string, data []byte) (*Client, error) {
 	var k kubeconfig
 	if err := yaml.Unmarshal(data, &k); err != nil {
 		return nil, errors.New("not a kubeconfig") // the reason might quote a token
@@ -95,15 +104,19 @@ func open(dir string, data []byte) (*Client, error) {
 		return nil, ErrPlugin
 	}
 	transport := &http.Transport{TLSHandshakeTimeout: 5 * time.Second}
-	if transport.TLSClientConfig, err = cl.trust(dir); err != nil {
+	authority, err := material(dir, cl.CertificateAuthorityData, cl.CertificateAuthority)
+	if err != nil {
 		return nil, err
 	}
-	c := &Client{server: strings.TrimSuffix(cl.Server, "/"), host: server.Host}
+	if transport.TLSClientConfig, err = cl.trust(authority); err != nil {
+		return nil, err
+	}
+	c := &Client{Server: strings.TrimSuffix(cl.Server, "/"), Authority: authority, Unverified: cl.InsecureSkipTLSVerify, host: server.Host}
 	if certificate, err := u.certificate(dir); err != nil {
 		return nil, err
 	} else if certificate != nil {
 		transport.TLSClientConfig.Certificates = []tls.Certificate{*certificate}
-		c.Name = nameOf(certificate.Leaf.Subject.CommonName)
+		c.Name, c.Expires = nameOf(certificate.Leaf.Subject.CommonName), certificate.Leaf.NotAfter
 	}
 	if c.token, err = u.bearer(dir); err != nil {
 		return nil, err
@@ -124,12 +137,8 @@ func open(dir string, data []byte) (*Client, error) {
 }
 
 // trust says which certificates of the server are good.
-func (c *cluster) trust(dir string) (*tls.Config, error) {
+func (c *cluster) trust(authority []byte) (*tls.Config, error) {
 	config := &tls.Config{InsecureSkipVerify: c.InsecureSkipTLSVerify, ServerName: c.TLSServerName}
-	authority, err := material(dir, c.CertificateAuthorityData, c.CertificateAuthority)
-	if err != nil {
-		return nil, err
-	}
 	if len(authority) > 0 {
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(authority) {

@@ -107,8 +107,14 @@ func (c *Client) Version(ctx context.Context) (Release, error) {
 	return Release{answer.GitVersion, minor}, nil
 }
 
+// Ask gets an object of the API, by its path and query. Its errors are those of Get.
+func (c *Client) Ask(ctx context.Context, path string, into any) error {
+	defer c.http.CloseIdleConnections()
+	return c.get(ctx, path, into)
+}
+
 func (c *Client) get(ctx context.Context, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Server+path, nil)
 	if err != nil {
 		return err
 	}

@@ -253,7 +253,7 @@ func TestServerName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := open(filepath.Dir(file), []byte(strings.Replace(string(data), "server:", "tls-server-name: nowhere.test, server:", 1)))
+	c, err := Parse(filepath.Dir(file), []byte(strings.Replace(string(data), "server:", "tls-server-name: nowhere.test, server:", 1)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/kubeletctl/kubeletctl/config"
@@ -97,17 +96,4 @@ func (s Spec) Rechoose(choices []Choice) (Spec, error) {
 }
 
 // WithoutChoices is the spec without what was chosen for its host.
-func (s Spec) WithoutChoices() (Spec, error) {
-	for _, path := range slices.Sorted(maps.Keys(s.Origins)) {
-		if s.Origins[path] != ByHost {
-			continue
-		}
-		next, _, err := s.Unset(path)
-		if err != nil {
-			return s, err
-		}
-		delete(next.Origins, path)
-		s = next
-	}
-	return s, nil
-}
+func (s Spec) WithoutChoices() (Spec, error) { return s.withoutOrigin(ByHost) }

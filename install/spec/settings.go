@@ -20,6 +20,7 @@ const (
 	BySet      Origin = "set"     // kubeletctl set, or a flag of upgrade
 	ByAdoption Origin = "adopted" // the kubelet that was taken over
 	ByHost     Origin = "host"    // a default that depends on the host; see Choice
+	ByCluster  Origin = "cluster" // what the cluster asks for that the host was joined to
 )
 
 // isInstall reports whether it is an install that asked; one of before there were origins counts as one.

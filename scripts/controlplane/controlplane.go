@@ -26,6 +26,15 @@ const (
 	AdminToken, BootstrapToken = "admin-of-the-test", "abcdef.0123456789abcdef"
 )
 
+// KubeletConfig is what the cluster says of its kubelets.
+const KubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+clusterDNS: [10.96.0.10]
+clusterDomain: cluster.test
+cgroupDriver: systemd
+maxPods: 7
+`
+
 // start is run on the host with the directory that Write wrote and the one with the programs. It returns when a kubelet
 // could join.
 const start = `#!/bin/sh
@@ -47,7 +56,7 @@ unit apiserver-test "$bin/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 -
 	--service-account-signing-key-file="$dir/accounts.key" --service-cluster-ip-range=10.96.0.0/24 --token-auth-file="$dir/tokens.csv" \
 	--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --enable-bootstrap-token-auth
 unit manager-test "$bin/kube-controller-manager" --kubeconfig="$dir/admin.kubeconfig" --cluster-signing-cert-file="$dir/ca.crt" \
-	--cluster-signing-key-file="$dir/ca.key" --service-account-private-key-file="$dir/accounts.key" --root-ca-file="$dir/ca.crt"
+	--controllers='*,bootstrap-signer-controller,token-cleaner-controller' --cluster-signing-key-file="$dir/ca.key" --service-account-private-key-file="$dir/accounts.key" --root-ca-file="$dir/ca.crt"
 for i in $(seq 60); do
 	if ask -o /dev/null "` + Server + `/readyz"; then break; fi
 	[ "$i" != 60 ] || { echo "the API server is not ready" >&2; exit 1; }
@@ -55,12 +64,25 @@ for i in $(seq 60); do
 done
 
 create /api/v1/namespaces/kube-system/secrets '{"metadata": {"name": "bootstrap-token-abcdef"}, "type": "bootstrap.kubernetes.io/token",
-	"stringData": {"token-id": "abcdef", "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true"}}'
+	"stringData": {"token-id": "abcdef", "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true", "usage-bootstrap-signing": "true"}}'
 for role in system:node-bootstrapper system:certificates.k8s.io:certificatesigningrequests:nodeclient; do
 	create /apis/rbac.authorization.k8s.io/v1/clusterrolebindings '{"metadata": {"name": "'"test:${role##*:}"'"},
 		"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "'"$role"'"},
 		"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:bootstrappers"}]}'
 done
+
+# What kubeadm publishes of a cluster: to everybody, and to those who join.
+publish() { # NAMESPACE CONFIGMAP GROUP KEY FILE
+	data=$(sed 's/\\/\\\\/g; s/"/\\"/g; s/$/\\n/' "$5" | tr -d '\n')
+	create "/api/v1/namespaces/$1/configmaps" '{"metadata": {"name": "'"$2"'"}, "data": {"'"$4"'": "'"$data"'"}}'
+	create "/apis/rbac.authorization.k8s.io/v1/namespaces/$1/roles" '{"metadata": {"name": "'"test:$2"'"},
+		"rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["'"$2"'"], "verbs": ["get"]}]}'
+	create "/apis/rbac.authorization.k8s.io/v1/namespaces/$1/rolebindings" '{"metadata": {"name": "'"test:$2"'"},
+		"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "'"test:$2"'"},
+		"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "'"$3"'"}]}'
+}
+publish kube-public cluster-info system:unauthenticated kubeconfig "$dir/cluster-info"
+publish kube-system kubelet-config system:bootstrappers kubelet "$dir/kubelet-config"
 `
 
 // Write fills a directory, and lists what is in it. "start DIR PROGRAMS" starts the control plane.
@@ -83,7 +105,10 @@ func Write(dir string) (names []string, err error) {
 		"tokens.csv":           []byte(AdminToken + `,admin,1,"system:masters"` + "\n"),
 		"admin.kubeconfig":     kubeconfig(authority, AdminToken),
 		"bootstrap-kubeconfig": kubeconfig(authority, BootstrapToken),
-		"start":                []byte(start),
+		"cluster-info": fmt.Appendf(nil, "apiVersion: v1\nkind: Config\nclusters: [{name: '', cluster: {server: %q, certificate-authority-data: %s}}]\n",
+			Server, base64.StdEncoding.EncodeToString(authority.certificatePEM())),
+		"kubelet-config": []byte(KubeletConfig),
+		"start":          []byte(start),
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o700); err != nil {

@@ -1,0 +1,393 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/install/health"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/join"
+	"github.com/kubeletctl/kubeletctl/install/node"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// Member is what the files of a host say of the cluster that its kubelet is joined to; the zero value is none.
+type Member struct {
+	Server string
+	// Authority is the CA of the cluster, in PEM.
+	Authority []byte
+	// Asking reports that kubelet has no certificate yet, and what it takes to ask for one.
+	Asking bool
+	// Expires is when its certificate does; zero when it has none.
+	Expires time.Time
+}
+
+// Expired reports that kubelet has a certificate that is not valid any more.
+func (m Member) Expired() bool { return !m.Expires.IsZero() && time.Now().After(m.Expires) }
+
+// Member looks which cluster a kubelet is joined to, or asks to be.
+func (h *Host) Member(g *plan.Generation) (Member, error) {
+	c, err := node.OpenIn(h.Tree, g.Kubeconfig())
+	if err == nil {
+		return Member{Server: c.Server, Authority: c.Authority, Expires: c.Expires}, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return Member{}, fmt.Errorf("reading the credentials of kubelet: %w", err)
+	}
+	if c, err = node.OpenIn(h.Tree, bootstrapFile(g)); err == nil {
+		return Member{Server: c.Server, Authority: c.Authority, Asking: true}, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return Member{}, err
+}
+
+// bootstrapFile is where a kubelet reads with what to ask for its first certificate.
+func bootstrapFile(g *plan.Generation) string {
+	if file, given := g.Arg("bootstrap-kubeconfig"); given && file != "" {
+		return file
+	}
+	return hostfs.BootstrapKubeconfig
+}
+
+// CheckJoin refuses a kubelet that join has nothing to do with, with a *preflight.FailedError.
+func (h *Host) CheckJoin(g *plan.Generation) error {
+	const id = "join"
+	switch {
+	case g.Kubeadm:
+		return preflight.Failed(id, "this kubelet is installed for kubeadm, which joins it", "kubeadm join; or install it with --profile hardened")
+	case g.Kubeconfig() == "":
+		return preflight.Failed(id, "this kubelet is installed without an API server", "kubeletctl set --standalone=false, then kubeletctl join")
+	}
+	return nil
+}
+
+// ClusterSettings are what a kubelet has to be told to be of a cluster: where its bootstrap kubeconfig and the CA of its clients
+// are, and the fields that the cluster asks for.
+func ClusterSettings(fields map[string]any, bootstraps bool) []spec.ClusterSetting {
+	settings := []spec.ClusterSetting{{Flag: "client-ca-file", Field: "authentication.x509.clientCAFile", Value: hostfs.ClusterCA}}
+	if bootstraps {
+		settings = append(settings, spec.ClusterSetting{Flag: "bootstrap-kubeconfig", Value: hostfs.BootstrapKubeconfig})
+	}
+	for _, known := range []struct{ flag, field string }{{"cluster-dns", "clusterDNS"}, {"cluster-domain", "clusterDomain"}, {"cgroup-driver", "cgroupDriver"}} {
+		if value, given := fields[known.field]; given {
+			settings = append(settings, spec.ClusterSetting{Flag: known.flag, Field: known.field, Value: value})
+		}
+	}
+	return settings
+}
+
+// Join is a join of a host to a cluster.
+type Join struct {
+	Host *Host
+	Lock *Lock
+	// Credentials are what kubelet begins with; nil to go on with those that are there.
+	Credentials *join.Credentials
+	// Before is the generation of before the join.
+	Before *plan.Generation
+	// Name is that of the node.
+	Name string
+
+	generation *plan.Generation
+	saved      map[string][]byte // what Prepare and Start replace, by path; what is not in it was not there
+	existed    []string          // certificates of kubelet's of before
+	request    string            // the newest one for a certificate of before
+	restarts   int               // how often systemd had started kubelet again by itself before
+}
+
+// Files are what a join to a generation writes beside what is planned, for people.
+func (j *Join) Files(g *plan.Generation) string { return hostfs.ClusterCA + " and " + j.file(g) }
+
+// file is where the credentials belong.
+func (j *Join) file(g *plan.Generation) string {
+	if j.Credentials.Whole {
+		return g.Kubeconfig()
+	}
+	return bootstrapFile(g)
+}
+
+// Prepare writes the CA of the cluster, with which kubelet is rehearsed.
+func (j *Join) Prepare(ctx context.Context) error {
+	tree := j.Host.Tree
+	j.saved, j.existed = map[string][]byte{}, certificateFiles(tree, j.Before)
+	for _, file := range []string{hostfs.ClusterCA, hostfs.BootstrapKubeconfig, bootstrapFile(j.Before), j.Before.Kubeconfig()} {
+		content, err := tree.ReadFile(file)
+		if err == nil {
+			j.saved[file] = content
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if newest, err := j.Credentials.Newest(ctx, j.Name); err == nil && newest != nil {
+		j.request = newest.Name
+	}
+	return tree.WriteFile(hostfs.ClusterCA, 0o600, nil, bytes.NewReader(j.Credentials.Authority()))
+}
+
+// Start gives kubelet its credentials and starts it. g is what is installed by now.
+func (j *Join) Start(ctx context.Context, g *plan.Generation) error {
+	h := j.Host
+	j.generation = g
+	state, err := h.Units.State(ctx, systemd.KubeletService)
+	if err != nil {
+		return err
+	}
+	step := plan.Step{Action: plan.Start, Target: systemd.KubeletService}
+	if state.Up() { // with credentials that have expired
+		step.Action = plan.Restart
+	}
+	file := j.file(g)
+	if err := h.Tree.MkdirAll(path.Dir(file), 0o755); err != nil {
+		return err
+	}
+	if err := h.Tree.WriteFile(file, 0o600, nil, bytes.NewReader(j.Credentials.Kubeconfig)); err != nil {
+		return err
+	}
+	return executor{host: h, change: &Change{Want: g}}.do(ctx, step)
+}
+
+// Resume goes on with a join that has begun.
+func (j *Join) Resume(ctx context.Context) error {
+	j.generation = j.Before
+	state, err := j.Host.Units.State(ctx, systemd.KubeletService)
+	j.restarts = state.Restarts
+	if err != nil || state.Up() {
+		return err
+	}
+	return executor{host: j.Host, change: &Change{Want: j.generation}}.do(ctx, plan.Step{Action: plan.Start, Target: systemd.KubeletService})
+}
+
+// joinPause is the time between two looks at a kubelet that joins.
+const joinPause = time.Second
+
+// Wait waits until the node is Ready, and reports what it waits for each time. When the context ends it returns that.
+func (j *Join) Wait(ctx context.Context, report func(error)) (*node.Node, error) {
+	var last error
+	for {
+		n, err := j.look(ctx)
+		var state *join.Error
+		switch {
+		case err == nil:
+			return n, nil
+		case ctx.Err() != nil && last != nil:
+			return nil, last
+		case !errors.As(err, &state) || !state.Passes:
+			return nil, err
+		}
+		last = err
+		report(err)
+		select {
+		case <-ctx.Done():
+			return nil, last
+		case <-time.After(joinPause):
+		}
+	}
+}
+
+// look says how far the join is at this moment.
+func (j *Join) look(ctx context.Context) (*node.Node, error) {
+	h, g := j.Host, j.generation
+	unit, err := h.Units.State(ctx, systemd.KubeletService)
+	if err != nil {
+		return nil, err
+	}
+	if reason := health.ExitReason(unit, j.restarts); reason != "" {
+		return nil, h.explain(ctx, g, &GateError{Reason: reason})
+	}
+	n, err := node.OfHost(ctx, h.Tree, g.Kubeconfig(), "", g)
+	var status *node.StatusError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, j.certificate(ctx)
+	case errors.As(err, &status) && status.Code == 404:
+		return nil, join.Unregistered.Waits(fmt.Sprintf("kubelet has its certificate, and the node %s is not registered yet", j.Name),
+			"kubeletctl diagnose says what kubelet has to say")
+	case err != nil:
+		return nil, join.Explain("the API server", err)
+	case !n.HeardSince(unit.Started):
+		return nil, join.NotReady.Waits(fmt.Sprintf("the API server has not heard from the node %s yet", n.Name), "kubeletctl diagnose says what kubelet has to say")
+	case !n.IsReady() && lacksNetwork(n.Message):
+		return nil, join.NoNetwork.Waits(fmt.Sprintf("the node %s is registered, and has no network plugin yet: %s", n.Name, n.Message),
+			"install a network plugin (CNI) in the cluster, or a configuration in /etc/cni/net.d")
+	case !n.IsReady():
+		return nil, join.NotReady.Waits(fmt.Sprintf("the node %s is registered, and not Ready: %s", n.Name, n.Message), "kubeletctl diagnose says what kubelet has to say")
+	}
+	return n, nil
+}
+
+// lacksNetwork reports whether a node is not Ready for want of a network plugin, in kubelet's words
+// (k8s.io/kubernetes/pkg/kubelet, runtimeState.networkErrors).
+func lacksNetwork(message string) bool {
+	return strings.Contains(message, "NetworkPluginNotReady") || strings.Contains(message, "cni plugin not initialized") ||
+		strings.Contains(message, "network plugin is not ready")
+}
+
+// certificate says what became of kubelet's request for its first certificate.
+func (j *Join) certificate(ctx context.Context) error {
+	c := j.Credentials
+	if c == nil {
+		data, err := j.Host.Tree.ReadFile(bootstrapFile(j.generation))
+		if err == nil {
+			c, err = join.ReadKubeconfig(data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	newest, err := c.Newest(ctx, j.Name)
+	var status *node.StatusError
+	switch {
+	case errors.As(err, &status) && status.Code != 401:
+		return join.NoCertificate.Waits("kubelet has no certificate yet, and its token may not see what becomes of its request", "kubectl get csr shows whether it waits to be approved")
+	case err != nil:
+		return join.Explain(c.Server(), err)
+	case newest == nil || newest.Name == j.request:
+		return join.NoCertificate.Waits("kubelet has not asked for its certificate yet", "kubeletctl diagnose says what kubelet has to say")
+	}
+	return newest.Err()
+}
+
+// Finish deletes the bootstrap kubeconfig, if kubelet has its certificate.
+func (j *Join) Finish() error {
+	m, err := j.Host.Member(j.generation)
+	if err != nil || m.Asking || m.Server == "" || m.Expired() {
+		return err
+	}
+	return j.Host.Tree.Remove(bootstrapFile(j.generation))
+}
+
+// Serving is the request for a serving certificate that waits to be approved; nil for none, or when nobody can say.
+func (j *Join) Serving(ctx context.Context) *join.Request {
+	c, err := node.OpenIn(j.Host.Tree, j.generation.Kubeconfig())
+	if err != nil {
+		return nil
+	}
+	newest, err := join.NewestRequest(ctx, c, join.ServingSigner, j.Name)
+	if err != nil || newest == nil || !newest.Waits() {
+		return nil
+	}
+	return newest
+}
+
+// JoinError reports that a join has failed after it had begun, and that the host is as it was before, but for what is left.
+type JoinError struct {
+	Cause error
+	Left  []error
+}
+
+func (e *JoinError) Error() string {
+	if len(e.Left) > 0 {
+		return fmt.Sprintf("%v; the join could not be undone fully: %v", e.Cause, lines(e.Left))
+	}
+	return fmt.Sprintf("%v; the host is as it was before", e.Cause)
+}
+func (e *JoinError) Unwrap() error { return e.Cause }
+
+// Undo puts the host back to what it was before, because of an error, which it returns as a *JoinError.
+func (j *Join) Undo(ctx context.Context, cause error) error {
+	ctx = context.WithoutCancel(ctx)
+	h := j.Host
+	failed := &JoinError{Cause: cause}
+	did := func(err error) {
+		if err != nil {
+			failed.Left = append(failed.Left, err)
+		}
+	}
+	if j.generation != nil {
+		did(h.Units.Stop(ctx, systemd.KubeletService))
+	}
+	for _, file := range certificateFiles(h.Tree, j.Before) {
+		if !slices.Contains(j.existed, file) {
+			did(h.Tree.Remove(file))
+		}
+	}
+	// The credentials go before the settings change, so that nothing starts kubelet meanwhile; the CA after, which they name.
+	did(j.putBack(bootstrapFile(j.Before), hostfs.BootstrapKubeconfig, j.Before.Kubeconfig()))
+	current, err := h.Installed()
+	did(err)
+	if err == nil && current.Number != j.Before.Number {
+		did(h.restore(ctx, j.Before, "join", j.Lock))
+	}
+	did(j.putBack(hostfs.ClusterCA))
+	return failed
+}
+
+// putBack gives files the content that they had before.
+func (j *Join) putBack(files ...string) error {
+	var errs []error
+	for _, file := range files {
+		if content, existed := j.saved[file]; existed {
+			errs = append(errs, j.Host.Tree.WriteFile(file, 0o600, nil, bytes.NewReader(content)))
+		} else {
+			errs = append(errs, j.Host.Tree.Remove(file))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// restore puts a generation back whose binary is on the host.
+func (h *Host) restore(ctx context.Context, g *plan.Generation, command string, lock *Lock) error {
+	c, err := h.PrepareRestore(ctx, g, Artifacts{}, PrepareOptions{})
+	if err != nil {
+		return err
+	}
+	_, err = h.Apply(ctx, c, ApplyOptions{Command: command, Lock: lock, SkipRehearsal: true})
+	return err
+}
+
+// Leave stops kubelet and removes its credentials, and lists what it removed. A second call does the same again.
+func (h *Host) Leave(ctx context.Context, g *plan.Generation) (removed []string, err error) {
+	if err := h.Units.Stop(ctx, systemd.KubeletService); err != nil {
+		return nil, err
+	}
+	for _, file := range h.CredentialFiles(g) {
+		if err := h.Tree.Remove(file); err != nil {
+			return removed, err
+		}
+		removed = append(removed, file)
+	}
+	return removed, nil
+}
+
+// CredentialFiles are those with which a kubelet is a node of its cluster, as far as they are there.
+func (h *Host) CredentialFiles(g *plan.Generation) (files []string) {
+	for _, file := range []string{bootstrapFile(g), g.Kubeconfig()} {
+		if _, err := h.Tree.Lstat(file); err == nil {
+			files = append(files, file)
+		}
+	}
+	return append(files, certificateFiles(h.Tree, g)...)
+}
+
+// RemoveClusterCA removes the CA that join wrote, once no setting names it.
+func (h *Host) RemoveClusterCA() error { return h.Tree.Remove(hostfs.ClusterCA) }
+
+// certificateFiles are the certificates and keys that a kubelet has had from its cluster (k8s.io/client-go/util/certificate,
+// fileStore), and a key for which it is still waiting.
+func certificateFiles(tree hostfs.Tree, g *plan.Generation) (files []string) {
+	dir, given := g.Arg("cert-dir")
+	if !given || dir == "" {
+		dir = hostfs.KubeletDir + "/pki" // wherever its root directory is
+	}
+	entries, err := tree.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if name := e.Name(); strings.HasPrefix(name, "kubelet-client") || strings.HasPrefix(name, "kubelet-server-") {
+			files = append(files, path.Join(dir, name))
+		}
+	}
+	return files
+}
