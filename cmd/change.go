@@ -33,6 +33,7 @@ type changeOptions struct {
 	skipRehearsal      bool
 	recoverBinary      string
 	noRecovery         bool
+	drain              drainOptions
 }
 
 func (o *changeOptions) register(c *cobra.Command) {
@@ -75,7 +76,7 @@ func (o *changeOptions) registerGate(f *pflag.FlagSet, wait, skipRehearsal strin
 }
 
 func (o *changeOptions) check(a *app, f *pflag.FlagSet) error {
-	errs := []error{o.lockWait.check()}
+	errs := []error{o.lockWait.check(), o.drain.check(f)}
 	if o.wait < 0 {
 		errs = append(errs, fmt.Errorf("--wait %s is negative", o.wait))
 	}
@@ -236,7 +237,7 @@ func (x *changer) apply(ctx context.Context, c *install.Change) (plan.Outcome, e
 	defer phases.End()
 	outcome, err := x.host.Apply(ctx, c, install.ApplyOptions{
 		Command: x.verb, Lock: x.lock, Release: x.client, Wait: x.options.wait, SkipRehearsal: x.options.skipRehearsal,
-		Fetched: x.progress.Finish,
+		Fetched: x.progress.Finish, Drain: x.options.drain.options(a.Note),
 		Phase: func(p install.Phase) {
 			if p == install.Switching {
 				a.detach()
@@ -259,6 +260,8 @@ func phaseText(p install.Phase, c *install.Change) string {
 	switch {
 	case p == install.Rehearsing:
 		return "rehearsing " + kubelet
+	case p == install.Draining:
+		return "draining the node"
 	case p == install.Waiting:
 		return "waiting for " + kubelet + " to be healthy"
 	case p == install.RollingBack:

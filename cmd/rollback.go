@@ -36,6 +36,7 @@ were. It is a new generation itself, so a second rollback undoes the first. kube
 	completes(c, "to", a.completeGeneration)
 	o.register(c)
 	o.registerIgnore(c)
+	o.registerDrain(c)
 	return c
 }
 

@@ -154,6 +154,8 @@ func (a *app) commands() []*cobra.Command {
 		restartCommand(a),
 		joinCommand(a),
 		leaveCommand(a),
+		drainCommand(a),
+		uncordonCommand(a),
 		statusCommand(a),
 		diagnoseCommand(a),
 		diffCommand(a),

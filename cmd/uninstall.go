@@ -36,6 +36,7 @@ nothing is deleted. Images and /var/log/pods stay. After an uninstall, --purge d
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), uninstall(a, c, o, purge)) },
 	}
 	o.register(c)
+	o.registerDrain(c)
 	c.Flags().BoolVar(&purge, "purge", false, "delete kubelet's data, too: everything in its root directory")
 	return c
 }

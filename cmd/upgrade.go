@@ -47,6 +47,7 @@ is put back and started. A release that is older than the installed one is refus
 	c.Flags().Lookup("version").Usage = versionForms + "; default: the newest patch of the installed minor"
 	completes(c, "version", a.completeVersion)
 	o.registerChange(c)
+	o.change.registerDrain(c)
 	c.Flags().BoolVar(&o.allowDowngrade, "allow-downgrade", false, "install the release also when it is older than the installed one")
 	inGroup(c.Flags(), groupChange)
 	return c

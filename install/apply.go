@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/diagnose"
+	"github.com/kubeletctl/kubeletctl/install/drain"
 	"github.com/kubeletctl/kubeletctl/install/health"
 	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -36,6 +37,8 @@ type ApplyOptions struct {
 	Wait time.Duration
 	// SkipRehearsal leaves the proof to the health gate alone.
 	SkipRehearsal bool
+	// Drain moves the pods of the node elsewhere before anything is switched; nil leaves them.
+	Drain *drain.Options
 	// Fetched is called when the binary has been fetched, Phase when a phase begins, Done after each step. nil is fine.
 	Fetched func()
 	Phase   func(Phase)
@@ -116,18 +119,26 @@ func (a attempt) run(ctx context.Context) (plan.Outcome, error) {
 	if err := a.checkDirectories(); err != nil {
 		return "", err
 	}
+	if err := a.mayDrain(ctx); err != nil {
+		return "", Interrupted(ctx, err)
+	}
 	t, err := firstHalf{a}.run(ctx)
 	if err == nil {
 		err = c.renewRecovery(h)
 	}
 	if err == nil {
+		err = a.stepAside(ctx)
+	}
+	if err == nil {
 		err = a.planAgain(ctx)
 	}
 	if err != nil {
+		a.comeBack(ctx, err)
 		return "", Interrupted(ctx, unchanged(err))
 	}
 	o.enter(Switching)
 	outcome, err := a.transact(ctx, t)
+	a.comeBack(ctx, err)
 	if err != nil {
 		h.log("%s ended: %v", o.Command, err)
 		return outcome, err

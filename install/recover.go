@@ -23,6 +23,7 @@ type recovery struct {
 func (h *Host) Recover(ctx context.Context, queue bool) (string, error) {
 	n, pending, err := h.Store().Pending().Number()
 	if err == nil && !pending {
+		h.comeBack(ctx, queue)
 		return "", reclaim(h)
 	}
 	if err != nil {
@@ -36,6 +37,7 @@ func (h *Host) Recover(ctx context.Context, queue bool) (string, error) {
 		return "", err
 	}
 	h.disarm(ctx)
+	h.comeBack(ctx, queue)
 	return done, nil
 }
 

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,11 +115,32 @@ func (c *Client) Ask(ctx context.Context, path string, into any) error {
 }
 
 func (c *Client) get(ctx context.Context, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Server+path, nil)
+	return c.send(ctx, http.MethodGet, path, nil, into)
+}
+
+// Send is Ask with another method and a document, as JSON; into may be nil. A PATCH is a merge patch (RFC 7386).
+func (c *Client) Send(ctx context.Context, method, path string, document, into any) error {
+	defer c.http.CloseIdleConnections()
+	body, err := json.Marshal(document)
+	if err != nil {
+		return err
+	}
+	return c.send(ctx, method, path, body, into)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, document []byte, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.Server+path, bytes.NewReader(document))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Accept", "application/json")
+	switch method {
+	case http.MethodGet:
+	case http.MethodPatch:
+		req.Header.Set("Content-Type", "application/merge-patch+json")
+	default:
+		req.Header.Set("Content-Type", "application/json")
+	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
@@ -131,10 +153,13 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 	if err != nil {
 		return c.unreachable(err)
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode/100 != 2 {
 		var status struct{ Message string }
 		_ = json.Unmarshal(body, &status) // what is not of the API has no message
 		return &StatusError{Code: resp.StatusCode, Message: status.Message}
+	}
+	if into == nil {
+		return nil
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("%s does not answer as an API server does: %w", c.host, err)

@@ -1,0 +1,159 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/install/drain"
+	"github.com/kubeletctl/kubeletctl/install/node"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/store"
+)
+
+// ErrNotJoined reports that this host is no node of a cluster.
+var ErrNotJoined = errors.New("this host has not joined a cluster")
+
+// OpenDrain makes ready to drain the node of this host, with the credentials of its kubelet. A host without any is [ErrNotJoined].
+func (h *Host) OpenDrain(g *plan.Generation) (*drain.Drain, error) {
+	file := g.Kubeconfig()
+	if file == "" {
+		return nil, ErrNotJoined
+	}
+	client, err := node.OpenIn(h.Tree, file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, ErrNotJoined
+	case errors.Is(err, node.ErrPlugin):
+		return nil, preflight.Failed("drain", fmt.Sprintf("the node cannot be drained from here: %v", err), "kubectl drain, from where there are credentials for it")
+	case err != nil:
+		return nil, err
+	}
+	name := client.Name
+	if name == "" {
+		name = node.RegisteredName(g)
+	}
+	return drain.New(client, name), nil
+}
+
+// aside is the drain that comes before a change, nil for none, and what became of it.
+func (a attempt) aside() (*drain.Drain, error) {
+	if a.options.Drain == nil || a.change.Have == nil {
+		return nil, nil //nolint:nilnil // there is nothing to drain
+	}
+	d, err := a.host.OpenDrain(a.change.Have)
+	if errors.Is(err, ErrNotJoined) {
+		a.host.note("%v: there is nothing to drain", err)
+		return nil, nil //nolint:nilnil // as above
+	}
+	return d, err
+}
+
+// mayDrain refuses a change whose drain would be refused, before anything is fetched.
+func (a attempt) mayDrain(ctx context.Context) error {
+	d, err := a.aside()
+	if d == nil || err != nil {
+		return err
+	}
+	if _, err = d.Check(ctx, *a.options.Drain); err != nil {
+		return &UnchangedError{fmt.Errorf("draining node %s: %w", d.Node, err)}
+	}
+	return nil
+}
+
+// stepAside cordons the node and moves its pods elsewhere. What it cordons is recorded before, so that it is taken back however the
+// change ends: see comeBack. A node that somebody else has cordoned stays so.
+func (a attempt) stepAside(ctx context.Context) error {
+	d, err := a.aside()
+	if d == nil || err != nil {
+		return err
+	}
+	a.options.enter(Draining)
+	cordoned, err := d.Cordoned(ctx)
+	if err != nil {
+		return fmt.Errorf("draining node %s: %w", d.Node, err)
+	}
+	if !cordoned {
+		if err := a.host.Store().SaveCordon(store.Cordon{Node: d.Node, Kubeconfig: a.change.Have.Kubeconfig()}); err != nil {
+			return err
+		}
+		if err := d.Cordon(ctx, true); err != nil {
+			return fmt.Errorf("cordoning node %s: %w", d.Node, err)
+		}
+	}
+	if err := d.Run(ctx, *a.options.Drain); err != nil {
+		return fmt.Errorf("draining node %s: %w", d.Node, err)
+	}
+	return nil
+}
+
+const (
+	// comeBackTime bounds how long a node is tried to be uncordoned, and comeBackPause is between two tries: the API server may
+	// be on this host, and start again with its kubelet.
+	comeBackTime  = 30 * time.Second
+	comeBackPause = 2 * time.Second
+)
+
+// comeBack uncordons the node, if and only if a change has cordoned it. What does not succeed stays recorded, and is tried again by the next
+// run. once tries no second time, as at boot, when there is no network yet.
+func (h *Host) comeBack(ctx context.Context, once bool) {
+	c, err := h.Store().Cordon()
+	if c == nil && err == nil {
+		return
+	}
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), comeBackTime)
+		defer cancel()
+		err = h.uncordonPatiently(ctx, *c, once)
+	}
+	if err != nil {
+		h.note("the node is still cordoned: %v; kubeletctl uncordon, and the next change of this host, try again", err)
+		return
+	}
+	h.note("node %s is uncordoned", c.Node)
+}
+
+// uncordonPatiently tries again until the context ends, while the API server cannot be reached.
+func (h *Host) uncordonPatiently(ctx context.Context, c store.Cordon, once bool) error {
+	for {
+		err := h.uncordon(ctx, c)
+		var status *node.StatusError
+		if err == nil || once || errors.As(err, &status) && status.Code < 500 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(comeBackPause):
+		}
+	}
+}
+
+func (h *Host) uncordon(ctx context.Context, c store.Cordon) error {
+	client, err := node.OpenIn(h.Tree, c.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	if err := drain.New(client, c.Node).Cordon(ctx, false); err != nil {
+		return err
+	}
+	return h.Store().DropCordon()
+}
+
+// comeBack ends what stepAside has begun, when a change is over. After an uninstall the node stays as it is, and so does one that could not
+// be put back.
+func (a attempt) comeBack(ctx context.Context, err error) {
+	var stuck *NotRolledBackError
+	switch {
+	case errors.As(err, &stuck):
+	case err == nil && a.change.Want.Snapshot:
+		if err := a.host.Store().DropCordon(); err != nil {
+			a.host.note("%v", err)
+		}
+	default:
+		a.host.comeBack(ctx, false)
+	}
+}
