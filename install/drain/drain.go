@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/node"
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 // Options say how a node is drained.
@@ -138,7 +139,7 @@ func (d *Drain) Run(ctx context.Context, o Options) error {
 	if err != nil || len(pods) == 0 {
 		return err
 	}
-	o.Tell(fmt.Sprintf("evicting %d pods from node %s", len(pods), d.Node))
+	o.Tell(fmt.Sprintf("evicting %s from node %s", release.FormatCount(len(pods), "pod", "pods"), d.Node))
 	end := ctx
 	if o.Timeout > 0 {
 		var cancel context.CancelFunc
