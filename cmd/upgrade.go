@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
@@ -31,12 +32,15 @@ patch, flags given here are applied to the installed release.
 What was installed by --with is upgraded as well, unless it is as new; --only limits an upgrade to what it names. On a node
 of kubeadm, kubeadm comes first: upgrade --only kubeadm, kubeadm upgrade node, and then upgrade.
 
+With --drain the node is cordoned and its pods are moved elsewhere once the new kubelet was rehearsed, with the credentials
+of the kubelet that runs. It is uncordoned however the upgrade ends, unless somebody else has cordoned it.
+
 The new kubelet is rehearsed before anything is switched, and has to prove itself afterwards: otherwise the former one
 is put back and started. A release that is older than the installed one is refused, however it was named.`,
 		Example: `  kubeletctl upgrade
   kubeletctl upgrade --version v1.37.2 --dry-run
   kubeletctl upgrade --version v1.37.2
-  kubeletctl upgrade --version 1.37
+  kubeletctl upgrade --version cluster --drain
   kubeletctl upgrade --version v1.38.0 --only kubeadm`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), upgrade(a, c, o)) },
@@ -44,7 +48,7 @@ is put back and started. A release that is older than the installed one is refus
 	o.registerVersion(c)
 	o.registerOnly(c)
 	o.registerSpec(c)
-	c.Flags().Lookup("version").Usage = versionForms + "; default: the newest patch of the installed minor"
+	c.Flags().Lookup("version").Usage = versionForms + ", or cluster: the minor release of the API server; default: the newest patch of the installed minor"
 	completes(c, "version", a.completeVersion)
 	o.registerChange(c)
 	o.change.registerDrain(c)
@@ -68,6 +72,9 @@ func upgrade(a *app, c *cobra.Command, o *installOptions) error {
 		return &usageError{err}
 	}
 	w.current, w.upgradeFrom = current, o.upgradesFrom(current)
+	if err := w.ofCluster(c.Context(), current); err != nil {
+		return err
+	}
 	if o.spec.Version == "" {
 		recorded.Version = fmt.Sprintf("1.%d", w.upgradeFrom.Minor())
 	}
@@ -81,6 +88,17 @@ func upgrade(a *app, c *cobra.Command, o *installOptions) error {
 		a.Note(fmt.Sprintf("upgrade does not read %s; update it, too, or the next kubeletctl install applies it", hostfs.SpecFile))
 	}
 	return w.run(c.Context())
+}
+
+// ofCluster makes "cluster" the minor release of the API server that the installed kubelet has joined.
+func (w *work) ofCluster(ctx context.Context, current *plan.Generation) (err error) {
+	if w.want.spec.Version != "cluster" {
+		return nil
+	}
+	if w.want.spec.Version, err = w.host.ClusterMinor(ctx, current); err != nil {
+		return preflight.Failed("cluster-version", fmt.Sprintf("--version cluster: %v", err), "name a release: kubeletctl releases lists them")
+	}
+	return nil
 }
 
 // staysInMinor reports whether this is an upgrade that was not told to which release: to the newest patch, then.

@@ -12,6 +12,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/store"
+	"github.com/kubeletctl/kubeletctl/release"
 )
 
 // ErrNotJoined reports that this host is no node of a cluster.
@@ -37,6 +38,19 @@ func (h *Host) OpenDrain(g *plan.Generation) (*drain.Drain, error) {
 		name = node.RegisteredName(g)
 	}
 	return drain.New(client, name), nil
+}
+
+// ClusterMinor asks the API server of the cluster that a kubelet has joined which minor release it is: "1.37". A host without
+// credentials is [ErrNotJoined].
+func (h *Host) ClusterMinor(ctx context.Context, g *plan.Generation) (string, error) {
+	if g.Kubeconfig() == "" {
+		return "", ErrNotJoined
+	}
+	server, err := node.ReleaseFor(ctx, h.Tree, g.Kubeconfig())
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", ErrNotJoined
+	}
+	return fmt.Sprintf("1.%d", server.Minor), err
 }
 
 // aside is the drain that comes before a change, nil for none, and what became of it.
@@ -69,6 +83,7 @@ func (a attempt) mayDrain(ctx context.Context) error {
 func (a attempt) stepAside(ctx context.Context) error {
 	d, err := a.aside()
 	if d == nil || err != nil {
+		a.noteUndrained(ctx)
 		return err
 	}
 	a.options.enter(Draining)
@@ -89,6 +104,28 @@ func (a attempt) stepAside(ctx context.Context) error {
 	}
 	return nil
 }
+
+// noteUndrained says of another minor release that the version skew policy of Kubernetes asks for a drain
+// (kubernetes.io/releases/version-skew-policy, "kubelet"), where there are pods.
+func (a attempt) noteUndrained(ctx context.Context) {
+	if a.options.Drain != nil || a.change.Have == nil || a.change.Want.Snapshot || a.change.Have.Version.Minor() == a.change.Want.Version.Minor() || !a.host.Live {
+		return
+	}
+	d, err := a.host.OpenDrain(a.change.Have)
+	if err != nil {
+		return // it is not a node, or nobody can tell
+	}
+	ctx, cancel := context.WithTimeout(ctx, askBriefly)
+	defer cancel()
+	pods, err := d.Check(ctx, drain.Options{Force: true, DeleteEmptyDir: true})
+	if err == nil && len(pods) > 0 {
+		a.host.note("%s run on this node, which Kubernetes asks to be drained before its kubelet goes to another minor release: --drain does that",
+			release.FormatCount(len(pods), "pod", "pods"))
+	}
+}
+
+// askBriefly bounds a question that is only nice to have an answer to.
+const askBriefly = 2 * time.Second
 
 const (
 	// comeBackTime bounds how long a node is tried to be uncordoned, and comeBackPause is between two tries: the API server may
