@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"install/plan", "install/health", "install/cri"},
 	{"install/spec", "install/store"},
 	{"install/observe", "install/rehearsal", "install/purge", "install/node"},
-	{"install/adopt", "install/preflight", "install/diagnose", "install/join"},
+	{"install/adopt", "install/preflight", "install/diagnose", "install/drain", "install/join"},
 	{"install/status"},
 	{"install"},
 	{"cmd/terminal"},
@@ -123,7 +123,7 @@ var ofThisMachine = map[string]string{
 }
 
 func TestOnlyHostfsOpensFiles(t *testing.T) {
-	for _, room := range []string{"install", "install/plan", "install/spec", "install/store", "install/observe", "install/preflight", "install/adopt", "install/kubeletlog", "install/health", "install/diagnose", "install/status", "install/join"} {
+	for _, room := range []string{"install", "install/plan", "install/spec", "install/store", "install/observe", "install/preflight", "install/adopt", "install/kubeletlog", "install/health", "install/diagnose", "install/status", "install/drain", "install/join"} {
 		eachCall(t, "../../"+room, func(file, call string) {
 			file = room + "/" + file
 			if _, allowed := ofThisMachine[file]; !allowed && slices.Contains(opens, call) {

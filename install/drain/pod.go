@@ -16,7 +16,9 @@ type Pod struct {
 			Controller bool
 		}
 	}
-	Spec   struct{ Volumes []struct{ EmptyDir *struct{} } }
+	Spec struct {
+		Volumes []struct{ EmptyDir *struct{} }
+	}
 	Status struct{ Phase string }
 }
 
