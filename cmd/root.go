@@ -158,6 +158,7 @@ func (a *app) commands() []*cobra.Command {
 		uncordonCommand(a),
 		statusCommand(a),
 		diagnoseCommand(a),
+		logsCommand(a),
 		diffCommand(a),
 		repairCommand(a),
 		historyCommand(a),

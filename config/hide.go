@@ -24,6 +24,17 @@ func HideSecrets(text []byte) []byte {
 	return out.Bytes()
 }
 
+// HideInLine masks what is secret in one line of words, such as of a log, which is no part of a file. Most lines hold nothing that
+// it has to look at.
+func HideInLine(line string) string {
+	lower := strings.ToLower(line)
+	if !slices.ContainsFunc(secretSigns, func(sign string) bool { return strings.Contains(lower, sign) }) {
+		return line
+	}
+	masked, _ := hideInLine(line)
+	return masked
+}
+
 var (
 	diffLine  = regexp.MustCompile(`(?m)^(@@ |\+|-[^ \r\n-]|-  |---[A-Za-z])`)
 	otherLine = regexp.MustCompile(`(?m)^[^-+ @\\\r\n]`)

@@ -20,6 +20,8 @@ var (
 	// secretWords make a secret of whatever the tables do not know: environment variables, flags and fields of a newer
 	// release, HTTP headers.
 	secretWords = regexp.MustCompile(`(?i)token|passw(or)?d|secret|^(proxy-)?authorization$`)
+	// secretSigns are what a line has somewhere, in lower case, that holds any secret of these lists.
+	secretSigns = []string{"token", "passw", "secret", "authorization", "header", "://", "podurl", "manifest", "proxy", "bearer", "basic"}
 	// urlNames have a URL for a value; a user, a password and a query in it are secrets. Those in URLs anywhere else are as
 	// well.
 	urlNames = regexp.MustCompile(`(?i)^(staticPodURL|manifest[-_]url|[a-z]+_proxy)$`)

@@ -1,10 +1,14 @@
 package systemd
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
+	"io"
+	"iter"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -28,34 +32,86 @@ type Entry struct {
 // line of systemd itself is about.
 var entryFields = []string{"MESSAGE", "SYSLOG_IDENTIFIER", "_PID", "_SYSTEMD_INVOCATION_ID", "INVOCATION_ID"}
 
-// ParseEntries reads a journal as journalctl prints it: as JSON lines, in the export format, or as text, with or without the time
-// and the host before each line.
-func ParseEntries(data []byte) []Entry {
-	var first map[string]json.RawMessage
-	head, _, _ := bytes.Cut(bytes.TrimSpace(data), []byte("\n"))
-	switch {
-	case bytes.HasPrefix(data, []byte("__CURSOR=")), bytes.HasPrefix(data, []byte("__REALTIME_TIMESTAMP=")):
-		return parseExport(data)
-	case json.Unmarshal(head, &first) == nil && (first["__CURSOR"] != nil || first["MESSAGE"] != nil):
-		return parseJSON(data)
-	}
-	return parseText(data)
-}
-
-// parseJSON reads journalctl's JSON lines. A message that is not UTF-8 comes as an array of bytes
-// (systemd.journal-fields(7)); a line that is neither is passed over.
-func parseJSON(data []byte) []Entry {
-	var entries []Entry
-	for line := range bytes.Lines(data) {
-		var raw map[string]json.RawMessage
-		if json.Unmarshal(line, &raw) != nil {
-			continue
-		}
-		if e, ok := newEntry(func(field string) (string, bool) { return jsonText(raw[field]) }); ok {
-			entries = append(entries, e)
-		}
+// ParseEntries is ReadEntries of what is in memory.
+func ParseEntries(data []byte) (entries []Entry) {
+	for e := range ReadEntries(bytes.NewReader(data)) { // which cannot fail
+		entries = append(entries, e)
 	}
 	return entries
+}
+
+// mostOfLine is how much of one line, or of one field, of a journal is kept, in bytes. journald itself cuts a line at 48 KiB
+// (journald.conf(5), LineMax=), but not what a program sends it.
+const mostOfLine = 1 << 20
+
+// ReadEntries reads a journal as journalctl prints it: as JSON lines, in the export format, or as text, with or without the time
+// and the host before each line. Each entry is there as soon as it is read, and none is kept. An error of the reader is the last.
+func ReadEntries(r io.Reader) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		in := &lineReader{Reader: bufio.NewReaderSize(r, 64<<10)}
+		first := in.next()
+		for len(bytes.TrimSpace(first)) == 0 && in.err == nil {
+			first = in.next()
+		}
+		var fields map[string]json.RawMessage
+		var goOn bool
+		switch head := bytes.TrimSpace(first); {
+		case bytes.HasPrefix(head, []byte("__CURSOR=")), bytes.HasPrefix(head, []byte("__REALTIME_TIMESTAMP=")):
+			goOn = in.export(first, yield)
+		case json.Unmarshal(head, &fields) == nil && (fields["__CURSOR"] != nil || fields["MESSAGE"] != nil):
+			goOn = in.each(first, jsonEntry, yield)
+		default:
+			goOn = in.each(first, textEntry(), yield)
+		}
+		if goOn && in.err != io.EOF { //nolint:errorlint // a reader's EOF is bare
+			yield(Entry{}, in.err)
+		}
+	}
+}
+
+// lineReader reads lines of any length, of which it keeps the beginning.
+type lineReader struct {
+	*bufio.Reader
+	line []byte
+	err  error
+}
+
+// next is the next line, which is good until the one after it is read; at the end it may be the rest of one, or empty.
+func (r *lineReader) next() []byte {
+	r.line = r.line[:0]
+	for r.err == nil {
+		var part []byte
+		part, r.err = r.ReadSlice('\n')
+		r.line = append(r.line, part[:min(len(part), mostOfLine-len(r.line))]...)
+		if r.err != bufio.ErrBufferFull { //nolint:errorlint // nor is this one wrapped
+			break
+		}
+		r.err = nil
+	}
+	return r.line
+}
+
+// each yields the entries of lines; false when no more is wanted.
+func (r *lineReader) each(line []byte, parse func([]byte) (Entry, bool), yield func(Entry, error) bool) bool {
+	for {
+		if e, ok := parse(line); ok && !yield(e, nil) {
+			return false
+		}
+		if r.err != nil {
+			return true
+		}
+		line = r.next()
+	}
+}
+
+// jsonEntry reads a line of journalctl's JSON. A message that is not UTF-8 comes as an array of bytes
+// (systemd.journal-fields(7)); false for a line that is neither.
+func jsonEntry(line []byte) (Entry, bool) {
+	var raw map[string]json.RawMessage
+	if json.Unmarshal(line, &raw) != nil {
+		return Entry{}, false
+	}
+	return newEntry(func(field string) (string, bool) { return jsonText(raw[field]) })
 }
 
 // jsonText is a field of a JSON line as text.
@@ -75,36 +131,47 @@ func jsonText(raw json.RawMessage) (string, bool) {
 	return string(message), true
 }
 
-// parseExport reads the export format: fields as NAME=VALUE, or, when the value has a newline or is binary, NAME, its length in 8
-// bytes, little endian, and the value; an empty line after each entry.
-func parseExport(data []byte) []Entry {
-	var entries []Entry
+// export reads the export format: fields as NAME=VALUE, or, when the value has a newline or is binary, NAME, its length in 8
+// bytes, little endian, and the value; an empty line after each entry. It returns false when no more is wanted.
+func (r *lineReader) export(line []byte, yield func(Entry, error) bool) bool {
 	fields := map[string]string{}
-	for len(data) > 0 {
-		var line []byte
-		line, data, _ = bytes.Cut(data, []byte("\n"))
-		name, value, found := bytes.Cut(line, []byte("="))
+	for {
+		name, value, found := strings.Cut(strings.TrimSuffix(string(line), "\n"), "=")
 		switch {
-		case len(line) == 0:
-			entries = appendFields(entries, fields)
+		case name == "" && !found:
+			e, ok := newEntry(func(field string) (string, bool) { value, ok := fields[field]; return value, ok })
 			clear(fields)
-		case !found && len(data) >= 8:
-			length := min(binary.LittleEndian.Uint64(data), uint64(len(data)-8))
-			fields[string(name)] = string(data[8 : 8+length])
-			data = bytes.TrimPrefix(data[8+length:], []byte("\n"))
+			if ok && !yield(e, nil) {
+				return false
+			}
+		case !found && r.err == nil:
+			fields[name] = r.binary()
 		default:
-			fields[string(name)] = string(value)
+			fields[name] = value
 		}
+		if r.err != nil && len(fields) == 0 {
+			return true
+		}
+		line = r.next() // empty at the end, which ends the last entry
 	}
-	return appendFields(entries, fields)
 }
 
-func appendFields(entries []Entry, fields map[string]string) []Entry {
-	e, ok := newEntry(func(field string) (string, bool) { value, ok := fields[field]; return value, ok })
-	if !ok {
-		return entries
+// binary reads a value with its length before it, and the newline behind it.
+func (r *lineReader) binary() string {
+	var length uint64
+	if r.err = binary.Read(r, binary.LittleEndian, &length); r.err != nil {
+		return ""
 	}
-	return append(entries, e)
+	rest := int64(min(length, math.MaxInt64))
+	value, err := io.ReadAll(io.LimitReader(r, min(rest, mostOfLine)))
+	if err == nil {
+		_, err = io.CopyN(io.Discard, r, rest-int64(len(value)))
+	}
+	if err == nil {
+		_, err = r.ReadByte()
+	}
+	r.err = err
+	return string(value)
 }
 
 // newEntry makes an entry of the fields of a journal; false when there is no message.
@@ -122,23 +189,20 @@ func newEntry(field func(name string) (string, bool)) (Entry, bool) {
 	return e, ok
 }
 
-// parseText reads journalctl's text. A line without a time, as with -o cat or in a file of kubelet's own, is a message.
-func parseText(data []byte) []Entry {
+// textEntry returns what reads a line of journalctl's text. A line without a time, as with -o cat or in a file of kubelet's own, is
+// a message.
+func textEntry() func(line []byte) (Entry, bool) {
 	prefix := regexp.MustCompile(`^((?:[A-Z][a-z]{2} )?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*(?: [A-Z]+)?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?)` +
 		` \S+ ([^\s:\[]+)(?:\[(\d+)\])?: (.*)$`)
-	var entries []Entry
-	for line := range strings.Lines(string(data)) {
-		line = strings.ToValidUTF8(strings.TrimRight(line, "\r\n"), "?")
-		switch m := prefix.FindStringSubmatch(line); {
-		case m != nil:
+	return func(raw []byte) (Entry, bool) {
+		line := strings.ToValidUTF8(strings.TrimRight(string(raw), "\r\n"), "?")
+		if m := prefix.FindStringSubmatch(line); m != nil {
 			e := Entry{Time: textTime(m[1]), Identifier: m[2], Message: m[4]}
 			e.PID, _ = strconv.Atoi(m[3])
-			entries = append(entries, e)
-		case line != "" && !strings.HasPrefix(line, "-- "): // such as "-- Boot 4711 --"
-			entries = append(entries, Entry{Message: line})
+			return e, true
 		}
+		return Entry{Message: line}, line != "" && !strings.HasPrefix(line, "-- ") // such as "-- Boot 4711 --"
 	}
-	return entries
 }
 
 // textTime reads the time of a line of text; zero for one of another form.
@@ -154,37 +218,52 @@ func textTime(text string) time.Time {
 // OfKubelet are the entries of a kubelet and of its unit, of the journal of a whole host, and those that do not say who logged
 // them.
 func OfKubelet(entries []Entry) []Entry {
-	var list []Entry
-	for _, e := range entries {
-		name := strings.TrimPrefix(e.Identifier, "(")
-		if name == "" || strings.HasPrefix(name, "kubelet") && !strings.HasPrefix(name, "kubeletctl") || strings.HasPrefix(e.Message, KubeletService+": ") {
-			list = append(list, e)
-		}
-	}
-	return list
+	return slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return !e.OfKubelet() })
 }
 
-// LastRun are the entries of the last run of a unit in which anything was said. Where the invocation is not known, a run begins
-// with another process, or with what comes after systemd's word that the unit has ended.
+// OfKubelet reports whether an entry is of a kubelet or of its unit, or does not say who logged it.
+func (e Entry) OfKubelet() bool {
+	name := strings.TrimPrefix(e.Identifier, "(")
+	return name == "" || strings.HasPrefix(name, "kubelet") && !strings.HasPrefix(name, "kubeletctl") || strings.HasPrefix(e.Message, KubeletService+": ")
+}
+
+// Runs tells the runs of a unit apart, entry by entry. Where the invocation is not known, a run begins with another process, or with
+// what comes after systemd's word that the unit has ended.
+type Runs struct {
+	any        bool
+	invocation string
+	pid        int
+	ended      bool
+}
+
+// Begins reports whether a run begins with the next entry, as it does with the first.
+func (r *Runs) Begins(e Entry) bool {
+	same := e.ofProcess() && e.PID == r.pid
+	begins := r.ended && e.says() && !same || e.ofProcess() && r.pid != 0 && !same
+	if e.Invocation != "" && r.invocation != "" {
+		begins = e.Invocation != r.invocation
+	}
+	begins = begins || !r.any
+	if begins {
+		*r = Runs{any: true}
+	}
+	r.invocation = cmp.Or(e.Invocation, r.invocation)
+	if e.ofProcess() {
+		r.pid = e.PID
+	}
+	r.ended = r.ended || e.ends()
+	return begins
+}
+
+// LastRun are the entries of the last run of a unit in which anything was said.
 func LastRun(entries []Entry) []Entry {
 	var runs [][]Entry
-	var last Entry // the invocation and the process of the run
-	ended := false
+	var tell Runs
 	for _, e := range entries {
-		same := e.ofProcess() && e.PID == last.PID
-		begins := ended && e.says() && !same || e.ofProcess() && last.PID != 0 && !same
-		if e.Invocation != "" && last.Invocation != "" {
-			begins = e.Invocation != last.Invocation
-		}
-		if begins || len(runs) == 0 {
-			runs, last, ended = append(runs, nil), Entry{}, false
+		if tell.Begins(e) {
+			runs = append(runs, nil)
 		}
 		runs[len(runs)-1] = append(runs[len(runs)-1], e)
-		last.Invocation = cmp.Or(e.Invocation, last.Invocation)
-		if e.ofProcess() {
-			last.PID = e.PID
-		}
-		ended = ended || e.ends()
 	}
 	for len(runs) > 1 && !slices.ContainsFunc(runs[len(runs)-1], Entry.says) {
 		runs = runs[:len(runs)-1]

@@ -36,13 +36,14 @@ func terminalFile(stream any) *os.File {
 // Is reports whether a stream is a terminal.
 func Is(stream any) bool { return terminalFile(stream) != nil }
 
-// Colour is an ANSI colour (ECMA-48).
+// Colour is a colour or a weight of ANSI (ECMA-48).
 type Colour string
 
 const (
 	Red    Colour = "\x1b[31m"
 	Green  Colour = "\x1b[32m"
 	Yellow Colour = "\x1b[33m"
+	Bold   Colour = "\x1b[1m"
 )
 
 // Paint colours text on a terminal, unless NO_COLOR asks for none (no-color.org).

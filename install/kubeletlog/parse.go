@@ -44,6 +44,9 @@ type Entry struct {
 	Values []Value
 	// Crash reports that Message is how Go ends a program: a panic or a fatal error. OfSystemd reports that systemd said it.
 	Crash, OfSystemd bool
+	// Invocation is the run of the unit, and PID the process that logged it; empty and 0 where the journal does not tell.
+	Invocation string
+	PID        int
 }
 
 // Known reports whether the entry has one of the forms that kubelet and systemd log in.
@@ -90,16 +93,15 @@ func beginsWith(text string, words []string) bool {
 // Parse reads the lines of a journal, oldest first. Values of several lines, the stacks that follow a panic and the pages of a
 // usage are of one entry, whether the journal has kept the blanks before and after a line or not.
 func Parse(lines []systemd.Entry) []Entry {
-	var p parser
+	var p Parser
 	for _, line := range lines {
 		p.line(line)
 	}
-	p.close()
-	return p.entries
+	return p.Close()
 }
 
-// parser has the entries that were read, and what those to come may belong to.
-type parser struct {
+// Parser is Parse line by line. It keeps what is not complete.
+type Parser struct {
 	entries []Entry
 	// open is the klog entry of which a value is not complete: its text so far, up to the key, and the lines of that value.
 	open  *Entry
@@ -112,11 +114,36 @@ type parser struct {
 	at      int // where the open entry, the crash or the usage is
 }
 
+// mostOpen is for how many lines an entry that is not complete is waited for; 1.37 logs about 200 lines of its configuration.
+const mostOpen = 5000
+
+// Add reads one line and returns the entries that are complete by now, which are good until the next call.
+func (p *Parser) Add(l systemd.Entry) []Entry {
+	p.line(l)
+	if len(p.value)+len(p.entries) > mostOpen {
+		return p.Close()
+	}
+	if p.open != nil || p.rest && !p.stack {
+		return nil
+	}
+	complete := p.entries
+	p.entries = p.entries[:0]
+	return complete
+}
+
+// Close returns the entries that were left, complete or not. What is added next begins anew.
+func (p *Parser) Close() []Entry {
+	p.close()
+	entries := p.entries
+	*p = Parser{}
+	return entries
+}
+
 // line reads one line. What systemd says may come between two lines of a value.
-func (p *parser) line(l systemd.Entry) {
+func (p *Parser) line(l systemd.Entry) {
 	if l.OfSystemd() {
 		message := strings.TrimPrefix(l.Message, systemd.KubeletService+": ")
-		p.entries = append(p.entries, Entry{Time: l.Time, Message: message, OfSystemd: true})
+		p.append(l, 0, message).OfSystemd = true
 		return
 	}
 	text := strings.TrimRight(l.Message, " \t\r\n")
@@ -129,32 +156,47 @@ func (p *parser) line(l systemd.Entry) {
 	case strings.HasPrefix(text, `{"`) && p.json(l, text):
 	case beginsWith(text, crashes) && !(p.rest && p.crashed):
 		p.rest, p.stack, p.crashed, p.at = true, false, true, len(p.entries)
-		p.entries = append(p.entries, Entry{Time: l.Time, Severity: Fatal, Message: text, Crash: true})
+		p.append(l, Fatal, text).Crash = true
 	case beginsWith(text, usages):
 		p.rest, p.stack, p.crashed, p.at = true, true, false, len(p.entries)
-		p.entries = append(p.entries, Entry{Time: l.Time, Message: text})
+		p.append(l, 0, text)
 	case strings.HasPrefix(text, "Error: "):
 		p.rest = false
-		p.entries = append(p.entries, Entry{Time: l.Time, Severity: Error, Message: strings.TrimPrefix(text, "Error: ")})
+		p.append(l, Error, strings.TrimPrefix(text, "Error: "))
 	case strings.HasPrefix(text, "goroutine ") && !p.rest: // klog's Fatal shows the stacks, too
 		p.rest, p.stack, p.crashed = true, true, false
 	case p.rest:
 		p.belongs(text)
 	case text != "":
-		p.entries = append(p.entries, Entry{Time: l.Time, Message: text})
+		p.append(l, 0, text)
 	}
 }
 
+func newEntry(l systemd.Entry, severity Severity, message string) Entry {
+	return Entry{Time: l.Time, Severity: severity, Message: message, Invocation: l.Invocation, PID: l.PID}
+}
+
+// append adds an entry of one line, and returns it.
+func (p *Parser) append(l systemd.Entry, severity Severity, message string) *Entry {
+	p.entries = append(p.entries, newEntry(l, severity, message))
+	return &p.entries[len(p.entries)-1]
+}
+
+// mostOfCrash is how much of the message of a crash is read, in bytes.
+const mostOfCrash = 64 << 10
+
 // belongs takes a line that follows the beginning of a crash or of a usage. A panic's message may have several lines.
-func (p *parser) belongs(text string) {
+func (p *Parser) belongs(text string) {
 	p.stack = p.stack || text == "" || strings.HasPrefix(text, "goroutine ") || strings.HasPrefix(text, "[signal ")
 	if !p.stack {
 		p.entries[p.at].Message += "\n" + text
+		p.stack = len(p.entries[p.at].Message) > mostOfCrash
 	}
 }
 
 func klogEntry(l systemd.Entry, m []string) Entry {
-	e := Entry{Time: l.Time, Severity: Severity(m[1][0]), Source: m[3]}
+	e := newEntry(l, Severity(m[1][0]), "")
+	e.Source = m[3]
 	if e.Time.IsZero() {
 		e.Time, _ = time.Parse("0102 15:04:05", m[2]) // a fraction is accepted
 	}
@@ -162,7 +204,7 @@ func klogEntry(l systemd.Entry, m []string) Entry {
 }
 
 // begin begins a klog entry with the text behind its header.
-func (p *parser) begin(e Entry, text string) {
+func (p *Parser) begin(e Entry, text string) {
 	p.close()
 	p.rest, p.at = false, len(p.entries)
 	p.entries = append(p.entries, e)
@@ -173,7 +215,7 @@ func (p *parser) begin(e Entry, text string) {
 }
 
 // continues reads a line of a value of several lines, which klog indents with a tab and ends with " >"; another value may follow.
-func (p *parser) continues(text string) {
+func (p *Parser) continues(text string) {
 	end := strings.TrimLeft(text, " ")
 	if end != ">" && !strings.HasPrefix(end, "> ") {
 		p.value = append(p.value, strings.TrimPrefix(text, "\t"))
@@ -187,7 +229,7 @@ func (p *parser) continues(text string) {
 }
 
 // close ends the entry that is open, also one of which the rest is missing.
-func (p *parser) close() {
+func (p *Parser) close() {
 	if p.open == nil {
 		return
 	}
@@ -246,12 +288,13 @@ func (e *Entry) add(key, value string) {
 }
 
 // json reads a line of klog's JSON; false when it is something else. What has no verbosity is an error.
-func (p *parser) json(l systemd.Entry, text string) bool {
+func (p *Parser) json(l systemd.Entry, text string) bool {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal([]byte(text), &fields) != nil || fields["ts"] == nil || fields["msg"] == nil {
 		return false
 	}
-	e := Entry{Time: l.Time, Severity: Error, Message: plain(fields["msg"]), Source: plain(fields["caller"])}
+	e := newEntry(l, Error, plain(fields["msg"]))
+	e.Source = plain(fields["caller"])
 	if fields["v"] != nil {
 		e.Severity = Info
 	}

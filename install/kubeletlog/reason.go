@@ -1,6 +1,7 @@
 package kubeletlog
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -41,10 +42,32 @@ func Reason(entries []Entry) (Entry, bool) {
 //   - the last words of a kubelet that ends by itself, a panic among them: the first of them, since others follow while it ends;
 //   - what systemd says of a process that it could not start.
 func Ending(entries []Entry) (Entry, bool) {
-	for _, decisive := range []func(Entry) bool{Entry.wasKilled, Entry.isLast, Entry.notStarted} {
-		if i := slices.IndexFunc(entries, decisive); i >= 0 {
-			return entries[i], true
+	var w LastWords
+	for _, e := range entries {
+		w.Add(e)
+	}
+	return w.Ending()
+}
+
+// LastWords is Ending entry by entry, of which it keeps three at most.
+type LastWords struct{ killed, last, notStarted *Entry }
+
+// Add considers the next entry of the run.
+func (w *LastWords) Add(e Entry) {
+	for _, kind := range []struct {
+		first    **Entry
+		decisive bool
+	}{{&w.killed, e.wasKilled()}, {&w.last, e.isLast()}, {&w.notStarted, e.notStarted()}} {
+		if kind.decisive && *kind.first == nil {
+			*kind.first = &e
 		}
+	}
+}
+
+// Ending is the entry that shows that kubelet ended, and why; false if there was none.
+func (w *LastWords) Ending() (Entry, bool) {
+	if e := cmp.Or(w.killed, w.last, w.notStarted); e != nil {
+		return *e, true
 	}
 	return Entry{}, false
 }
