@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -162,10 +163,20 @@ func (a *app) statusRows(s *status.Status) [][]string {
 	rows = append(rows, a.liveRows(s)...)
 	if s.Runtime != nil {
 		answers := map[bool]string{true: "answers", false: "does not answer"}[s.Runtime.Answers]
+		if s.Runtime.Name != "" {
+			answers = s.Runtime.Name + " " + s.Runtime.Version
+		}
 		rows = append(rows, row("runtime", "%s (%s)", answers, s.Runtime.Endpoint))
 	}
 	if s.Node != nil {
 		rows = append(rows, row("node", "%s", nodeLine(s.Node)))
+	}
+	var ends []string
+	for _, c := range s.Certificates {
+		ends = append(ends, fmt.Sprintf("%s until %s", c.Use, c.Expires.Local().Format(time.DateOnly)))
+	}
+	if len(ends) > 0 {
+		rows = append(rows, row("certificates", "%s", strings.Join(ends, ", ")))
 	}
 	return append(rows, row("drift", "%s", driftLine(s.Drift)))
 }
@@ -184,6 +195,9 @@ func (a *app) liveRows(s *status.Status) (rows [][]string) {
 		service += fmt.Sprintf(", since %s (%s)", s.Service.Since.Format(time.DateTime), time.Since(*s.Service.Since).Round(time.Second))
 	}
 	rows = append(rows, row("service", "%s, %s", service, release.FormatCount(s.Service.Restarts, "restart", "restarts")))
+	if exit := s.Service.LastExit; exit != nil {
+		rows = append(rows, row("last exit", "%s %s", exit.Time.Local().Format(time.DateTime), cmp.Or(exit.Status, exit.Reason)))
+	}
 	if s.Service.PID > 0 {
 		rows = append(rows, row("resources", "memory %s, CPU %s", memory(s.Service.MemoryBytes), cpu(s.Service.CPUSeconds)))
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -84,7 +85,11 @@ func (h *Host) Installed() (*plan.Generation, error) { return h.Observer().Insta
 
 // Status is how the kubelet of this host is.
 func (h *Host) Status(ctx context.Context) (*status.Status, error) {
-	return status.Reader{Observer: h.Observer(), AskRuntime: h.AskRuntime}.Read(ctx)
+	r := status.Reader{Observer: h.Observer(), AskRuntime: h.AskRuntime}
+	if h.AskRuntime != nil {
+		r.RuntimeVersion = cri.Version
+	}
+	return r.Read(ctx)
 }
 
 // Lock is the lock on the record, held by a run that changes the host.

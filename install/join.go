@@ -39,7 +39,7 @@ func (m Member) Expired() bool { return !m.Expires.IsZero() && time.Now().After(
 func (h *Host) Member(g *plan.Generation) (Member, error) {
 	c, err := node.OpenIn(h.Tree, g.Kubeconfig())
 	if err == nil {
-		return Member{Server: c.Server, Authority: c.Authority, Expires: c.Expires}, nil
+		return Member{Server: c.Server, Authority: c.Authority, Expires: c.Expires()}, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return Member{}, fmt.Errorf("reading the credentials of kubelet: %w", err)

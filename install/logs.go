@@ -52,7 +52,9 @@ func (e *JournalError) Error() string { return fmt.Sprintf("reading the journal:
 func (e *JournalError) Unwrap() error { return e.Err }
 
 // Hint says who may.
-func (e *JournalError) Hint() string { return "run this as root, or as a member of the group systemd-journal" }
+func (e *JournalError) Hint() string {
+	return "run this as root, or as a member of the group systemd-journal"
+}
 
 // journalReadable reports, as an error, that there are journals of the system and this user may read none of them: journalctl then
 // shows nothing, as if there was nothing.

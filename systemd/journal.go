@@ -20,8 +20,8 @@ type JournalQuery struct {
 	Unit string
 	// Lines is how many of the last lines; 0: all.
 	Lines int
-	// Since is from when on; the zero time: from the beginning.
-	Since time.Time
+	// Since and Until are from when and to when; the zero time: from the beginning, to the end.
+	Since, Until time.Time
 	// Boot is one boot alone, as journalctl(1) names it: "0" is this one, "-1" the one before; empty: all.
 	Boot string
 	// Follow goes on with what is logged from now on.
@@ -36,8 +36,10 @@ func (q JournalQuery) args() []string {
 	} else if q.Follow {
 		args = append(args, "--no-tail")
 	}
-	if !q.Since.IsZero() {
-		args = append(args, fmt.Sprintf("--since=@%d.%06d", q.Since.Unix(), q.Since.Nanosecond()/1000))
+	for option, t := range map[string]time.Time{"--since": q.Since, "--until": q.Until} {
+		if !t.IsZero() {
+			args = append(args, fmt.Sprintf("%s=@%d.%06d", option, t.Unix(), t.Nanosecond()/1000))
+		}
 	}
 	if q.Boot != "" {
 		args = append(args, "--boot="+q.Boot)

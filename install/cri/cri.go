@@ -89,21 +89,27 @@ var ErrNoV1 = errors.New("it does not speak CRI v1")
 
 // Answers reports, as an error, that no container runtime answers at an endpoint.
 func Answers(ctx context.Context, endpoint string) error {
+	_, _, err := Version(ctx, endpoint)
+	return err
+}
+
+// Version asks for the name and the version of the container runtime at an endpoint. Its error is what [Answers] returns.
+func Version(ctx context.Context, endpoint string) (name, version string, err error) {
 	r, err := Dial(endpoint)
 	if err != nil {
-		return err
+		return "", "", err
 	}
 	defer r.Close()
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	_, err = r.client.Version(ctx, &runtime.VersionRequest{})
+	answer, err := r.client.Version(ctx, &runtime.VersionRequest{})
 	switch status.Code(err) {
 	case codes.OK:
-		return nil
+		return answer.GetRuntimeName(), answer.GetRuntimeVersion(), nil
 	case codes.Unimplemented:
-		return ErrNoV1
+		return "", "", ErrNoV1
 	case codes.DeadlineExceeded:
-		return fmt.Errorf("no answer within %s", answerTimeout)
+		return "", "", fmt.Errorf("no answer within %s", answerTimeout)
 	}
-	return errors.New(status.Convert(err).Message())
+	return "", "", errors.New(status.Convert(err).Message())
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
 	"os"
 	"strings"
 	"time"
@@ -40,6 +41,15 @@ func ReleaseFor(ctx context.Context, tree hostfs.Tree, kubeconfig string) (Relea
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return c.Version(ctx)
+}
+
+// Certificate is the client certificate of the kubelet of a host; nil when it has none. Nobody is asked.
+func Certificate(tree hostfs.Tree, kubeconfig string) (*x509.Certificate, error) {
+	c, err := OpenIn(tree, kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return c.Certificate, nil
 }
 
 // OpenIn is Open for a path of a host.

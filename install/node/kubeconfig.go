@@ -56,8 +56,8 @@ type user struct {
 type Client struct {
 	// Name is the node that the client certificate is for; empty when it does not say.
 	Name string
-	// Expires is when the client certificate does; zero without one.
-	Expires time.Time
+	// Certificate is that certificate; nil when there is none.
+	Certificate *x509.Certificate
 	// Server is the URL of the API server, and Authority what its certificate is verified by, in PEM; empty for the
 	// certificates of the system.
 	Server    string
@@ -67,6 +67,14 @@ type Client struct {
 
 	host, token string
 	http        *http.Client
+}
+
+// Expires is when the client certificate does; zero without one.
+func (c *Client) Expires() time.Time {
+	if c.Certificate == nil {
+		return time.Time{}
+	}
+	return c.Certificate.NotAfter
 }
 
 // ErrPlugin reports that the credentials come from a program, which is kubelet's to run.
@@ -116,7 +124,7 @@ func Parse(dir string, data []byte) (*Client, error) {
 		return nil, err
 	} else if certificate != nil {
 		transport.TLSClientConfig.Certificates = []tls.Certificate{*certificate}
-		c.Name, c.Expires = nameOf(certificate.Leaf.Subject.CommonName), certificate.Leaf.NotAfter
+		c.Name, c.Certificate = nameOf(certificate.Leaf.Subject.CommonName), certificate.Leaf
 	}
 	if c.token, err = u.bearer(dir); err != nil {
 		return nil, err

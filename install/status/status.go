@@ -3,6 +3,7 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,27 +31,31 @@ import (
 // Status is the actual state of a host's kubelet, as far as this user may see it. Its JSON form is a stable interface: keys
 // may be added, none is renamed or removed.
 type Status struct {
-	Installed  bool                `json:"installed"`
-	Version    string              `json:"version,omitempty"`
-	Generation int                 `json:"generation,omitempty"`
-	Trust      string              `json:"trust,omitempty"`
-	Digest     string              `json:"digest,omitempty"`
-	Tools      []plan.Tool         `json:"tools,omitempty"`  // installed beside kubelet
-	SHA256     string              `json:"sha256,omitempty"` // of the installed binary, whatever kind of digest it was verified by
-	State      State               `json:"state"`
-	Service    Service             `json:"service"`
-	Running    Running             `json:"running"`
-	Health     health.Health       `json:"health"`
-	Runtime    *Runtime            `json:"runtime,omitempty"` // none when it was not asked
-	Node       *Node               `json:"node,omitempty"`    // none for a kubelet without a cluster
-	Drift      []plan.Drift        `json:"drift"`
-	Problems   []preflight.Problem `json:"problems"`
+	Installed  bool          `json:"installed"`
+	Version    string        `json:"version,omitempty"`
+	Generation int           `json:"generation,omitempty"`
+	Trust      string        `json:"trust,omitempty"`
+	Digest     string        `json:"digest,omitempty"`
+	Tools      []plan.Tool   `json:"tools,omitempty"`  // installed beside kubelet
+	SHA256     string        `json:"sha256,omitempty"` // of the installed binary, whatever kind of digest it was verified by
+	State      State         `json:"state"`
+	Service    Service       `json:"service"`
+	Running    Running       `json:"running"`
+	Health     health.Health `json:"health"`
+	Runtime    *Runtime      `json:"runtime,omitempty"` // none when it was not asked
+	Node       *Node         `json:"node,omitempty"`    // none for a kubelet without a cluster
+	// Certificates are kubelet's, as far as this user may read them.
+	Certificates []Certificate       `json:"certificates,omitempty"`
+	Drift        []plan.Drift        `json:"drift"`
+	Problems     []preflight.Problem `json:"problems"`
 }
 
 // Runtime is the container runtime of a kubelet that runs.
 type Runtime struct {
 	Endpoint string `json:"endpoint"`
 	Answers  bool   `json:"answers"`
+	Name     string `json:"name,omitempty"`
+	Version  string `json:"version,omitempty"`
 }
 
 // Service is what systemd says of kubelet.service, in systemd's words.
@@ -63,6 +68,7 @@ type Service struct {
 	PID         int        `json:"pid"`
 	Since       *time.Time `json:"since,omitempty"`
 	Restarts    int        `json:"restarts"`
+	LastExit    *Exit      `json:"lastExit,omitempty"` // before systemd started it again
 	MemoryBytes int64      `json:"memoryBytes"`
 	CPUSeconds  float64    `json:"cpuSeconds"`
 }
@@ -104,6 +110,7 @@ const (
 	idUnreadable  = "unreadable"
 	idDamaged     = "damaged-record"
 	idCannotStart = "cannot-start"
+	idCertificate = "certificate-expires"
 	IDKubeadm     = "waiting-for-kubeadm"
 )
 
@@ -122,6 +129,8 @@ type Reader struct {
 	observe.Observer
 	// AskRuntime reports, as an error, that no container runtime answers at an endpoint; nil asks nobody. See package cri.
 	AskRuntime func(ctx context.Context, endpoint string) error
+	// RuntimeVersion asks one for its name and version; nil asks nobody.
+	RuntimeVersion func(ctx context.Context, endpoint string) (name, version string, err error)
 }
 
 func (r Reader) store() store.Store { return store.In(r.Tree) }
@@ -296,15 +305,29 @@ func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generati
 			s.problem("running-differs", preflight.Failure, "the process that runs is not the kubelet that was installed: "+strings.Join(seen.OtherProcess(current), "; "), hint)
 		}
 	}
+	// These are asked side by side; each has a time limit of its own.
+	certificates := beside(ctx, func() []Certificate { return certificates(r.Tree, current) })
+	exit := beside(ctx, func() *Exit { return lastExit(ctx, state) })
+	runtime := beside(ctx, func() runtimeAnswer { return a.askRuntime(ctx) })
+	waits := !seen.Credentials && !state.Up()
+	asked := beside(ctx, func() nodeAnswer {
+		n, problems := nodeStatus(ctx, r.Tree, current, waits)
+		return nodeAnswer{n, problems}
+	})
 	a.assess(ctx)
+	s.Certificates, s.Service.LastExit = certificates(), exit()
 	if change == "" && s.State == Healthy && (len(seen.OtherProcess(current)) > 0 || len(seen.ForeignOverrides(current)) > 0) {
 		s.State = Unhealthy // somebody else's kubelet may be healthy, too
 	}
-	a.askRuntime(ctx)
+	answer := runtime()
+	s.Runtime = answer.Runtime
+	if answer.problem != nil {
+		s.Problems = append(s.Problems, *answer.problem)
+	}
 	a.remarks(change)
-	var problems []preflight.Problem
-	s.Node, problems = nodeStatus(ctx, r.Tree, current, s.State == Waiting || s.State == ForKubeadm)
-	s.Problems = append(s.Problems, problems...)
+	s.checkCertificates(time.Now())
+	found := asked()
+	s.Node, s.Problems = found.Node, append(s.Problems, found.problems...)
 	failed := func(p preflight.Problem) bool { return p.Severity == preflight.Failure }
 	if s.State == Healthy && slices.ContainsFunc(s.Problems, failed) {
 		s.State = Unhealthy
@@ -418,17 +441,28 @@ func (a assessment) crashed(ctx context.Context) {
 	a.status.problem("crash-loop", preflight.Failure, message, hint)
 }
 
+type nodeAnswer struct {
+	*Node
+	problems []preflight.Problem
+}
+
+type runtimeAnswer struct {
+	*Runtime
+	problem *preflight.Problem
+}
+
 // askRuntime looks whether the container runtime answers a kubelet that runs: kubelet itself calls itself well without one.
-func (a assessment) askRuntime(ctx context.Context) {
+func (a assessment) askRuntime(ctx context.Context) (answer runtimeAnswer) {
 	endpoint, err := preflight.Endpoint(a.current)
 	if a.reader.AskRuntime == nil || err != nil || endpoint == "" || a.unit.ActiveState != "active" {
-		return
+		return answer
 	}
-	problem := preflight.CheckRuntime(ctx, endpoint, config.Minor(a.current.Version.Minor()), a.reader.AskRuntime)
-	a.status.Runtime = &Runtime{Endpoint: endpoint, Answers: problem == nil}
-	if problem != nil {
-		a.status.Problems = append(a.status.Problems, *problem)
+	answer.problem = preflight.CheckRuntime(ctx, endpoint, config.Minor(a.current.Version.Minor()), a.reader.AskRuntime)
+	answer.Runtime = &Runtime{Endpoint: endpoint, Answers: answer.problem == nil}
+	if answer.Answers && a.reader.RuntimeVersion != nil {
+		answer.Name, answer.Version, _ = a.reader.RuntimeVersion(ctx, endpoint) // an old one has no answer that is understood
 	}
+	return answer
 }
 
 // missing is why a file is unstartable that is not there.
@@ -484,7 +518,11 @@ func (a assessment) stopped() {
 func (a assessment) remarks(change State) {
 	s := a.status
 	if a.unit.Restarts > 0 && s.State == Healthy {
-		s.problem("restarts", preflight.Warning, "systemd had to start kubelet again: "+times(a.unit.Restarts), "journalctl -u kubelet.service")
+		message := "systemd had to start kubelet again: " + times(a.unit.Restarts)
+		if exit := s.Service.LastExit; exit != nil {
+			message += "; the last time it ended: " + cmp.Or(exit.Reason, exit.Status)
+		}
+		s.problem("restarts", preflight.Warning, message, "kubeletctl logs shows what it said")
 	}
 	switch {
 	case change == Interrupted: // which is what there is to put right
