@@ -78,25 +78,39 @@ func printDiagnosis(a *app, d *install.Diagnosis) {
 		mood = terminal.Green
 	}
 	terminal.Say(w, "%s", terminal.Paint(w, mood, d.State))
+	var rows [][]string
+	add := func(name, text string) {
+		if words := []rune(text); len(words) > mostWords && !a.Wide {
+			text = string(words[:mostWords]) + "..."
+		}
+		if text != "" {
+			rows = append(rows, row(name, "%s", text))
+		}
+	}
+	switch {
+	case d.Cause != "":
+		rows = append(rows, row("cause", "%s (%s)", d.Says(), d.Rule))
+	case !d.Healthy:
+		add("cause", "not known")
+	}
+	add("log", d.Words)
+	for _, text := range d.Errors {
+		add("error", text)
+	}
+	add("at", d.Place)
+	for _, text := range d.Checked {
+		add("checked", text)
+	}
+	for _, text := range d.Notes {
+		add("note", text)
+	}
+	if len(rows) > 0 {
+		fmt.Fprintln(w)
+		a.Table(w, terminal.Sentences(0), rows)
+	}
 	if d.Healthy {
 		return
 	}
-	cause, words := "not known", []rune(d.Words)
-	if d.Cause != "" {
-		cause = fmt.Sprintf("%s (%s)", d.Cause, d.Rule)
-	}
-	rows := [][]string{row("cause", "%s", cause)}
-	if len(words) > mostWords && !a.Wide {
-		words = append(words[:mostWords], []rune("...")...)
-	}
-	if len(words) > 0 {
-		rows = append(rows, row("log", "%s", string(words)))
-	}
-	if d.Place != "" {
-		rows = append(rows, row("at", "%s", d.Place))
-	}
-	fmt.Fprintln(w)
-	a.Table(w, terminal.Sentences(0), rows)
 	fmt.Fprintln(w, "\nWhat to do:")
 	for _, line := range d.Remedy {
 		fmt.Fprintln(w, "  "+line)

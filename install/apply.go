@@ -180,7 +180,7 @@ func (a attempt) foreignDropIns(ctx context.Context) error {
 	if state, err := h.Units.State(ctx, systemd.KubeletService); err == nil && health.ExitReason(state, 0) != "" {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		log = health.Log(ctx, state)
+		log, _ = health.Log(ctx, state) // the drop-in is to blame, whatever kubelet says
 	}
 	reason, _ := kubeletlog.Reason(log)
 	return &ForeignDropInError{names, diagnose.ForeignCause(h.Observer(), reason.Text(), c.Want), c.Want.Version}

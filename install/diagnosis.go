@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -23,11 +24,9 @@ type Diagnosis struct {
 	diagnose.Diagnosis
 }
 
-// diagnoseTimeout is how long a diagnosis waits for what the journal has of a kubelet that died.
-const diagnoseTimeout = 2 * time.Second
-
-// Diagnose finds out why kubelet is not well: the one that was installed, or another one with a kubelet.service. Where the journal
-// does not tell, it is what a status complains of. That there is no kubelet is [store.ErrNotInstalled].
+// Diagnose finds out why kubelet is not well, or does not do its work: the one that was installed, or another one with a
+// kubelet.service. Where the journal does not tell, it is what a status complains of. That there is no kubelet is
+// [store.ErrNotInstalled].
 func (h *Host) Diagnose(ctx context.Context) (*Diagnosis, error) {
 	state, err := h.Units.State(ctx, systemd.KubeletService)
 	if err != nil {
@@ -44,28 +43,47 @@ func (h *Host) Diagnose(ctx context.Context) (*Diagnosis, error) {
 	if !s.Installed && state.ActiveState == "active" && health.Probe(ctx, status.HealthURL(h.Observer())).OK {
 		s.State = status.Healthy
 	}
-	if s.State == status.Healthy {
-		return &Diagnosis{Healthy: true, State: "kubelet is healthy", Diagnosis: diagnose.Diagnosis{Remedy: []string{}}}, nil
-	}
 	d := &Diagnosis{State: health.ExitReason(state, 0)}
-	if d.State != "" || state.ActiveState == "active" {
-		brief, cancel := context.WithTimeout(ctx, diagnoseTimeout)
-		defer cancel()
-		d.Diagnosis = diagnose.Kubelet(h.Observer(), health.Log(brief, state), current)
+	if state.ActiveState == "active" || d.State != "" {
+		d.Diagnosis = h.reader().Diagnose(ctx, s, current, state)
 	}
-	d.complain(s)
+	node := s.NodeProblem()
+	starting := time.Since(state.Started) < diagnose.Startup
+	switch {
+	case s.State == status.Healthy && d.Cause == "" && (node.ID == "" || starting):
+		d.Healthy, d.State, d.Words, d.Errors, d.Remedy = true, "kubelet is healthy", "", nil, []string{}
+		if node.ID != "" {
+			d.State += "; it was started less than a minute ago, and " + node.Message
+		}
+		return d, nil
+	case s.State == status.Healthy && node.ID != "":
+		d.State = "kubelet runs, but it has no part in its cluster"
+	case s.State == status.Healthy:
+		d.State = "kubelet runs, but it cannot do all of its work"
+	case d.State == "":
+		d.State = stateWords[s.State]
+	}
+	d.complain(s, node)
 	return d, nil
 }
 
-// complain adds the worst that a status complains of, where that is all that is known.
-func (d *Diagnosis) complain(s *status.Status) {
-	if d.State == "" {
-		d.State = "kubelet is not healthy"
-	}
-	if d.Cause == "" && d.Words == "" && len(s.Problems) > 0 {
-		failure := slices.IndexFunc(s.Problems, func(p preflight.Problem) bool { return p.Severity == preflight.Failure })
-		p := s.Problems[max(failure, 0)]
-		d.Rule, d.Cause = p.ID, p.Message
+// stateWords are the states in which a kubelet is not well that has not ended by itself.
+var stateWords = map[status.State]string{
+	status.Unhealthy: "kubelet runs, but it is not healthy", status.Starting: "kubelet is starting", status.Stopped: "kubelet is not running",
+	status.Waiting: "kubelet is not running", status.ForKubeadm: "kubelet is not running",
+}
+
+// complain adds the worst that a status complains of, where kubelet itself has not said what the cause is.
+func (d *Diagnosis) complain(s *status.Status, node preflight.Problem) {
+	d.State = cmp.Or(d.State, "kubelet is not healthy")
+	if d.Cause == "" && !d.Ended && len(s.Problems) > 0 {
+		p := node
+		if i := slices.IndexFunc(s.Problems, func(p preflight.Problem) bool { return p.Severity == preflight.Failure }); i >= 0 {
+			p = s.Problems[i]
+		} else if p.ID == "" {
+			p = s.Problems[0]
+		}
+		d.Rule, d.Cause, d.Words = p.ID, p.Message, ""
 		if p.Hint != "" {
 			d.Remedy = []string{"# " + p.Hint}
 		}
@@ -79,12 +97,14 @@ func (d *Diagnosis) complain(s *status.Status) {
 // the journal has nothing of a kubelet.
 func DiagnoseLog(journal []byte) (*Diagnosis, bool) {
 	entries := kubeletlog.Parse(systemd.LastRun(systemd.OfKubelet(systemd.ParseEntries(journal))))
-	d := &Diagnosis{Diagnosis: diagnose.Explain(entries)}
+	d := &Diagnosis{Diagnosis: diagnose.Explain(diagnose.Run{Log: entries})}
 	switch {
 	case d.Ended:
 		d.State = "kubelet has ended"
 	case d.Cause != "":
-		d.State = "kubelet is not healthy"
+		d.State = "kubelet runs, but it cannot do all of its work"
+	case len(d.Errors) > 0:
+		d.State, d.Words = "kubelet runs, and has errors of which no cause is known", ""
 	default:
 		d.State, d.Healthy, d.Words, d.Remedy = "nothing in this journal says that kubelet is not healthy", true, "", []string{}
 	}

@@ -235,7 +235,11 @@ func (h *Host) explain(ctx context.Context, want *plan.Generation, err error) er
 		gate.Reason = reason
 	}
 	if gate.Diagnosis.Words == "" && h.Live {
-		gate.Diagnosis = diagnose.Kubelet(h.Observer(), health.Log(ctx, state), want)
+		log, err := health.Log(ctx, state)
+		if err != nil {
+			h.note("%v", err)
+		}
+		gate.Diagnosis = h.reader().Subject(want).Explain(ctx, diagnose.Run{Log: log, Started: state.Started, Now: time.Now()})
 	}
 	return gate
 }

@@ -85,11 +85,15 @@ func (h *Host) Installed() (*plan.Generation, error) { return h.Observer().Insta
 
 // Status is how the kubelet of this host is.
 func (h *Host) Status(ctx context.Context) (*status.Status, error) {
+	return h.reader().Read(ctx)
+}
+
+func (h *Host) reader() status.Reader {
 	r := status.Reader{Observer: h.Observer(), AskRuntime: h.AskRuntime}
 	if h.AskRuntime != nil {
 		r.RuntimeVersion = cri.Version
 	}
-	return r.Read(ctx)
+	return r
 }
 
 // Lock is the lock on the record, held by a run that changes the host.

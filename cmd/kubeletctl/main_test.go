@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"install/kubeletlog"},
 	{"install/plan", "install/health", "install/cri"},
 	{"install/spec", "install/store"},
-	{"install/observe", "install/rehearsal", "install/purge", "install/node"},
+	{"install/observe", "install/rehearsal", "install/purge", "install/node", "install/probe"},
 	{"install/adopt", "install/preflight", "install/diagnose", "install/drain", "install/join"},
 	{"install/status"},
 	{"install"},
@@ -119,11 +119,13 @@ var ofThisMachine = map[string]string{
 	"install/observe/observe.go":     "/proc/PID of the running kubelet",
 	"install/observe/environment.go": "the same",
 	"install/store/lock.go":          "/proc/locks",
+	"install/probe/probe.go":         "/sys of a live host",
+	"install/probe/proc.go":          "/proc of a live host",
 	"install/preflight/check.go":     "/proc and the runtime's socket of a live host",
 }
 
 func TestOnlyHostfsOpensFiles(t *testing.T) {
-	for _, room := range []string{"install", "install/plan", "install/spec", "install/store", "install/observe", "install/preflight", "install/adopt", "install/kubeletlog", "install/health", "install/diagnose", "install/status", "install/drain", "install/join"} {
+	for _, room := range []string{"install", "install/plan", "install/spec", "install/store", "install/observe", "install/preflight", "install/adopt", "install/kubeletlog", "install/health", "install/diagnose", "install/status", "install/drain", "install/join", "install/probe"} {
 		eachCall(t, "../../"+room, func(file, call string) {
 			file = room + "/" + file
 			if _, allowed := ofThisMachine[file]; !allowed && slices.Contains(opens, call) {

@@ -42,9 +42,7 @@ func kubeadmCause(o observe.Observer, words string, ours *plan.Generation) strin
 func locate(words string, args []string, files []plan.File) string {
 	finder := newFinder(words)
 	for _, arg := range args {
-		name, value, _ := strings.Cut(arg, "=")
-		finder.consider(name, arg)
-		finder.consider(value, arg)
+		finder.considerArg(arg, arg)
 	}
 	for _, f := range files {
 		finder.considerLines(f)
@@ -67,15 +65,9 @@ func ForeignCause(o observe.Observer, words string, ours *plan.Generation) strin
 		return ""
 	}
 	finder := newFinder(words)
-	if unit, _, err := o.UnitFile(); err == nil && unit != nil {
-		command, _ := o.UnitCommand(unit, dropIns) // one that cannot be read is told by systemd
-		for _, w := range command.Args {
-			if ours.File(w.File).Kind == plan.Absent {
-				name, value, _ := strings.Cut(w.Text, "=")
-				place := o.Line(w.Position)
-				finder.consider(name, place)
-				finder.consider(value, place)
-			}
+	for _, w := range commandLine(o, dropIns) {
+		if ours.File(w.File).Kind == plan.Absent {
+			finder.considerArg(w.Text, o.Line(w.Position))
 		}
 	}
 	if finder.place != "" {
@@ -84,6 +76,31 @@ func ForeignCause(o observe.Observer, words string, ours *plan.Generation) strin
 	for _, d := range dropIns {
 		if line := d.Command(); line != nil && ours.File(d.Path).Kind == plan.Absent {
 			finder.place = o.Line(line.Position)
+		}
+	}
+	return finder.place
+}
+
+// commandLine is how the unit starts kubelet, word by word; empty where that cannot be read, which systemd tells.
+func commandLine(o observe.Observer, dropIns []observe.DropIn) []systemd.Word {
+	unit, _, err := o.UnitFile()
+	if err != nil || unit == nil {
+		return nil
+	}
+	command, _ := o.UnitCommand(unit, dropIns)
+	return command.Args
+}
+
+// anyPlace is the line that the words of a kubelet speak of which kubeletctl has not installed: of its unit, of what that reads, or of
+// its configuration file. Empty when they do not tell.
+func (s Subject) anyPlace(words string) string {
+	dropIns, _ := s.DropIns()
+	finder := newFinder(words)
+	for _, w := range commandLine(s.Observer, dropIns) {
+		finder.considerArg(w.Text, s.Line(w.Position))
+		if name, value, _ := strings.Cut(w.Text, "="); name == "--config" {
+			file, _ := s.Look(plan.File{Path: value, Kind: plan.Text})
+			finder.considerLines(file)
 		}
 	}
 	return finder.place
@@ -109,6 +126,13 @@ func (f *finder) consider(text, place string) {
 	if len(text) > f.best && containsWord(f.words, text) {
 		f.best, f.place = len(text), place
 	}
+}
+
+// considerArg considers the name and the value of an argument.
+func (f *finder) considerArg(arg, place string) {
+	name, value, _ := strings.Cut(arg, "=")
+	f.consider(name, place)
+	f.consider(value, place)
 }
 
 // considerLines considers the keys and the values of a configuration file.

@@ -1,6 +1,8 @@
 package diagnose
 
 import (
+	"context"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,16 +21,24 @@ type Diagnosis struct {
 	// Rule is the rule that knows the failure; empty when none does, and then Severity and Cause are, too.
 	Rule     string   `json:"rule,omitempty"`
 	Severity Severity `json:"severity,omitempty"`
-	// Cause is one sentence, without a full stop.
-	Cause string `json:"cause,omitempty"`
+	// Cause is one sentence, without a full stop. Likely reports that it is a conclusion: kubelet does not say it itself, and
+	// nothing that was looked at confirms it.
+	Cause  string `json:"cause,omitempty"`
+	Likely bool   `json:"likely,omitempty"`
 	// Words are kubelet's own, or systemd's, without secrets; empty when there are none.
 	Words string `json:"words,omitempty"`
+	// Errors are the last ones of a kubelet that runs, where no rule knows a cause.
+	Errors []string `json:"errors,omitempty"`
 	// Place is the flag or the line of a file that the words speak of, without secrets; empty when they do not tell.
 	Place string `json:"place,omitempty"`
 	// Foreign reports that the place is in a file that is not ours.
 	Foreign bool `json:"foreign,omitempty"`
+	// Checked is what was looked at to be sure, and what was seen.
+	Checked []string `json:"checked,omitempty"`
 	// Remedy is what to do, as a script for a shell: commands, and comments for what is to be decided.
 	Remedy []string `json:"remedy"`
+	// Notes are what kubelet complains of and works on with.
+	Notes []string `json:"notes,omitempty"`
 	// Ended reports that kubelet, or systemd of it, has said why it ended.
 	Ended bool `json:"-"`
 }
@@ -40,60 +50,132 @@ const ReadMore = "journalctl -u kubelet.service -n 200 --no-pager"
 func (d Diagnosis) Hint() string {
 	switch {
 	case d.Foreign && d.Cause != "":
-		return d.Cause + ": " + ForeignHint
+		return d.Says() + ": " + ForeignHint
 	case d.Foreign:
 		return ForeignHint
 	case d.Cause == "":
 		return "journalctl -u kubelet.service shows all that kubelet said"
 	}
-	return d.Cause + "; kubeletctl diagnose says what to do"
+	return d.Says() + "; kubeletctl diagnose says what to do"
 }
 
-// Kubelet says why a kubelet is not well, by the entries of one run, and which line of what it was started with is to blame. ours is
-// what it was installed as; nil for a kubelet that kubeletctl has not installed.
-func Kubelet(o observe.Observer, entries []kubeletlog.Entry, ours *plan.Generation) Diagnosis {
-	d := Explain(entries)
-	if ours == nil {
-		return d
+// Says is the cause, and how sure it is.
+func (d Diagnosis) Says() string {
+	if d.Likely {
+		return "likely: " + d.Cause
 	}
-	reason, _ := kubeletlog.Reason(entries)
-	if d.Place = hide(ForeignCause(o, reason.Text(), ours)); d.Place != "" {
-		d.Foreign = true
-		return d
+	return d.Cause
+}
+
+// Run is what is known of one run of a kubelet.
+type Run struct {
+	Log []kubeletlog.Entry
+	// Started is when it began, and Now when it is looked at; zero for the times of the first and the last entry.
+	Started, Now time.Time
+	// Ready reports that the API server calls the node Ready at this moment. Complaint is what it says of one that is not, or why
+	// it cannot be asked; empty for nothing.
+	Ready     bool
+	Complaint string
+}
+
+// Startup is the time after its start in which a kubelet complains of what is not there yet.
+const Startup = time.Minute
+
+// recent is for how long an error counts that did not end kubelet.
+const recent = 2 * time.Minute
+
+func (r Run) started() time.Time {
+	if i := slices.IndexFunc(r.Log, timed); r.Started.IsZero() && i >= 0 {
+		return r.Log[i].Time
 	}
-	d.Place = hide(Cause(o, reason.Text(), ours))
+	return r.Started
+}
+
+func (r Run) now() time.Time {
+	if !r.Now.IsZero() {
+		return r.Now
+	}
+	for _, e := range slices.Backward(r.Log) {
+		if timed(e) {
+			return e.Time
+		}
+	}
+	return time.Time{}
+}
+
+func timed(e kubeletlog.Entry) bool { return !e.Time.IsZero() }
+
+// Subject is the kubelet of a host.
+type Subject struct {
+	observe.Observer
+	// Host answers what a rule probes; nil probes nothing.
+	Host Host
+	// Ours is what was installed; nil for a kubelet that kubeletctl has not installed.
+	Ours *plan.Generation
+}
+
+// Explain says why the kubelet is not well, by one run of it, and which line of what it was started with is to blame.
+func (s Subject) Explain(ctx context.Context, run Run) Diagnosis {
+	d := explain(ctx, run, s.Host, ownerOf(s.Ours))
+	reason, _ := kubeletlog.Reason(run.Log)
+	if !d.Ended {
+		reason = kubeletlog.Entry{Message: d.Words}
+	}
+	switch {
+	case s.Ours == nil:
+		d.Place = hide(s.anyPlace(reason.Text()))
+		return d
+	case d.Ended || d.Cause == "":
+		d.Place = hide(ForeignCause(s.Observer, reason.Text(), s.Ours))
+	}
+	if d.Foreign = d.Place != ""; !d.Foreign {
+		d.Place = hide(Cause(s.Observer, reason.Text(), s.Ours))
+	}
 	return d
 }
 
-// Explain says why kubelet is not well, by the entries of one run. What no rule knows has kubelet's own words and no cause.
-func Explain(entries []kubeletlog.Entry) Diagnosis {
+// Explain says why a kubelet is not well, by one run in a journal of whatever host. What no rule knows has kubelet's own words and
+// no cause.
+func Explain(run Run) Diagnosis { return explain(context.Background(), run, nil, anybody) }
+
+func explain(ctx context.Context, run Run, host Host, owner owner) Diagnosis {
 	d := Diagnosis{Remedy: []string{ReadMore}}
-	var candidates []kubeletlog.Entry
-	ending, ended := kubeletlog.Ending(entries)
-	switch {
-	case ended:
-		candidates = []kubeletlog.Entry{ending}
-	case slices.ContainsFunc(entries, failed): // what ended it is not among its errors
-		ended = true
-	default:
-		candidates = recentErrors(entries)
+	ending, ended := kubeletlog.Ending(run.Log)
+	d.Ended = ended || slices.ContainsFunc(run.Log, failed)
+	texts := run.texts(d.Ended)
+	if ended {
+		texts = []said{{text: ending.Text(), full: ending.Line(), of: ending}}
 	}
-	d.Ended = ended
-	minor := minorOf(entries)
+	minor := minorOf(run.Log)
 	for _, r := range rules {
-		if !ended && r.Severity == Fatal || r.Since > 0 && minor > 0 && minor < r.Since || r.Until > 0 && minor > r.Until {
+		if r.Since > 0 && minor > 0 && minor < r.Since || r.Until > 0 && minor > r.Until || d.Ended && r.Severity == Harmless {
 			continue
 		}
-		for _, e := range candidates {
-			if found := r.match(e, entries); found != nil {
-				d.Rule, d.Severity, d.Words = r.ID, r.Severity, hide(e.Text())
-				d.Cause, d.Remedy = hide(fill(r.Cause, found)), r.remedy(found)
+		words, found := r.find(texts, run, d.Ended)
+		if found == nil {
+			continue
+		}
+		if r.Severity == Harmless {
+			d.Notes = append(d.Notes, hide(fill(r.Cause, found))+" ("+r.ID+")")
+			continue
+		}
+		verdict, checked := r.check(ctx, host, found)
+		if checked != "" {
+			d.Checked = append(d.Checked, hide(checked))
+		}
+		if verdict != refuted && d.Rule == "" {
+			d.Rule, d.Severity, d.Words, d.Likely = r.ID, r.Severity, hide(words), verdict != confirmed && !r.Stated
+			d.Cause, d.Remedy = hide(fill(r.Cause, found)), owner.remedy(r, found)
+			if d.Ended {
 				return d
 			}
 		}
 	}
-	reason, _ := kubeletlog.Reason(entries)
-	d.Words = hide(reason.Text())
+	if d.Rule == "" {
+		reason, _ := kubeletlog.Reason(run.Log)
+		d.Words = hide(reason.Text())
+		d.Errors = unexplained(texts, run)
+	}
 	return d
 }
 
@@ -102,70 +184,101 @@ func failed(e kubeletlog.Entry) bool {
 	return e.OfSystemd && strings.HasPrefix(e.Message, "Failed with result ")
 }
 
-// match returns what the pattern of a rule finds in an entry; nil when the rule does not fit.
-func (r rule) match(e kubeletlog.Entry, all []kubeletlog.Entry) []string {
-	found := regexp.MustCompile(r.Pattern).FindStringSubmatch(e.Text())
-	if found == nil || r.With == "" {
-		return found
-	}
-	with := regexp.MustCompile(r.With)
-	for _, e := range all {
-		if with.MatchString(e.Text()) {
-			return found
-		}
-	}
-	return nil
+// said is an entry in the forms that rules look at. The full form has its keys and values, too.
+type said struct {
+	text, full string
+	of         kubeletlog.Entry
 }
 
-// remedy are the lines of a remedy, in which what a log has said is one word for a shell.
-func (r rule) remedy(found []string) []string {
-	var words, lines []string
-	for _, word := range found {
-		words = append(words, ShellQuote(hide(word)))
+// texts are what a run has said that may tell what is wrong with it, the newest first, each but once. What ended one is not among its
+// errors, but may have been said by the loader, which has no form.
+func (r Run) texts(ended bool) (list []said) {
+	if !ended && r.Complaint != "" {
+		list = append(list, said{r.Complaint, r.Complaint, kubeletlog.Entry{Time: r.now(), Severity: kubeletlog.Error}})
 	}
-	for _, line := range r.Remedy {
-		lines = append(lines, fill(line, words))
-	}
-	return lines
-}
-
-// fill puts what was found in the place of $1, $2 ...; any other $ stays.
-func fill(text string, found []string) string {
-	return placeholder.ReplaceAllStringFunc(text, func(name string) string {
-		if n, err := strconv.Atoi(name[1:]); err == nil && n < len(found) {
-			return found[n]
-		}
-		return name
-	})
-}
-
-var placeholder = regexp.MustCompile(`\$\d`)
-
-// ShellQuote writes a word so that a shell reads it back.
-func ShellQuote(word string) string {
-	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-") == "" && word != "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-func hide(text string) string { return string(config.HideSecrets([]byte(text))) }
-
-// recent is for how long an error counts that did not end kubelet.
-const recent = time.Minute
-
-// recentErrors are the errors of the end of a log, the newest first.
-func recentErrors(entries []kubeletlog.Entry) (list []kubeletlog.Entry) {
-	for _, e := range slices.Backward(entries) {
-		if entries[len(entries)-1].Time.Sub(e.Time) > recent {
-			return list
-		}
-		if e.Severity == kubeletlog.Error && !e.OfSystemd {
-			list = append(list, e)
+	seen := map[string]bool{}
+	for _, e := range slices.Backward(r.Log) {
+		s := said{e.Text(), e.Line(), e}
+		if !e.OfSystemd && !seen[s.full] && (!ended || e.Severity == 0) {
+			seen[s.full] = true
+			list = append(list, s)
 		}
 	}
 	return list
 }
+
+// find returns what the pattern of a rule finds, and where; nil when the rule does not fit.
+func (r rule) find(texts []said, run Run, ended bool) (words string, found []string) {
+	if r.Severity == Fatal && !ended || r.Unready && run.Ready {
+		return "", nil
+	}
+	pattern := regexp.MustCompile(r.Pattern)
+	for _, s := range texts {
+		if !ended && !r.counts(s.of, run) {
+			continue
+		}
+		words = s.text
+		if found = pattern.FindStringSubmatch(s.text); found == nil {
+			words, found = s.full, pattern.FindStringSubmatch(s.full)
+		}
+		if found != nil && r.accompanied(run) {
+			return words, found
+		}
+	}
+	return "", nil
+}
+
+// counts reports whether an entry of a run that goes on is of the kind, and of the time, that a rule is about.
+func (r rule) counts(e kubeletlog.Entry, run Run) bool {
+	switch age := run.now().Sub(e.Time); {
+	case r.Severity == Harmless:
+		return true
+	case e.Severity == kubeletlog.Info && !r.Info, e.Severity == 0, age > recent:
+		return false
+	}
+	return r.Severity != AtStart || e.Time.Sub(run.started()) > Startup
+}
+
+// accompanied reports whether the other entry is there that a rule wants.
+func (r rule) accompanied(run Run) bool {
+	if r.With == "" {
+		return true
+	}
+	with := regexp.MustCompile(r.With)
+	return slices.ContainsFunc(run.Log, func(e kubeletlog.Entry) bool { return with.MatchString(e.Text()) })
+}
+
+// mostErrors is of how many errors a diagnosis speaks that has no cause for them.
+const mostErrors = 3
+
+// unexplained are the last errors of a run that goes on, but for those that are known to do no harm.
+func unexplained(texts []said, run Run) (list []string) {
+	var known []*regexp.Regexp
+	for _, r := range rules {
+		if r.Severity == AtStart || r.Severity == Harmless {
+			known = append(known, regexp.MustCompile(r.Pattern))
+		}
+	}
+	for _, s := range texts {
+		excused := slices.ContainsFunc(known, func(k *regexp.Regexp) bool { return k.MatchString(s.full) })
+		if s.of.Severity == kubeletlog.Error && !excused && run.now().Sub(s.of.Time) <= recent && len(list) < mostErrors {
+			list = append(list, hide(s.text))
+		}
+	}
+	return list
+}
+
+// fill puts what was found in the place of $1, $2 ...; any other $ stays.
+func fill(text string, found []string) string {
+	return os.Expand(text, func(name string) string {
+		if n, err := strconv.Atoi(name); err == nil && n < len(found) {
+			return found[n]
+		}
+		return "$" + name
+	})
+}
+
+func hide(text string) string { return string(config.HideSecrets([]byte(text))) }
 
 // minorOf is the release of the kubelet that logged something; 0 when it did not say.
 func minorOf(entries []kubeletlog.Entry) config.Minor {

@@ -11,14 +11,17 @@ import (
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
-func explain(text string) Diagnosis {
-	return Explain(kubeletlog.Parse(systemd.ParseEntries([]byte(text))))
+func explainText(text string) Diagnosis {
+	return Explain(Run{Log: kubeletlog.Parse(systemd.ParseEntries([]byte(text)))})
 }
 
 // logOf is the log of a real kubelet.
 func logOf(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("../kubeletlog/testdata", name+".log"))
+	text, err := os.ReadFile(filepath.Join("testdata", name+".log"))
+	if err != nil {
+		text, err = os.ReadFile(filepath.Join("../kubeletlog/testdata", name+".log"))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +41,16 @@ func failure(err string) string {
 // manager is how one ends whose container manager does not start.
 func manager(err string) string {
 	return klog("E", `"Failed to start ContainerManager" err="`+err+`"`) + klog("E", `"Failed to run the status manager" err="x"`)
+}
+
+// register is what a running kubelet says that cannot register.
+func register(err string) string {
+	return klog("E", `"Unable to register node with API server" err="Post \"https://api:6443/api/v1/nodes\": `+err+`"`)
+}
+
+// later is an error a good while after the start.
+func later(text string) string {
+	return klog("I", `"Started kubelet"`) + strings.Replace(klog("E", text), "09:42", "09:52", 1)
 }
 
 func unit(message string) string { return "kubelet.service: " + message + "\n" }
@@ -99,7 +112,7 @@ var golden = []struct{ rule, log, cause string }{
 	{"file-missing", failure("unable to load client CA file /etc/ca.crt: open /etc/ca.crt: no such file or directory"), "a file that the configuration or a flag names does not exist: /etc/ca.crt"},
 	{"lock-file", "real lockfile-v1.36.3", "kubelet cannot lock the file of --lock-file, /nope/lock: no such file or directory"},
 	{"cpu-state", manager(`start cpu manager error: could not restore state from checkpoint: configured policy \"static\" differs from state checkpoint policy \"none\", please drain this node`),
-		"cpuManagerPolicy was changed from none to static, and /var/lib/kubelet/cpu_manager_state is of before"},
+		"cpuManagerPolicy was changed from none to static, and /var/lib/kubelet/cpu_manager_state was written with the old one"},
 	{"cpu-set", manager(`start cpu manager error: current set of available CPUs \"0-3\" doesn't match with CPUs in state \"0-7\"`), ""},
 	{"cpu-static", manager("the static policy requires systemreserved.cpu + kubereserved.cpu to be greater than zero"), ""},
 	{"reserved-cpus", failure("reserved-cpus: 4000 is not a subset of online-cpus: 0-1"), "reservedSystemCPUs is 4000, and this host has the CPUs 0-1"},
@@ -112,13 +125,58 @@ var golden = []struct{ rule, log, cause string }{
 	{"watchdog", klog("E", `"x"`) + unit("Watchdog timeout (limit 30s)!") + unit("Failed with result 'watchdog'."), ""},
 	{"oom", unit("A process of this unit has been killed by the OOM killer."), ""},
 	{"clock", klog("E", `"Unable to register node with API server" err="Post \"https://api:6443/api/v1/nodes\": tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2020-01-01T00:00:00Z is before 2026-01-01T00:00:00Z"`),
-		"a certificate of the API server is not valid at the time of this host: 2020-01-01T00:00:00Z is before 2026-01-01T00:00:00Z; the clock is wrong, or the certificate has ended"},
+		"the clock of this host is wrong: it shows 2020-01-01T00:00:00Z, and the certificate of the API server is not valid then (limit: 2026-01-01T00:00:00Z)"},
 	{"ca-mismatch", klog("E", `"Failed to ensure lease exists, will retry" err="Get \"https://api:6443/x\": x509: certificate signed by unknown authority"`), ""},
 	{"ca-mismatch", failure("cannot create certificate signing request: x509: certificate signed by unknown authority"), ""},
 	{"cert-name", klog("E", `"Unable to register node with API server" err="x509: certificate is valid for 10.96.0.1, 10.0.0.1, not 10.0.0.2"`),
 		"the certificate of the API server is not for 10.0.0.2, the address in this node's kubeconfig, but for 10.96.0.1, 10.0.0.1"},
 	{"node-name", klog("E", `"Unable to register node with API server" err="nodes \"b\" is forbidden: node \"a\" is not allowed to modify node \"b\""`), "kubelet calls its node b, and its certificate is for the node a"},
 	{"cgroup-driver-runtime", klog("E", `"Failed to create sandbox for pod" err="runc create failed: expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got \"/kubepods\" instead"`), ""},
+	{"disk-full", failure("write /var/lib/kubelet/x: no space left on device"), "kubelet cannot write: its file system has no room left, or no inodes"},
+	{"root-dir-form", failure("failed to create kubelet: rootDirectory not in canonical form: expected /var/lib/kubelet, was /var/lib/kubelet/"), "the path of --root-dir is /var/lib/kubelet/, and has to be written as /var/lib/kubelet"},
+	{"node-ip", failure(`bad --node-ip \"nonsense\": must be either a single IP`), "the address of --node-ip is not one of this host: nonsense"},
+	{"node-ip", klog("E", `"Failed to set some node status fields" err="failed to validate nodeIP: node IP: \"192.0.2.9\" not found in the host's network interfaces" node="n"`), "the address of --node-ip is not one of this host: 192.0.2.9"},
+	{"cri-old-no-socket", klog("E", `"Failed to run kubelet" err="failed to run Kubelet: failed to create kubelet: get remote runtime typed version failed: rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing dial unix /run/x.sock: connect: no such file or directory\""`), "the container runtime does not run, or has another socket than /run/x.sock"},
+	{"credential-provider", "real credential-provider-v1.37.2", "the directory of an image credential provider does not exist: /nope"},
+	{"credential-provider", klog("E", `"Failed to register CRI auth plugins" err="plugin binary executable /opt/ecr did not exist"`), "the executable of an image credential provider does not exist: /opt/ecr"},
+	{"csr-forbidden", failure(`cannot create certificate signing request: certificatesigningrequests.certificates.k8s.io is forbidden: User \"system:bootstrap:abcdef\" cannot create resource`), ""},
+	{"csr-denied", klog("E", `"Failed while requesting a signed certificate" err="certificate signing request is denied, reason: Policy, message: no"`), "the cluster has denied this node's request for a certificate: Policy, message: no"},
+	{"csr-pending", later(`"Failed while requesting a signed certificate from the control plane" err="cannot create certificate signing request: timed out waiting for the condition"`), ""},
+	{"memory-static", "real memory-static-v1.37.2", ""},
+	{"memory-static", failure("[memorymanager] you should specify the system reserved memory"), "memoryManagerPolicy is Static, and reservedMemory is not the sum of kubeReserved, systemReserved and evictionHard of memory: you should specify the system reserved memory"},
+	{"memory-state", manager("start memory manager error: [memorymanager] the expected machine state is different from the real one"), ""},
+	{"loader", "kubelet: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.34' not found (required by kubelet)\n" + unit("Failed with result 'exit-code'."), "this kubelet needs a newer C library (GLIBC_2.34) than this host has"},
+	{"watchdog-small", failure("configure watchdog timeout too small: 500ms"), "WatchdogSec of the unit of kubelet is too small: 500ms"},
+	{"server-cert-expired", register(`tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2026-11-30T00:00:00Z is after 2026-11-01T00:00:00Z`), "the certificate of the API server has expired: it was valid until 2026-11-01T00:00:00Z"},
+	{"not-a-node", register(`nodes is forbidden: User \"system:anonymous\" cannot create resource`), ""},
+	{"not-a-node", register(`leases is forbidden: unknown node for user \"system:node:x\"`), ""},
+	{"unauthorized", register("Unauthorized"), ""},
+	{"api-dns", register("dial tcp: lookup api.example.com on 127.0.0.53:53: no such host"), "this host cannot resolve the name of the API server: api.example.com"},
+	{"api-unreachable", register("dial tcp 192.0.2.7:6443: connect: connection refused"), "kubelet cannot reach the API server at 192.0.2.7:6443 connection refused"},
+	{"api-unreachable", klog("E", `"Failed to ensure lease exists, will retry" err="Get \"https://192.0.2.7:6443/x\": dial tcp 192.0.2.7:6443: i/o timeout" interval="7s"`), ""},
+	{"skew-services", later(`"Unhandled Error" err="container &Container{} failed to start in pod p: CreateContainerConfigError: services have not yet been read at least once, cannot construct envvars"`), ""},
+	{"localhost-name", klog("I", `"Attempting to register node" node="localhost"`), ""},
+	{"sandbox-image", klog("E", `"Failed to create sandbox for pod" err="rpc error: code = Unknown desc = failed to get sandbox image \"registry.k8s.io/pause:3.6\": failed to pull image \"registry.k8s.io/pause:3.6\": dial tcp: lookup registry.k8s.io"`), ""},
+	{"resolv-conf", klog("E", `"Failed to generate sandbox config for pod" err="open /run/systemd/resolve/resolv.conf: no such file or directory" pod="default/p"`), "the file of resolvConf does not exist: /run/systemd/resolve/resolv.conf"},
+	{"runtime-down", later(`"Skipping pod synchronization" err="container runtime is down"`), ""},
+	{"pleg", klog("E", `"Skipping pod synchronization" err="PLEG is not healthy: pleg was last seen active 3m5.2s ago; threshold is 3m0s"`), "the container runtime did not list its containers for 3m5.2s: it hangs, or the disk is slow"},
+	{"cni", later(`"Container runtime network not ready" networkReady="NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized"`), ""},
+	{"cni-plugin", klog("E", `"Failed to create sandbox for pod" err="failed to setup network for sandbox \"1\": plugin type=\"calico\" failed (add): failed to find plugin \"calico\" in path [/opt/cni/bin]"`), "the CNI configuration names a plugin that is not there: calico in /opt/cni/bin"},
+	{"imagefs", later(`"Image garbage collection failed multiple times in a row" err="invalid capacity 0 on image filesystem"`), ""},
+	{"disk-pressure", klog("I", `"Eviction manager: attempting to reclaim" resourceName="ephemeral-storage"`), "this host runs short of ephemeral-storage, so that kubelet ends pods"},
+	{"disk-full-running", klog("E", `"Failed to write" err="write /var/lib/kubelet/pods/x: no space left on device"`), ""},
+	{"volume", klog("E", `"Unhandled Error" err="MountVolume.SetUp failed for volume \"v\" (UniqueName: \"x\") pod \"p\" (UID: \"1\") : hostPath type check failed: /nope is not a directory"`), "kubelet cannot mount the volume v of a pod: hostPath type check failed: /nope is not a directory"},
+	{"manifest", klog("E", `"Could not process manifest file" err="/etc/kubernetes/manifests/broken.yaml: couldn't parse as pod" path="/etc/kubernetes/manifests/broken.yaml"`), ""},
+}
+
+// notes are logs of kubelets that go on with their work.
+var notes = []struct{ rule, log, note string }{
+	{"config-unknown", klog("I", `"Using lenient decoding as strict decoding failed" err="strict decoding error: unknown field \"maxpod\""`),
+		`kubelet ignores a part of its configuration: strict decoding error: unknown field "maxpod"`},
+	{"runtime-config", klog("I", `"CRI implementation should be updated to support RuntimeConfig. Falling back to using cgroupDriver from kubelet config."`),
+		"the container runtime cannot tell its cgroup driver: containerd 2.0 can, and kubelet 1.38 is to require it"},
+	{"shutdown-manager", klog("E", `"Failed to start node shutdown manager" err="no inhibit"`), "pods are not ended in order when this host is shut down (shutdownGracePeriod): no inhibit"},
+	{"manifest-dir", klog("E", `"Unable to read config path" err="path does not exist, ignoring" path="/nope"`), "the directory of staticPodPath does not exist: /nope"},
 }
 
 func TestRules(t *testing.T) {
@@ -129,12 +187,18 @@ func TestRules(t *testing.T) {
 		if name, real := strings.CutPrefix(log, "real "); real {
 			log = logOf(t, name)
 		}
-		d := explain(log)
+		d := explainText(log)
 		if d.Rule != g.rule || g.cause != "" && d.Cause != g.cause {
 			t.Errorf("%s: got %s, %q, of %q; want %q", g.rule, d.Rule, d.Cause, d.Words, g.cause)
 		}
 		if regexp.MustCompile(`\$\d`).MatchString(d.Cause + strings.Join(d.Remedy, "")) {
 			t.Errorf("%s: a group is not filled in: %+v", g.rule, d)
+		}
+	}
+	for _, n := range notes {
+		covered[n.rule] = true
+		if d := explainText(n.log); d.Rule != "" || len(d.Notes) != 1 || d.Notes[0] != n.note+" ("+n.rule+")" {
+			t.Errorf("%s: %+v", n.rule, d)
 		}
 	}
 	for _, r := range rules {
@@ -154,7 +218,6 @@ func TestUnknownFailures(t *testing.T) {
 		{"fatal error: concurrent map writes\n", "fatal error: concurrent map writes"},
 		{"Error: unknown command \"run\" for \"kubelet\"\n", `unknown command "run" for "kubelet"`},
 		{failure("failed to create kubelet: misconfiguration: EvictionHard"), "failed to run Kubelet: failed to create kubelet: misconfiguration: EvictionHard"},
-		{failure("write /var/lib/kubelet/x: no space left on device"), "failed to run Kubelet: write /var/lib/kubelet/x: no space left on device"},
 		{failure("listen tcp 10.0.0.1:10250: bind: cannot assign requested address"), "failed to run Kubelet: listen tcp 10.0.0.1:10250: bind: cannot assign requested address"},
 		{failure("open /etc/x: permission denied"), "failed to run Kubelet: open /etc/x: permission denied"},
 		{klog("E", `"Unable to register node" err="x509: certificate signed by unknown authority"`) + failure("something else"), "failed to run Kubelet: something else"},
@@ -168,7 +231,7 @@ func TestUnknownFailures(t *testing.T) {
 		{klog("I", `"running with swap on is not supported"`), ""},
 		{"", ""},
 	} {
-		d := explain(tt.log)
+		d := explainText(tt.log)
 		if d.Rule != "" || d.Cause != "" || d.Words != tt.words {
 			t.Errorf("%q: got %+v", tt.log, d)
 		}
@@ -178,10 +241,10 @@ func TestUnknownFailures(t *testing.T) {
 // An error of long ago, which a kubelet that runs has got over, is no cause.
 func TestOldErrorsAreNoCause(t *testing.T) {
 	log := klog("E", `"Failed to ensure lease exists, will retry" err="x509: certificate signed by unknown authority"`)
-	if d := explain(log + klog("I", "at the same time")); d.Rule != "ca-mismatch" {
+	if d := explainText(log + klog("I", "at the same time")); d.Rule != "ca-mismatch" {
 		t.Errorf("%+v", d)
 	}
-	if d := explain(log + strings.Replace(klog("I", "later"), "09:42", "09:52", 1)); d.Rule != "" {
+	if d := explainText(log + strings.Replace(klog("I", "later"), "09:42", "09:52", 1)); d.Rule != "" {
 		t.Errorf("%+v", d)
 	}
 }
@@ -190,7 +253,7 @@ func TestOldErrorsAreNoCause(t *testing.T) {
 func TestMinors(t *testing.T) {
 	docker := klog("F", `misconfiguration: kubelet cgroup driver: "cgroupfs" is different from docker cgroup driver: "systemd"`)
 	for version, want := range map[string]string{"v1.21.3": "cgroup-driver", "v1.37.2": "", "unknown": "cgroup-driver"} {
-		if d := explain(klog("I", `"Kubelet version" kubeletVersion="`+version+`"`) + docker); d.Rule != want {
+		if d := explainText(klog("I", `"Kubelet version" kubeletVersion="`+version+`"`) + docker); d.Rule != want {
 			t.Errorf("%s: %+v", version, d)
 		}
 	}
@@ -198,7 +261,7 @@ func TestMinors(t *testing.T) {
 
 // A remedy is for a shell, and a log may have been written by anybody.
 func TestRemediesAreQuoted(t *testing.T) {
-	d := explain(failure("open /etc/$(reboot);'x: no such file or directory"))
+	d := explainText(failure("open /etc/$(reboot);'x: no such file or directory"))
 	if want := `grep -rns '/etc/$(reboot);'\''x' /var/lib/kubelet`; d.Rule != "file-missing" || !strings.HasPrefix(d.Remedy[0], want) {
 		t.Errorf("%+v", d)
 	}

@@ -1,14 +1,26 @@
 package diagnose
 
-import "github.com/kubeletctl/kubeletctl/config"
+import (
+	"context"
+	"io/fs"
+	"slices"
+	"syscall"
 
-// Severity says what a cause does to a kubelet.
+	"github.com/kubeletctl/kubeletctl/config"
+)
+
+// Severity says what a failure does to a kubelet. Its values are a stable interface.
 type Severity string
 
-// Fatal ends kubelet. Lasting keeps one that runs from its work, for as long as it lasts.
 const (
-	Fatal   Severity = "fatal"
+	// Fatal ends kubelet.
+	Fatal Severity = "fatal"
+	// Lasting keeps one that runs from its work, for as long as it lasts.
 	Lasting Severity = "lasting"
+	// AtStart is Lasting, but normal in the first minute after a start.
+	AtStart Severity = "normal-at-start"
+	// Harmless does not keep it from its work.
+	Harmless Severity = "harmless"
 )
 
 // rule is a failure that is known. What it says may have $1, $2 ... for what its pattern has found.
@@ -22,9 +34,18 @@ type rule struct {
 	// Since and Until are the minors that say so; 0 for no limit.
 	Since, Until config.Minor
 	Severity     Severity
+	// Unready reports that the node is not Ready while the failure lasts, so that one that is has no such failure.
+	Unready bool
+	// Info reports that kubelet does not call it an error.
+	Info bool
+	// Stated reports that kubelet says the cause itself: it needs no confirmation.
+	Stated bool
+	// Probe looks at the host before the rule speaks; nil for nothing.
+	Probe check
 	// Cause is one sentence, without a full stop.
 	Cause string
-	// Remedy is what to do, as a script for a shell: commands, and comments for what is to be decided.
+	// Remedy is what to do, as a script for a shell: commands, and comments for what is to be decided. It is written for a kubelet
+	// that kubeletctl has installed; see owner.
 	Remedy []string
 	// Source is where the failure was seen.
 	Source string
@@ -37,78 +58,81 @@ const (
 )
 
 // rules are the failures that are known, in the order in which they count: the first that fits is the one.
-var rules = []rule{
+var rules = slices.Concat(startRules, runRules)
+
+// startRules are about kubelets that end.
+var startRules = []rule{
 	// The command line and the configuration.
 	{
-		ID: "unknown-flag", Pattern: `unknown flag: --([\w-]+)`, Severity: Fatal,
+		ID: "unknown-flag", Pattern: `unknown flag: --([\w-]+)`, Severity: Fatal, Stated: true,
 		Cause:  "this release of kubelet has no flag --$1",
 		Remedy: []string{"grep -rns -e --$1 " + unitFiles, "# remove the flag there, then:", restart},
 		Source: "kubeadm#3281, kubespray#13125; seen with 1.34, 1.36 and 1.37",
 	}, {
-		ID: "unknown-gate", Pattern: `unrecognized feature gate: (\w+)`, Severity: Fatal,
+		ID: "unknown-gate", Pattern: `unrecognized feature gate: (\w+)`, Severity: Fatal, Stated: true,
 		Cause:  "this release of kubelet has no feature gate $1",
 		Remedy: []string{"grep -rnsw $1 /var/lib/kubelet/*.yaml " + unitFiles, "# remove the gate there, then:", restart},
 		Source: "talos#13480, kubernetes#100988; seen with 1.34, 1.36 and 1.37",
 	}, {
-		ID: "locked-gate", Pattern: `cannot set feature gate (\w+) to (\w+), feature is locked to (\w+)`, Severity: Fatal,
+		ID: "locked-gate", Pattern: `cannot set feature gate (\w+) to (\w+), feature is locked to (\w+)`, Severity: Fatal, Stated: true,
 		Cause:  "the feature gate $1 is always $3 in this release of kubelet, and is set to $2",
 		Remedy: []string{"grep -rnsw $1 /var/lib/kubelet/*.yaml " + unitFiles, "# remove the gate there, then:", restart},
 		Source: "kubermatic#11904; seen with 1.36",
 	}, {
-		ID: "config-missing", Pattern: `failed to load kubelet config file.* open (\S+): no such file or directory`, Severity: Fatal,
+		ID: "config-missing", Pattern: `failed to load kubelet config file.* open (\S+): no such file or directory`, Severity: Fatal, Stated: true, Probe: fileMissing,
 		Cause:  "the configuration file $1 does not exist",
 		Remedy: []string{"kubeletctl repair", "# on a node of kubeadm's, kubeadm join (or kubeadm upgrade node, when it has joined) writes it"},
 		Source: "kubernetes#66943; seen with 1.34, 1.36 and 1.37",
 	}, {
-		ID: "config-no-kind", Pattern: `path: (\S+), error: .*Object '(apiVersion|Kind)' is missing`, Severity: Fatal,
+		ID: "config-no-kind", Pattern: `path: (\S+), error: .*Object '(apiVersion|Kind)' is missing`, Severity: Fatal, Stated: true,
 		Cause:  "the configuration file $1 does not begin with apiVersion and kind ($2 is missing)",
 		Remedy: []string{`sed -i '1i apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration' $1  # and remove the other of the two lines, where it has one`, restart},
 		Source: "seen with 1.34, 1.36 and 1.37",
 	}, {
-		ID: "config-type", Pattern: `path: (\S+), error: .*cannot unmarshal \w+ into Go struct field \w+\.(\S+) of type (\S+)`, Severity: Fatal,
+		ID: "config-type", Pattern: `path: (\S+), error: .*cannot unmarshal \w+ into Go struct field \w+\.(\S+) of type (\S+)`, Severity: Fatal, Stated: true,
 		Cause:  "the field $2 of $1 has a value of another type than $3",
 		Remedy: []string{validate + "$1", "# correct the value, then:", restart},
 		Source: "seen with 1.34, 1.36 and 1.37",
 	}, {
-		ID: "config-syntax", Pattern: `path: (\S+), error: .*failed to decode: (?:error converting YAML to JSON: )?yaml: (.+)`, Severity: Fatal,
+		ID: "config-syntax", Pattern: `path: (\S+), error: .*failed to decode: (?:error converting YAML to JSON: )?yaml: (.+)`, Severity: Fatal, Stated: true,
 		Cause:  "the configuration file $1 is not valid YAML: $2",
 		Remedy: []string{validate + "$1", "# correct the line, then:", restart},
 		Source: "seen with 1.36",
 	}, {
-		ID: "config-newer-tool", Severity: Fatal,
+		ID: "config-newer-tool", Severity: Fatal, Stated: true,
 		Pattern: `(CrashLoopBackOff\.MaxContainerRestartPeriod|memoryThrottlingFactor|imagePullCredentialsVerificationPolicy) must not be set`,
 		Cause:   "the configuration has a field that needs a feature gate which is off: $1; a tool of another release may have written it",
 		Remedy:  []string{"grep -rnsi $1 /var/lib/kubelet/*.yaml  # remove that field; kubeletctl config migrate lists what else is of another release", restart},
 		Source:  "kamaji#1047; seen with 1.36",
 	}, {
-		ID: "config-invalid", Pattern: `failed to validate kubelet configuration, error: \[?invalid configuration: (.+?)\]?, path: `, Severity: Fatal,
+		ID: "config-invalid", Pattern: `failed to validate kubelet configuration, error: \[?invalid configuration: (.+?)\]?, path: `, Severity: Fatal, Stated: true,
 		Cause:  "the configuration has a value that kubelet does not take: $1",
 		Remedy: []string{validate + "/var/lib/kubelet/*.yaml", "# correct the value, then:", restart},
 		Source: "seen with 1.34, 1.36 and 1.37",
 	}, {
-		ID: "node-labels", Pattern: `unknown 'kubernetes\.io' or 'k8s\.io' labels specified with --node-labels: \[([^\]]*)\]`, Severity: Fatal,
+		ID: "node-labels", Pattern: `unknown 'kubernetes\.io' or 'k8s\.io' labels specified with --node-labels: \[([^\]]*)\]`, Severity: Fatal, Stated: true,
 		Cause:  "a kubelet must not give its own node these labels: $1",
 		Remedy: []string{"grep -rns -e --node-labels " + unitFiles, "# remove them there, then:", restart, "# an administrator sets them: kubectl label node NAME LABEL="},
 		Source: "kubernetes#85073, kind#3536; seen with 1.34, 1.36 and 1.37",
 	}, {
-		ID: "cgroup-v1", Pattern: `kubelet is configured to not run on a host using cgroup v1`, Since: 31, Severity: Fatal,
+		ID: "cgroup-v1", Pattern: `kubelet is configured to not run on a host using cgroup v1`, Since: 31, Severity: Fatal, Stated: true,
 		Cause:  "this host uses cgroup v1, on which this kubelet does not start unless failCgroupV1 is false (the default is true from 1.35 on)",
 		Remedy: []string{"stat -fc %T /sys/fs/cgroup  # cgroup2fs is v2", "kubeletctl set failCgroupV1=false  # or boot with systemd.unified_cgroup_hierarchy=1"},
 		Source: "k0s#7398; seen with 1.37",
 	},
 	// The host.
 	{
-		ID: "not-root", Pattern: "^(?:failed to run Kubelet: )?kubelet needs to run as uid `0`", Severity: Fatal,
+		ID: "not-root", Pattern: "^(?:failed to run Kubelet: )?kubelet needs to run as uid `0`", Severity: Fatal, Stated: true,
 		Cause:  "kubelet was not started as root",
 		Remedy: []string{"grep -rnse User= -e DynamicUser= " + unitFiles, "# remove that line, then:", restart},
 		Source: "cmd/kubelet/app/server.go",
 	}, {
-		ID: "swap", Pattern: `running with swap on is not supported`, Severity: Fatal,
+		ID: "swap", Pattern: `running with swap on is not supported`, Severity: Fatal, Stated: true,
 		Cause:  "swap is on, and failSwapOn is true",
 		Remedy: []string{"swapon --show", "swapoff -a  # and remove it from /etc/fstab, or mask its unit, for the next boot", "systemctl restart kubelet"},
 		Source: "kubernetes#50373, #54541",
 	}, {
-		ID: "swap-v1", Pattern: `LimitedSwap but it is only supported with cgroupv2`, Since: 30, Severity: Fatal,
+		ID: "swap-v1", Pattern: `LimitedSwap but it is only supported with cgroupv2`, Since: 30, Severity: Fatal, Stated: true,
 		Cause:  "memorySwap.swapBehavior is LimitedSwap, which needs cgroup v2",
 		Remedy: []string{"kubeletctl set memorySwap.swapBehavior=NoSwap"},
 		Source: "pkg/kubelet/cm",
@@ -123,27 +147,27 @@ var rules = []rule{
 		Remedy: []string{"systemctl stop kubelet", "ls -d /sys/fs/cgroup/kubepods* /sys/fs/cgroup/*/kubepods*", "# drain the node and reboot it, which removes those that are left"},
 		Source: "kubernetes#95488, minikube#11280",
 	}, {
-		ID: "cgroup-driver", Pattern: `kubelet cgroup driver: \\?"(\w+)\\?" is different from docker cgroup driver: \\?"(\w+)\\?"`, Until: 23, Severity: Fatal,
+		ID: "cgroup-driver", Pattern: `kubelet cgroup driver: \\?"(\w+)\\?" is different from docker cgroup driver: \\?"(\w+)\\?"`, Until: 23, Severity: Fatal, Stated: true,
 		Cause:  "kubelet uses the cgroup driver $1, and Docker $2",
 		Remedy: []string{"docker info --format '{{.CgroupDriver}}'", "kubeletctl set cgroupDriver=$2"},
 		Source: "kubernetes#89682, kubeadm#639",
 	}, {
-		ID: "reserved-cgroup", Pattern: `Failed to enforce (System|Kube) Reserved Cgroup Limits on "?([^":]+)"?`, Severity: Fatal,
+		ID: "reserved-cgroup", Pattern: `Failed to enforce (System|Kube) Reserved Cgroup Limits on "?([^":]+)"?`, Severity: Fatal, Stated: true,
 		Cause:  "enforceNodeAllocatable names the cgroup $2 ($1 reserved), which does not exist",
 		Remedy: []string{"systemd-cgls --no-pager / | head -n 40", "# create a slice of that name, or reserve without enforcing:", "kubeletctl set 'enforceNodeAllocatable=[pods]'"},
 		Source: "kubernetes#96352, #125763, kops#3223",
 	}, {
-		ID: "cgroup-root", Pattern: `cgroup-root \[?([^\]]*)\]? doesn't exist`, Severity: Fatal,
-		Cause:  "the cgroup of cgroupRoot does not exist: $1",
+		ID: "cgroup-root", Pattern: `(?:cgroup-root|invalid configuration: cgroup) \[?([^\]]*)\]? (?:doesn't exist|has some missing paths)|invalid configuration: (.*) cgroup is not configured properly`, Severity: Fatal, Stated: true,
+		Cause:  "the cgroup of cgroupRoot does not exist: $1$2",
 		Remedy: []string{"systemd-cgls --no-pager / | head -n 40", "# create the slice, or remove cgroupRoot, then:", restart},
 		Source: "kubernetes#75832, #92175",
 	}, {
-		ID: "kernel-flags", Pattern: `invalid kernel flag: (\S+), expected value: (-?\d+), actual value: (-?\d+)`, Severity: Fatal,
+		ID: "kernel-flags", Pattern: `invalid kernel flag: (\S+), expected value: (-?\d+), actual value: (-?\d+)`, Severity: Fatal, Stated: true,
 		Cause:  "protectKernelDefaults is true, and the kernel setting $1 is $3 instead of $2",
 		Remedy: []string{"echo $1=$2 >>/etc/sysctl.d/90-kubelet.conf", "sysctl -p /etc/sysctl.d/90-kubelet.conf", "systemctl restart kubelet"},
 		Source: "kubernetes#66241, microk8s#3091",
 	}, {
-		ID: "inotify", Pattern: `inotify_init\d?: too many open files|inotify_add_watch .*no space left on device`, Severity: Fatal,
+		ID: "inotify", Pattern: `inotify_init\d?: too many open files|inotify_add_watch .*no space left on device`, Severity: Fatal, Probe: inotifyUsed,
 		Cause:  "the limits of inotify are used up (that is not the disk)",
 		Remedy: []string{`printf 'fs.inotify.max_user_instances=8192\nfs.inotify.max_user_watches=524288\n' >/etc/sysctl.d/90-inotify.conf`, "sysctl -p /etc/sysctl.d/90-inotify.conf", "systemctl restart kubelet"},
 		Source: "kubernetes#58081, #10421, kubermatic#7490",
@@ -153,7 +177,7 @@ var rules = []rule{
 		Remedy: []string{"systemd-detect-virt --container", "# give /dev/kmsg to the container, or set featureGates.KubeletInUserNamespace"},
 		Source: "kubernetes#80633, kind#662",
 	}, {
-		ID: "read-only", Pattern: `mkdir (\S+): read-only file system`, Severity: Fatal,
+		ID: "read-only", Pattern: `mkdir (\S+): read-only file system`, Severity: Fatal, Stated: true, Probe: readOnly,
 		Cause:  "kubelet cannot make the directory $1: its file system is read-only",
 		Remedy: []string{"findmnt -T $1", "kubeletctl set volumePluginDir=/var/lib/kubelet/volumeplugins  # when it is that of the volume plugins"},
 		Source: "kubeadm#2031, k0s#494, k3s#1683",
@@ -163,116 +187,169 @@ var rules = []rule{
 		Remedy: []string{"findmnt -T /var/lib/kubelet", "kubeletctl set localStorageCapacityIsolation=false  # from 1.25 on; or put /var/lib/kubelet on a file system of a disk"},
 		Source: "kubernetes#71704, #100224",
 	}, {
-		ID: "port-in-use", Pattern: `listen tcp\d? (\S*:(\d+)): bind: address already in use`, Severity: Fatal,
+		ID: "disk-full", Pattern: `(?:(?:write|mkdir|open|create|rename|link) (\S+): |^)(?:.*)no space left on device`, Severity: Fatal, Probe: diskFull,
+		Cause:  "kubelet cannot write: its file system has no room left, or no inodes",
+		Remedy: []string{"df -h /var/lib/kubelet; df -i /var/lib/kubelet", "du -xh --max-depth=2 /var/lib/kubelet /var/lib/containerd /var/log | sort -h | tail -n 20", "# make room, then:", "systemctl restart kubelet"},
+		Source: "seen with 1.36",
+	}, {
+		ID: "root-dir-form", Pattern: `rootDirectory not in canonical form: expected (\S+), was (\S+)`, Since: 28, Severity: Fatal, Stated: true,
+		Cause:  "the path of --root-dir is $2, and has to be written as $1",
+		Remedy: []string{"grep -rns -e --root-dir " + unitFiles, "# write $1 there, then:", restart},
+		Source: "pkg/kubelet/kubelet.go",
+	}, {
+		ID: "node-ip", Pattern: `bad --node-ip "([^"]*)"|(?:nodeIP|node IP): "?([^" ]+)"? not found in the host's network interfaces`, Severity: Lasting, Unready: true, Stated: true,
+		Cause:  "the address of --node-ip is not one of this host: $1$2",
+		Remedy: []string{"ip -brief address", "grep -rns -e --node-ip " + unitFiles, "# write an address of this host there, then:", restart},
+		Source: "cmd/kubelet/app/server.go, pkg/kubelet/kubelet_node_status.go",
+	}, {
+		ID: "port-in-use", Pattern: `listen tcp\d? (\S*:(\d+)): bind: address already in use`, Severity: Fatal, Stated: true, Probe: portTaken,
 		Cause:  "another process listens on $1 already; that may be another kubelet",
 		Remedy: []string{"ss -ltnp 'sport = :$2'", "# stop that process (microk8s, k3s, another unit of kubelet), then:", "systemctl restart kubelet"},
 		Source: "microk8s#257, minikube#5484, k3s#1011",
 	},
 	// The container runtime.
 	{
-		ID: "cri-disabled", Pattern: `unknown service runtime\.(v1|v1alpha2)\.(?:RuntimeService|ImageService)`, Severity: Fatal,
+		ID: "cri-disabled", Pattern: `unknown service runtime\.(v1|v1alpha2)\.(?:RuntimeService|ImageService)`, Severity: Fatal, Probe: criDisabled,
 		Cause:  "the container runtime does not offer CRI $1: containerd has its plugin disabled, or is too old",
 		Remedy: []string{"containerd --version  # 1.6 is the oldest for a kubelet from 1.26 on", "grep -n disabled_plugins /etc/containerd/config.toml  # remove cri from that list, then:", "systemctl restart containerd kubelet"},
 		Source: "containerd#4581, #8139, #14121, minikube#3471",
 	}, {
-		ID: "cri-no-socket", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: no such file or directory`, Since: 26, Severity: Fatal,
+		ID: "cri-no-socket", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: no such file or directory`, Since: 26, Severity: Fatal, Probe: runtimeAnswers(fs.ErrNotExist),
 		Cause:  "the container runtime does not run, or has another socket than $1",
 		Remedy: []string{"systemctl status --no-pager containerd crio", "ls -l /run/containerd/containerd.sock /run/crio/crio.sock", "kubeletctl set --container-runtime-endpoint unix:///run/containerd/containerd.sock  # the one that is there"},
 		Source: "seen with 1.34, 1.36 and 1.37",
 	}, {
-		ID: "cri-refused", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: connection refused`, Since: 26, Severity: Fatal,
+		ID: "cri-refused", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: connection refused`, Since: 26, Severity: Fatal, Stated: true, Probe: runtimeAnswers(syscall.ECONNREFUSED),
 		Cause:  "the socket $1 is there, and no container runtime listens on it",
 		Remedy: []string{"systemctl restart containerd  # or crio", "systemctl restart kubelet"},
 		Source: "seen with 1.36",
 	}, {
-		ID: "cri-denied", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: permission denied`, Since: 26, Severity: Fatal,
+		ID: "cri-denied", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: permission denied`, Since: 26, Severity: Fatal, Stated: true, Probe: runtimeAnswers(syscall.EACCES),
 		Cause:  "kubelet may not connect to the socket $1",
 		Remedy: []string{"ls -lZ $1", "ausearch -m avc -ts recent  # with SELinux", "# correct its mode or label, then:", "systemctl restart kubelet"},
 		Source: "seen with 1.36",
 	}, {
-		ID: "cri-slow", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".*(?:DeadlineExceeded|deadline exceeded)`, Since: 26, Severity: Fatal,
+		ID: "cri-slow", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".*(?:DeadlineExceeded|deadline exceeded)`, Since: 26, Severity: Fatal, Stated: true, Probe: runtimeAnswers(context.DeadlineExceeded),
 		Cause:  "the container runtime at $1 did not answer in time",
 		Remedy: []string{"journalctl -u containerd -u crio -n 100 --no-pager", "systemctl restart containerd  # or crio", "systemctl restart kubelet"},
 		Source: "staging/src/k8s.io/cri-client",
 	},
+	{
+		ID: "cri-old-no-socket", Pattern: `(?:get remote runtime typed version failed|failed to run Kubelet: unable to determine runtime API version).* dial unix:? ?(\S+): connect: (?:no such file or directory|connection refused)`, Until: 25, Severity: Fatal, Probe: runtimeAnswers(nil),
+		Cause:  "the container runtime does not run, or has another socket than $1",
+		Remedy: []string{"systemctl status --no-pager containerd crio docker", "# start it, or correct --container-runtime-endpoint, then:", restart},
+		Source: "pkg/kubelet/cri/remote of 1.20 to 1.25",
+	}, {
+		ID: "credential-provider", Pattern: `plugin binary (directory|executable) (\S+) did not exist`, Since: 20, Severity: Fatal, Stated: true,
+		Cause:  "the $1 of an image credential provider does not exist: $2",
+		Remedy: []string{"grep -rns -e --image-credential-provider " + unitFiles, "# install the provider there, or remove both flags, then:", restart},
+		Source: "pkg/credentialprovider/plugin; talos#11086",
+	},
 	// Credentials, and files that are named.
 	{
-		ID: "client-cert-expired", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal,
+		ID: "client-cert-expired", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal, Probe: clientExpired,
 		With:   `existing bootstrap client certificate.* is expired`,
 		Cause:  "the client certificate of this node has expired, and there is no bootstrap kubeconfig to get a new one with",
 		Remedy: []string{"openssl x509 -noout -enddate -in /var/lib/kubelet/pki/kubelet-client-current.pem", "# put a bootstrap kubeconfig with a new token at $1, then:", "systemctl restart kubelet"},
 		Source: "kubernetes#65991, #98150, kubeadm#2054",
 	}, {
-		ID: "client-cert-ended", Pattern: `currently active client certificate has expired and the server is responsive, exiting`, Severity: Fatal,
-		Cause:  "the client certificate of this node has expired while kubelet ran, and was not renewed",
+		ID: "client-cert-ended", Pattern: `(?:currently active client certificate has expired|No valid client certificate is found) and the server is responsive, exiting`, Severity: Fatal, Stated: true,
+		Cause:  "the client certificate of this node expired while kubelet ran, and was not renewed",
 		Remedy: []string{"openssl x509 -noout -enddate -in /var/lib/kubelet/pki/kubelet-client-current.pem", "kubectl get csr  # with an administrator's kubeconfig: what waits for approval", "# put a bootstrap kubeconfig with a new token in place, then:", "systemctl restart kubelet"},
 		Source: "kubernetes#78758",
 	}, {
-		ID: "bootstrap-missing", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal,
+		ID: "bootstrap-missing", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal, Stated: true,
 		Cause:  "this node has neither a kubeconfig nor a bootstrap kubeconfig: it has not joined a cluster",
 		Remedy: []string{"# put a bootstrap kubeconfig at $1, or let kubeadm join do that, then:", "systemctl restart kubelet"},
 		Source: "kubernetes#98150; seen with 1.34, 1.36 and 1.37",
 	}, {
-		ID: "kubeconfig-missing", Pattern: `invalid kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal,
+		ID: "kubeconfig-missing", Pattern: `invalid kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal, Stated: true, Probe: fileMissing,
 		Cause:  "the kubeconfig $1 does not exist: this node has not joined a cluster",
 		Remedy: []string{"# put the node's kubeconfig at $1, owned by root, mode 0600, then:", "systemctl restart kubelet"},
 		Source: "seen with 1.36",
 	}, {
-		ID: "token-unknown", Pattern: `cannot create certificate signing request: Unauthorized`, Severity: Lasting,
+		ID: "token-unknown", Pattern: `cannot create certificate signing request: Unauthorized`, Severity: Lasting, Unready: true, Stated: true,
 		Cause:  "the API server does not know the token of the bootstrap kubeconfig: it has expired, or is not of this cluster",
 		Remedy: []string{"kubeadm token create --print-join-command  # on a node of the control plane", "# put the new token into the bootstrap kubeconfig, then:", "systemctl restart kubelet"},
 		Source: "kubeadm#809, #792",
 	}, {
-		ID: "webhook-client", Pattern: `no client provided, cannot use webhook authentication`, Severity: Fatal,
+		ID: "csr-forbidden", Severity: Lasting, Unready: true, Stated: true,
+		Pattern: `certificatesigningrequests\.certificates\.k8s\.io is forbidden: User "([^"]+)" cannot create`,
+		Cause:   "$1 may not ask for a client certificate: the cluster lacks the binding of the role system:node-bootstrapper",
+		Remedy:  []string{"kubectl create clusterrolebinding node-bootstrapper --clusterrole=system:node-bootstrapper --group=system:bootstrappers  # as an administrator"},
+		Source:  "kubernetes#62585, website#14797",
+	}, {
+		ID: "csr-denied", Pattern: `certificate signing request is denied, reason: (.*)`, Since: 20, Severity: Lasting, Unready: true, Stated: true,
+		Cause:  "the cluster has denied this node's request for a certificate: $1",
+		Remedy: []string{"kubectl get csr  # as an administrator; delete the one that was denied, approve the next, then:", "systemctl restart kubelet"},
+		Source: "client-go/util/certificate/csr",
+	}, {
+		ID: "csr-pending", Pattern: `Failed while requesting a signed certificate from the (?:control plane|master): .*timed out waiting for the condition|^kubelet has no credentials of its own yet`, Severity: AtStart, Unready: true,
+		Cause:  "nobody has approved this node's request for a certificate",
+		Remedy: []string{"kubectl get csr  # as an administrator: those that are Pending", "kubectl certificate approve NAME"},
+		Source: "kubeadm#747",
+	}, {
+		ID: "webhook-client", Pattern: `no client provided, cannot use webhook authentication`, Severity: Fatal, Stated: true,
 		Cause:  "authentication.webhook is enabled, which needs an API server, and kubelet has no kubeconfig",
 		Remedy: []string{"kubeletctl install --standalone  # for a kubelet without an API server; else give it a kubeconfig"},
 		Source: "seen with 1.34, 1.36 and 1.37",
 	}, {
-		ID: "file-missing", Pattern: `(?:failed to run Kubelet: |unable to load client CA file \S+: )open (\S+): no such file or directory`, Severity: Fatal,
+		ID: "file-missing", Pattern: `(?:failed to run Kubelet: |unable to load client CA file \S+: )open (\S+): no such file or directory`, Severity: Fatal, Stated: true, Probe: fileMissing,
 		Cause:  "a file that the configuration or a flag names does not exist: $1",
 		Remedy: []string{"grep -rns $1 /var/lib/kubelet/*.yaml " + unitFiles, "# put the file there, or correct its name, then:", restart},
 		Source: "kubernetes#53889; seen with 1.34, 1.36 and 1.37",
 	}, {
-		ID: "lock-file", Pattern: `unable to acquire file lock on "?([^":]+)"?: (.*)`, Severity: Fatal,
+		ID: "lock-file", Pattern: `unable to acquire file lock on "?([^":]+)"?: (.*)`, Severity: Fatal, Stated: true,
 		Cause:  "kubelet cannot lock the file of --lock-file, $1: $2",
 		Remedy: []string{"grep -rns -e --lock-file -e --exit-on-lock-contention " + unitFiles, "# remove both flags, which no kubelet of today needs, then:", restart},
 		Source: "kubermatic#7490; seen with 1.36",
 	},
 	// Resource managers.
 	{
-		ID: "cpu-state", Pattern: `configured policy "([\w-]+)" differs from state checkpoint policy "([\w-]*)"`, Severity: Fatal,
-		Cause:  "cpuManagerPolicy was changed from $2 to $1, and /var/lib/kubelet/cpu_manager_state is of before",
+		ID: "cpu-state", Pattern: `configured policy "([\w-]+)" differs from state checkpoint policy "([\w-]*)"`, Severity: Fatal, Stated: true,
+		Cause:  "cpuManagerPolicy was changed from $2 to $1, and /var/lib/kubelet/cpu_manager_state was written with the old one",
 		Remedy: []string{"# drain the node, then:", "systemctl stop kubelet", "rm /var/lib/kubelet/cpu_manager_state", "systemctl start kubelet"},
 		Source: "talos#7504, bottlerocket#1465",
 	}, {
-		ID: "cpu-set", Pattern: `current set of available CPUs "([^"]*)" doesn't match with CPUs in state "([^"]*)"`, Severity: Fatal,
+		ID: "cpu-set", Pattern: `current set of available CPUs "([^"]*)" doesn't match with CPUs in state "([^"]*)"`, Severity: Fatal, Stated: true,
 		Cause:  "this host has the CPUs $1, and had $2 when /var/lib/kubelet/cpu_manager_state was written",
 		Remedy: []string{"# drain the node, then:", "systemctl stop kubelet", "rm /var/lib/kubelet/cpu_manager_state", "systemctl start kubelet"},
 		Source: "kubernetes#79603, #136604",
 	}, {
-		ID: "cpu-static", Pattern: `static policy requires systemreserved\.cpu \+ kubereserved\.cpu to be greater than zero`, Severity: Fatal,
+		ID: "cpu-static", Pattern: `static policy requires systemreserved\.cpu \+ kubereserved\.cpu to be greater than zero`, Severity: Fatal, Stated: true,
 		Cause:  "cpuManagerPolicy is static, and no CPU is reserved",
 		Remedy: []string{"kubeletctl set kubeReserved.cpu=200m"},
 		Source: "pkg/kubelet/cm/cpumanager",
 	}, {
-		ID: "reserved-cpus", Pattern: `reserved-cpus: (\S+) is not a subset of online-cpus: (\S+)`, Since: 22, Severity: Fatal,
+		ID: "memory-static", Severity: Fatal, Stated: true,
+		Pattern: `(you should specify the system reserved memory|the total amount "[^"]*" of type "[^"]*" is not equal to the value "[^"]*" determined by Node Allocatable feature)`,
+		Cause:   "memoryManagerPolicy is Static, and reservedMemory is not the sum of kubeReserved, systemReserved and evictionHard of memory: $1",
+		Remedy:  []string{"# set reservedMemory to that sum, over all NUMA nodes, or:", "kubeletctl set memoryManagerPolicy=None"},
+		Source:  "pkg/kubelet/cm/memorymanager; seen with 1.36 and 1.37",
+	}, {
+		ID: "memory-state", Pattern: `the expected machine state is different from the real one`, Severity: Fatal, Stated: true,
+		Cause:  "the memory of this host is not what it was when /var/lib/kubelet/memory_manager_state was written",
+		Remedy: []string{"# drain the node, then:", "systemctl stop kubelet", "rm /var/lib/kubelet/memory_manager_state", "systemctl start kubelet"},
+		Source: "pkg/kubelet/cm/memorymanager/policy_static.go",
+	}, {
+		ID: "reserved-cpus", Pattern: `reserved-cpus: (\S+) is not a subset of online-cpus: (\S+)`, Since: 22, Severity: Fatal, Stated: true,
 		Cause:  "reservedSystemCPUs is $1, and this host has the CPUs $2",
 		Remedy: []string{"kubeletctl set reservedSystemCPUs=0  # CPUs that are there"},
 		Source: "cmd/kubelet/app/server.go; seen with 1.37",
 	}, {
-		ID: "eviction-signal", Pattern: `unsupported eviction signal ([\w.]+)`, Severity: Fatal,
-		Cause:  "an eviction threshold names a signal that there is not: $1",
-		Remedy: []string{"grep -rns $1 /var/lib/kubelet/*.yaml " + unitFiles, "# correct it (memory.available, nodefs.available, imagefs.available, pid.available ...), then:", restart},
+		ID: "eviction-signal", Pattern: `unsupported eviction signal ([\w.]+)|(eviction percentage threshold .*)`, Severity: Fatal, Stated: true,
+		Cause:  "an eviction threshold is not valid: $1$2",
+		Remedy: []string{"grep -rns -e eviction /var/lib/kubelet/*.yaml " + unitFiles, "# correct it (memory.available, nodefs.available, imagefs.available, pid.available ...), then:", restart},
 		Source: "pkg/kubelet/eviction",
 	},
 	// systemd.
 	{
-		ID: "exec-denied", Pattern: `(?:Failed at step EXEC spawning|Failed to locate executable) (\S+): Permission denied`, Severity: Fatal,
+		ID: "exec-denied", Pattern: `(?:Failed at step EXEC spawning|Failed to locate executable) (\S+): Permission denied`, Severity: Fatal, Probe: notExecutable,
 		Cause:  "systemd may not execute $1: its mode, its SELinux label or a mount with noexec forbids it",
-		Remedy: []string{"ls -lLZ $1", "findmnt -no OPTIONS -T $1", "restorecon -v $1", "systemctl restart kubelet"},
+		Remedy: []string{"ls -lLZ $1", "findmnt -no OPTIONS -T $1", "chmod 755 $1", "restorecon -v $1  # with SELinux", "kubeletctl repair", "systemctl restart kubelet"},
 		Source: "kops#4974, k3s#227, kubernetes#95034",
 	}, {
-		ID: "exec-missing", Pattern: `(?:Failed at step EXEC spawning|Failed to locate executable) (\S+): No such file or directory`, Severity: Fatal,
+		ID: "exec-missing", Pattern: `(?:Failed at step EXEC spawning|Failed to locate executable) (\S+): No such file or directory`, Severity: Fatal, Probe: fileThere,
 		Cause:  "$1 is not there, or the loader that it names is not",
 		Remedy: []string{"ls -lL $1", "kubeletctl repair"},
 		Source: "talos#11086; systemd.exec(5), status 203",
@@ -282,51 +359,34 @@ var rules = []rule{
 		Remedy: []string{"uname -m; od -An -tx1 -N20 $1", "kubeletctl repair"},
 		Source: "systemd.exec(5), status 203",
 	}, {
-		ID: "unit-setup", Pattern: `Failed at step (\w+) spawning \S+: (.*)`, Severity: Fatal,
+		ID: "unit-setup", Pattern: `Failed at step (\w+) spawning \S+: (.*)`, Severity: Fatal, Stated: true,
 		Cause:  "systemd could not set up what the unit of kubelet asks for ($1): $2",
 		Remedy: []string{"systemctl cat kubelet.service  # a drop-in may ask for it", "# correct that, then:", restart},
 		Source: "systemd.exec(5), statuses 200 to 245",
 	}, {
-		ID: "environment-file", Pattern: `Failed to load environment files: (.*)`, Severity: Fatal,
+		ID: "environment-file", Pattern: `Failed to load environment files: (.*)`, Severity: Fatal, Stated: true,
 		Cause:  "systemd cannot read an environment file of the unit: $1",
 		Remedy: []string{"grep -rns EnvironmentFile= " + unitFiles, "# write that file, or put a - before its name, then:", restart},
 		Source: "systemd.exec(5), EnvironmentFile=",
 	}, {
-		ID: "watchdog", Pattern: `Watchdog timeout`, Severity: Fatal,
+		ID: "loader", Pattern: "version `(GLIBC_[\\d.]+)' not found", Severity: Fatal, Stated: true,
+		Cause:  "this kubelet needs a newer C library ($1) than this host has",
+		Remedy: []string{"ldd --version | head -n 1", "kubeletctl repair  # the published binaries are static"},
+		Source: "ld.so(8); talos#11086",
+	}, {
+		ID: "watchdog-small", Pattern: `configure watchdog timeout too small: (\S+)`, Since: 32, Severity: Lasting, Stated: true,
+		Cause:  "WatchdogSec of the unit of kubelet is too small: $1",
+		Remedy: []string{"grep -rns WatchdogSec= " + unitFiles, "# set it to 10s or more, or remove it, then:", restart},
+		Source: "pkg/kubelet/watchdog",
+	}, {
+		ID: "watchdog", Pattern: `Watchdog timeout`, Severity: Fatal, Stated: true,
 		Cause:  "kubelet did not answer systemd's watchdog in time and was terminated; it hung, or WatchdogSec is too small",
 		Remedy: []string{"systemctl show -p WatchdogUSec kubelet", "journalctl -u kubelet -n 2000 --no-pager | grep -m1 -A40 '^.*goroutine 1 '  # what it was doing"},
 		Source: "systemd.service(5), WatchdogSec=",
 	}, {
-		ID: "oom", Pattern: `killed by the OOM killer`, Severity: Fatal,
+		ID: "oom", Pattern: `killed by the OOM killer`, Severity: Fatal, Stated: true,
 		Cause:  "the kernel has terminated kubelet, since memory ran out",
 		Remedy: []string{"journalctl -k --no-pager | grep -i -A20 'out of memory'", "systemctl show -p MemoryMax -p OOMScoreAdjust kubelet", "# reserve memory for the system: kubeletctl set systemReserved.memory=500Mi"},
 		Source: "systemd.service(5), OOMPolicy=",
-	},
-	// What a kubelet says that runs.
-	{
-		ID: "clock", Pattern: `x509: certificate has expired or is not yet valid: current time (\S+) is (before|after) (\S+?)[",]?$`, Severity: Lasting,
-		Cause:  "a certificate of the API server is not valid at the time of this host: $1 is $2 $3; the clock is wrong, or the certificate has ended",
-		Remedy: []string{"timedatectl  # is the clock right, and synchronized?", "# if it is, the certificate of the control plane has to be renewed (kubeadm certs check-expiration)"},
-		Source: "kubernetes#42791",
-	}, {
-		ID: "ca-mismatch", Pattern: `x509: certificate signed by unknown authority`, Severity: Lasting,
-		Cause:  "the API server has a certificate that the CA of this node's kubeconfig has not signed: another cluster, a new CA, or a proxy between",
-		Remedy: []string{"grep -n -e server: -e certificate-authority /var/lib/kubelet/kubeconfig /etc/kubernetes/kubelet.conf", "# give the node the kubeconfig of its cluster, then:", "systemctl restart kubelet"},
-		Source: "kubeadm#2526, kubernetes#48282, #131080",
-	}, {
-		ID: "cert-name", Pattern: `x509: certificate is valid for (.*), not ([\w.:-]+)`, Severity: Lasting,
-		Cause:  "the certificate of the API server is not for $2, the address in this node's kubeconfig, but for $1",
-		Remedy: []string{"grep -n server: /var/lib/kubelet/kubeconfig /etc/kubernetes/kubelet.conf", "# write an address there for which it is, then:", "systemctl restart kubelet"},
-		Source: "kubernetes#58921",
-	}, {
-		ID: "node-name", Pattern: `node "([^"]+)" is not allowed to modify node "([^"]+)"`, Severity: Lasting,
-		Cause:  "kubelet calls its node $2, and its certificate is for the node $1",
-		Remedy: []string{"hostnamectl --static", "kubeletctl set --hostname-override $1  # or join anew with the new name"},
-		Source: "kubernetes#93884, #54482, microshift#761",
-	}, {
-		ID: "cgroup-driver-runtime", Pattern: `expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups`, Severity: Lasting,
-		Cause:  "kubelet and the container runtime use different cgroup drivers, so that no pod can start",
-		Remedy: []string{"systemctl restart kubelet  # from 1.28 on it asks the runtime when it starts", "kubeletctl set cgroupDriver=systemd  # where the runtime cannot tell (containerd 1.x)"},
-		Source: "kubespray#8122, cri-tools#1292; seen with 1.37",
 	},
 }

@@ -96,20 +96,23 @@ func signalName(n int) string {
 const journalLines = 1000
 
 // Log is what kubelet logged in the run that a state is of. The journal may show why it has ended a moment late: that is waited for
-// until ctx ends. Empty when the journal cannot be read.
-func Log(ctx context.Context, state systemd.UnitState) (log []kubeletlog.Entry) {
+// until ctx ends.
+func Log(ctx context.Context, state systemd.UnitState) (log []kubeletlog.Entry, err error) {
 	for {
 		entries, err := systemd.Journal(ctx, state, journalLines)
-		if err != nil {
-			return log
+		switch {
+		case err != nil && log != nil && ctx.Err() != nil: // the time is over, and what was read is good
+			return log, nil
+		case err != nil:
+			return nil, err
 		}
 		log = kubeletlog.Parse(entries)
 		if _, found := kubeletlog.Reason(log); found || state.ActiveState == "active" {
-			return log
+			return log, nil
 		}
 		select {
 		case <-ctx.Done():
-			return log
+			return log, nil
 		case <-time.After(250 * time.Millisecond):
 		}
 	}

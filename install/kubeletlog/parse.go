@@ -319,3 +319,12 @@ func plain(raw json.RawMessage) string {
 	}
 	return string(raw)
 }
+
+// Line is Text with the values that came with the message.
+func (e Entry) Line() string {
+	line := e.Text()
+	for _, v := range e.Values {
+		line += " " + v.Key + "=" + strconv.Quote(strings.Map(printable, strings.Join(strings.Fields(v.Value), " ")))
+	}
+	return line
+}

@@ -17,6 +17,9 @@ var lastWords = []string{
 	"failed to listen and serve", "failed to parse kubelet flag", "failed to validate kubelet flags", "failed to load kubelet config file",
 	"failed to validate kubelet configuration", "failed to construct kubelet dependencies", "unknown command",
 	"the currently active client certificate has expired and the server is responsive, exiting",
+	"no valid client certificate is found and the server is responsive, exiting",
+	"failed to register cri auth plugins", "failed to serve", "failed to create listener for pod", "kubelet failed to get node info",
+	"failed to create a new kubelet configuration",
 }
 
 // killed are words of systemd about what it, or the kernel, did to a process, which itself cannot know why.

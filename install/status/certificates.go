@@ -100,9 +100,9 @@ func (s *Status) checkCertificates(now time.Time) {
 		if c.Use == "serving" {
 			hint = "with serverTLSBootstrap: true, kubectl get csr shows whether a request waits to be approved; else replace it"
 		}
-		severity, what := preflight.Warning, fmt.Sprintf("ends %s, in %s", c.Expires.Local().Format(time.DateTime), Days(c.Expires.Sub(now)))
+		severity, what := preflight.Warning, fmt.Sprintf("expires %s, in %s", c.Expires.Local().Format(time.DateTime), Days(c.Expires.Sub(now)))
 		if !now.Before(c.Expires) {
-			what = "has ended " + c.Expires.Local().Format(time.DateTime)
+			what = "expired " + c.Expires.Local().Format(time.DateTime)
 			if c.Use == "client" { // the API server lets nobody in with it
 				severity = preflight.Failure
 			}

@@ -37,16 +37,16 @@ func nodeStatus(ctx context.Context, tree hostfs.Tree, current *plan.Generation,
 	case errors.Is(err, fs.ErrPermission):
 		return &Node{Error: hostfs.Pathless(err).Error() + " (" + file + ")"}, nil // one line says it
 	case errors.Is(err, fs.ErrNotExist):
-		return &Node{Error: "kubelet has no credentials of its own yet"}, []preflight.Problem{{ID: "not-joined", Severity: preflight.Warning,
+		return &Node{Error: "kubelet has no credentials of its own yet"}, []preflight.Problem{{ID: idNotJoined, Severity: preflight.Warning,
 			Message: "kubelet has no credentials of its own yet: " + err.Error(),
 			Hint:    "kubectl get csr shows whether its request waits to be approved; journalctl -u kubelet.service what it says itself"}}
 	case errors.As(err, &status):
-		return &Node{Error: err.Error()}, []preflight.Problem{{ID: "not-joined", Severity: preflight.Warning, Message: "this node is not joined to its cluster: " + err.Error(),
+		return &Node{Error: err.Error()}, []preflight.Problem{{ID: idNotJoined, Severity: preflight.Warning, Message: "this node is not joined to its cluster: " + err.Error(),
 			Hint: "journalctl -u kubelet.service shows what kubelet says"}}
 	case errors.Is(err, node.ErrPlugin):
 		return &Node{Error: err.Error()}, nil
 	case err != nil:
-		return &Node{Error: err.Error()}, []preflight.Problem{{ID: "api-server", Severity: preflight.Warning, Message: err.Error(), Hint: ""}}
+		return &Node{Error: err.Error()}, []preflight.Problem{{ID: idAPIServer, Severity: preflight.Warning, Message: err.Error(), Hint: ""}}
 	}
 	s := &Node{Name: n.Name, Ready: n.Ready, Message: n.Message, KubeletVersion: n.KubeletVersion}
 	if heartbeat := n.Reported; !heartbeat.IsZero() {
@@ -58,5 +58,5 @@ func nodeStatus(ctx context.Context, tree hostfs.Tree, current *plan.Generation,
 	if n.IsReady() {
 		return s, nil
 	}
-	return s, []preflight.Problem{{ID: "node-not-ready", Severity: preflight.Warning, Message: fmt.Sprintf("the node %s is not Ready: %s", n.Name, n.Message)}}
+	return s, []preflight.Problem{{ID: idNotReady, Severity: preflight.Warning, Message: fmt.Sprintf("the node %s is not Ready: %s", n.Name, n.Message)}}
 }

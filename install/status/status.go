@@ -48,6 +48,8 @@ type Status struct {
 	Certificates []Certificate       `json:"certificates,omitempty"`
 	Drift        []plan.Drift        `json:"drift"`
 	Problems     []preflight.Problem `json:"problems"`
+	// Diagnosis is why kubelet is not well; nil where that was not looked at.
+	Diagnosis *diagnose.Diagnosis `json:"-"`
 }
 
 // Runtime is the container runtime of a kubelet that runs.
@@ -79,10 +81,6 @@ type Running struct {
 	SHA256  string `json:"sha256,omitempty"`
 }
 
-// wordsTimeout is how long a status waits for what the journal has of a kubelet that died; that takes 20 ms on a host with
-// little to do.
-const wordsTimeout = 2 * time.Second
-
 // State of a kubelet, as a token: a stable interface.
 type State string
 
@@ -111,6 +109,9 @@ const (
 	idDamaged     = "damaged-record"
 	idCannotStart = "cannot-start"
 	idCertificate = "certificate-expires"
+	idNotReady    = "node-not-ready"
+	idNotJoined   = "not-joined"
+	idAPIServer   = "api-server"
 	IDKubeadm     = "waiting-for-kubeadm"
 )
 
@@ -328,6 +329,9 @@ func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generati
 	s.checkCertificates(time.Now())
 	found := asked()
 	s.Node, s.Problems = found.Node, append(s.Problems, found.problems...)
+	if s.State == Healthy {
+		r.useless(ctx, s, current, state)
+	}
 	failed := func(p preflight.Problem) bool { return p.Severity == preflight.Failure }
 	if s.State == Healthy && slices.ContainsFunc(s.Problems, failed) {
 		s.State = Unhealthy
@@ -373,9 +377,7 @@ func (a assessment) assess(ctx context.Context) {
 	case state.ActiveState == "active":
 		s.State = Unhealthy
 		hint := "journalctl -u kubelet.service shows what it said"
-		brief, cancel := context.WithTimeout(ctx, wordsTimeout)
-		defer cancel()
-		if d := diagnose.Kubelet(a.reader.Observer, health.Log(brief, state), a.current); d.Cause != "" {
+		if d := a.reader.diagnose(ctx, s, a.current, state); d.Cause != "" {
 			hint = d.Hint()
 		}
 		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, a.advise(hint+"; kubeletctl restart starts it anew"))
@@ -419,9 +421,7 @@ func (a assessment) nextStart() {
 func (a assessment) crashed(ctx context.Context) {
 	a.status.State = Unhealthy
 	message := health.ExitReason(a.unit, 0)
-	brief, cancel := context.WithTimeout(ctx, wordsTimeout)
-	defer cancel()
-	d := diagnose.Kubelet(a.reader.Observer, health.Log(brief, a.unit), a.current)
+	d := a.reader.diagnose(ctx, a.status, a.current, a.unit)
 	if d.Words != "" {
 		message += ": " + d.Words
 	}

@@ -1,0 +1,264 @@
+package diagnose
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/install/cri"
+	"github.com/kubeletctl/kubeletctl/install/probe"
+)
+
+// Host answers what a rule wants to know before it speaks; see probe.Machine. Each answer has a time limit.
+type Host interface {
+	Listener(port int) (*probe.Process, error)
+	// Endpoint is that of kubelet's container runtime.
+	Endpoint() string
+	Runtime(ctx context.Context, endpoint string) (cri.Answer, error)
+	Inotify() (probe.Inotify, error)
+	FileSystem(name string) (probe.FileSystem, error)
+	Stat(name string) (fs.FileInfo, error)
+	SELinux(name string) (label string, enforcing bool)
+	Certificate(name string) (*x509.Certificate, error)
+	Server(ctx context.Context, address string) (probe.Server, error)
+	DisabledCRI() string
+}
+
+// verdict is what a look at the host says of a cause.
+type verdict int
+
+const (
+	unsure verdict = iota
+	confirmed
+	refuted
+)
+
+// check lets a rule look at the host. checked is what was seen; empty for nothing.
+func (r rule) check(ctx context.Context, host Host, found []string) (v verdict, checked string) {
+	if r.Probe == nil || host == nil {
+		return unsure, ""
+	}
+	return r.Probe(ctx, host, found)
+}
+
+// A probe decides by what a host answers, and by what the pattern of its rule has found.
+type check func(ctx context.Context, h Host, found []string) (verdict, string)
+
+// portTaken looks who listens on the port that is found second. That nobody does by now refutes nothing: kubelet met somebody.
+func portTaken(_ context.Context, h Host, found []string) (verdict, string) {
+	port, err := strconv.Atoi(found[2])
+	if err != nil {
+		return unsure, ""
+	}
+	switch p, err := h.Listener(port); {
+	case err != nil:
+		return unsure, ""
+	case p == nil:
+		return unsure, fmt.Sprintf("nothing listens on port %d at this moment: systemctl restart kubelet may be enough", port)
+	case p.PID == 0:
+		return confirmed, fmt.Sprintf("a process that only root may look at listens on port %d", port)
+	default:
+		return confirmed, fmt.Sprintf("%s listens on port %d", p, port)
+	}
+}
+
+// inotifyUsed compares what root uses with the limits.
+func inotifyUsed(_ context.Context, h Host, _ []string) (verdict, string) {
+	i, err := h.Inotify()
+	if err != nil {
+		return unsure, ""
+	}
+	seen := fmt.Sprintf("root has %d of %d inotify instances and %d of %d watches", i.Instances, i.MaxInstances, i.Watches, i.MaxWatches)
+	if i.UsedUp() {
+		return confirmed, seen
+	}
+	return unsure, seen // it may be another user namespace, or over by now
+}
+
+// diskFull looks at the file system of the path that is found first, or of kubelet's root directory.
+func diskFull(_ context.Context, h Host, found []string) (verdict, string) {
+	name := pathOr(found, "/var/lib/kubelet")
+	f, err := h.FileSystem(name)
+	if err != nil {
+		return unsure, ""
+	}
+	const mib = 1 << 20
+	seen := fmt.Sprintf("the file system of %s has %d of %d MiB and %d of %d inodes left", name, f.Free/mib, f.Size/mib, f.FreeFiles, f.Files)
+	if f.Full() {
+		return confirmed, seen
+	}
+	return unsure, seen
+}
+
+func pathOr(found []string, otherwise string) string {
+	if len(found) > 1 && found[1] != "" {
+		return found[1]
+	}
+	return otherwise
+}
+
+// readOnly looks at the mount of the path that is found first.
+func readOnly(_ context.Context, h Host, found []string) (verdict, string) {
+	f, err := h.FileSystem(found[1])
+	switch {
+	case err != nil:
+		return unsure, ""
+	case f.ReadOnly:
+		return confirmed, "the file system of " + found[1] + " is mounted read-only"
+	}
+	return unsure, "the file system of " + found[1] + " is mounted writable at this moment"
+}
+
+// notExecutable looks why the file that is found first may not be executed.
+func notExecutable(_ context.Context, h Host, found []string) (verdict, string) {
+	name := found[1]
+	info, err := h.Stat(name)
+	if err != nil {
+		return unsure, ""
+	}
+	f, err := h.FileSystem(name)
+	label, enforcing := h.SELinux(name)
+	switch {
+	case info.Mode()&0o111 == 0:
+		return confirmed, fmt.Sprintf("%s has mode %04o, which nobody may execute", name, info.Mode().Perm())
+	case err == nil && f.NoExec:
+		return confirmed, "the file system of " + name + " is mounted noexec"
+	case enforcing:
+		return unsure, fmt.Sprintf("%s has mode %04o and the label %s, and SELinux is enforcing", name, info.Mode().Perm(), label)
+	}
+	return unsure, fmt.Sprintf("%s has mode %04o, and its file system is not noexec", name, info.Mode().Perm())
+}
+
+// fileMissing looks for the file that is found first.
+func fileMissing(_ context.Context, h Host, found []string) (verdict, string) {
+	_, err := h.Stat(found[1])
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return confirmed, found[1] + " does not exist"
+	case err == nil:
+		return unsure, found[1] + " exists at this moment: systemctl restart kubelet may be enough"
+	}
+	return unsure, ""
+}
+
+// fileThere refutes that the file that is found first is missing: systemd says so of its loader, too.
+func fileThere(ctx context.Context, h Host, found []string) (verdict, string) {
+	if _, err := h.Stat(found[1]); err == nil {
+		return unsure, found[1] + " is there; the loader that it names may not be"
+	}
+	return fileMissing(ctx, h, found)
+}
+
+// runtimeAnswers asks the runtime at the endpoint that is found first, or else at kubelet's, for the failure that its error shows; nil
+// is any.
+func runtimeAnswers(want error) check {
+	return func(ctx context.Context, h Host, found []string) (verdict, string) {
+		endpoint := pathOr(found, h.Endpoint())
+		a, err := h.Runtime(ctx, endpoint)
+		switch {
+		case err == nil && a.NotReady != "":
+			return unsure, fmt.Sprintf("%s %s at %s answers, and is not ready: %s", a.Name, a.Version, endpoint, a.NotReady)
+		case err == nil:
+			return unsure, fmt.Sprintf("%s %s answers at %s at this moment: systemctl restart kubelet may be enough", a.Name, a.Version, endpoint)
+		case want == nil || errors.Is(err, want):
+			return confirmed, endpoint + ": " + runtimeError(err)
+		}
+		return unsure, endpoint + ": " + runtimeError(err)
+	}
+}
+
+func runtimeError(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "there is no such socket"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens on this socket"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	}
+	return err.Error()
+}
+
+// criDisabled asks the runtime, and reads containerd's configuration.
+func criDisabled(ctx context.Context, h Host, _ []string) (verdict, string) {
+	if line := h.DisabledCRI(); line != "" {
+		return confirmed, line
+	}
+	return runtimeAnswers(cri.ErrNoV1)(ctx, h, nil)
+}
+
+// networkNotReady asks the runtime whether it has a network for pods.
+func networkNotReady(ctx context.Context, h Host, _ []string) (verdict, string) {
+	a, err := h.Runtime(ctx, h.Endpoint())
+	switch {
+	case err != nil:
+		return unsure, ""
+	case a.NetworkNotReady != "":
+		return confirmed, fmt.Sprintf("%s %s says %s", a.Name, a.Version, a.NetworkNotReady)
+	}
+	return refuted, fmt.Sprintf("%s %s says that its network is ready", a.Name, a.Version)
+}
+
+// driverOfRuntime asks the runtime for its cgroup driver, which one before containerd 2.0 cannot tell.
+func driverOfRuntime(ctx context.Context, h Host, _ []string) (verdict, string) {
+	a, err := h.Runtime(ctx, h.Endpoint())
+	if err != nil || a.CgroupDriver == "" {
+		return unsure, ""
+	}
+	return confirmed, fmt.Sprintf("%s %s uses the cgroup driver %s at this moment", a.Name, a.Version, a.CgroupDriver)
+}
+
+// clientCertificate is kubelet's own, which it renews by itself.
+const clientCertificate = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+
+// clientExpired looks at kubelet's client certificate.
+func clientExpired(_ context.Context, h Host, _ []string) (verdict, string) {
+	c, err := h.Certificate(clientCertificate)
+	switch {
+	case err != nil:
+		return unsure, ""
+	case time.Now().After(c.NotAfter):
+		return confirmed, clientCertificate + " expired on " + day(c.NotAfter)
+	}
+	return refuted, clientCertificate + " is valid until " + day(c.NotAfter)
+}
+
+func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+
+// maxSkew is how far the clocks of a node and of its API server may differ without being called wrong.
+const maxSkew = time.Minute
+
+// serverClock compares the clock here with that of the API server that is found first.
+func serverClock(ctx context.Context, h Host, found []string) (verdict, string) {
+	s, err := h.Server(ctx, "https://"+found[1])
+	if err != nil || s.Time.IsZero() {
+		return unsure, ""
+	}
+	switch ahead := time.Since(s.Time).Round(time.Second); {
+	case ahead > maxSkew:
+		return confirmed, fmt.Sprintf("the clock of this host is %s ahead of that of %s", ahead, found[1])
+	case ahead < -maxSkew:
+		return confirmed, fmt.Sprintf("the clock of this host is %s behind that of %s", -ahead, found[1])
+	}
+	return refuted, "the clock of this host is that of " + found[1]
+}
+
+// serverExpired looks at the certificate of the API server that is found first, unless the clock here is wrong.
+func serverExpired(ctx context.Context, h Host, found []string) (verdict, string) {
+	if v, _ := serverClock(ctx, h, found); v == confirmed {
+		return refuted, ""
+	}
+	s, err := h.Server(ctx, "https://"+found[1])
+	switch {
+	case err != nil:
+		return unsure, ""
+	case time.Now().After(s.Certificate.NotAfter):
+		return confirmed, fmt.Sprintf("the certificate of %s expired on %s", found[1], day(s.Certificate.NotAfter))
+	}
+	return unsure, fmt.Sprintf("the certificate of %s is valid until %s at this moment", found[1], day(s.Certificate.NotAfter))
+}

@@ -1,0 +1,79 @@
+package status
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/install/diagnose"
+	"github.com/kubeletctl/kubeletctl/install/health"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/probe"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// wordsTimeout is how long a status waits for what the journal has of a kubelet that died; that takes 20 ms on a host with
+// little to do.
+const wordsTimeout = 2 * time.Second
+
+// Subject is the kubelet of this host for a diagnosis; current is nil for one that kubeletctl has not installed.
+func (r Reader) Subject(current *plan.Generation) diagnose.Subject {
+	machine := probe.Machine{Tree: r.Tree}
+	if current != nil {
+		machine.CRI, _ = preflight.Endpoint(current) // where it cannot be read, kubelet's default is as good as any
+	}
+	return diagnose.Subject{Observer: r.Observer, Host: machine, Ours: current}
+}
+
+// diagnose finds out why a kubelet is not well, by what the journal has of its run, and by what was seen of its node.
+func (r Reader) diagnose(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState) diagnose.Diagnosis {
+	brief, cancel := context.WithTimeout(ctx, wordsTimeout)
+	defer cancel()
+	run := diagnose.Run{Started: state.Started, Now: time.Now(), Ready: s.Node != nil && s.Node.Ready == "True", Complaint: s.NodeProblem().Message}
+	var err error
+	if run.Log, err = health.Log(brief, state); err != nil {
+		s.problem(idUnreadable, preflight.Warning, err.Error(), "run this as root to see all")
+	}
+	d := r.Subject(current).Explain(ctx, run)
+	s.Diagnosis = &d
+	return d
+}
+
+// NodeProblem is what a status complains of about its node; empty for nothing.
+func (s *Status) NodeProblem() (p preflight.Problem) {
+	about := []string{idNotReady, idNotJoined, idAPIServer}
+	if i := slices.IndexFunc(s.Problems, func(p preflight.Problem) bool { return slices.Contains(about, p.ID) }); i >= 0 {
+		p = s.Problems[i]
+	}
+	return p
+}
+
+// useless looks whether a kubelet that says that it is healthy does its work, too: its errors of the last minutes and its node say so.
+func (r Reader) useless(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState) {
+	d := r.diagnose(ctx, s, current, state)
+	if d.Cause == "" {
+		return
+	}
+	s.problem(d.Rule, preflight.Warning, "kubelet is healthy, but "+d.Says(), cmp.Or(d.Place, "kubeletctl diagnose says what to do"))
+}
+
+// Diagnose finds out why the kubelet of this host does not do its work, whoever has installed it; current is nil for another's.
+func (r Reader) Diagnose(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState) diagnose.Diagnosis {
+	if s.Diagnosis != nil {
+		return *s.Diagnosis
+	}
+	if current == nil {
+		if command, err := r.RunningCommand(ctx); err == nil && command != nil {
+			g := &plan.Generation{}
+			for _, word := range command.Args {
+				g.Args = append(g.Args, word.Text)
+			}
+			var problems []preflight.Problem
+			s.Node, problems = nodeStatus(ctx, r.Tree, g, false)
+			s.Problems = append(s.Problems, problems...)
+		}
+	}
+	return r.diagnose(ctx, s, current, state)
+}
