@@ -15,8 +15,10 @@ func diagnoseCommand(a *app) *cobra.Command {
 		Use:   "diagnose",
 		Short: "Say why kubelet does not run or is not healthy, and what to do",
 		Long: `Diagnose reads what kubelet and systemd logged in the last run of kubelet.service, and says what the cause is, in which
-words kubelet says so, which flag or line of a file these speak of, and what to do, as commands. It works for a kubelet that
-kubeletctl has not installed, too, and changes nothing. A failure that it does not know is shown in kubelet's own words.
+words kubelet says so, which flag or line of a file these speak of, what was looked at to be sure, and what to do, as commands. A
+kubelet that is healthy and whose node is not Ready, or whose pods cannot start, is not well either. It works for a kubelet that
+kubeletctl has not installed, too, and changes nothing. A failure that it does not know is shown in kubelet's own words; what
+nothing confirms is called likely.
 
 --from reads the journal of another host: a file with what journalctl -u kubelet prints, as text, with -o json or -o export; - is
 standard input.

@@ -76,13 +76,13 @@ var stateWords = map[status.State]string{
 // complain adds the worst that a status complains of, where kubelet itself has not said what the cause is.
 func (d *Diagnosis) complain(s *status.Status, node preflight.Problem) {
 	d.State = cmp.Or(d.State, "kubelet is not healthy")
-	if d.Cause == "" && !d.Ended && len(s.Problems) > 0 {
-		p := node
-		if i := slices.IndexFunc(s.Problems, func(p preflight.Problem) bool { return p.Severity == preflight.Failure }); i >= 0 {
-			p = s.Problems[i]
-		} else if p.ID == "" {
-			p = s.Problems[0]
-		}
+	p := node
+	if i := slices.IndexFunc(s.Problems, func(p preflight.Problem) bool { return p.Severity == preflight.Failure }); i >= 0 {
+		p = s.Problems[i]
+	} else if p.ID == "" && s.Installed && len(s.Problems) > 0 {
+		p = s.Problems[0]
+	}
+	if d.Cause == "" && !d.Ended && p.ID != "" {
 		d.Rule, d.Cause, d.Words = p.ID, p.Message, ""
 		if p.Hint != "" {
 			d.Remedy = []string{"# " + p.Hint}

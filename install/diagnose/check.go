@@ -239,11 +239,11 @@ func serverClock(ctx context.Context, h Host, found []string) (verdict, string) 
 	if err != nil || s.Time.IsZero() {
 		return unsure, ""
 	}
-	switch ahead := time.Since(s.Time).Round(time.Second); {
-	case ahead > maxSkew:
-		return confirmed, fmt.Sprintf("the clock of this host is %s ahead of that of %s", ahead, found[1])
-	case ahead < -maxSkew:
-		return confirmed, fmt.Sprintf("the clock of this host is %s behind that of %s", -ahead, found[1])
+	switch ahead := time.Since(s.Time).Round(time.Minute); {
+	case ahead >= maxSkew:
+		return confirmed, fmt.Sprintf("the clock of this host is about %s ahead of that of %s", ahead, found[1])
+	case ahead <= -maxSkew:
+		return confirmed, fmt.Sprintf("the clock of this host is about %s behind that of %s", -ahead, found[1])
 	}
 	return refuted, "the clock of this host is that of " + found[1]
 }
@@ -261,4 +261,26 @@ func serverExpired(ctx context.Context, h Host, found []string) (verdict, string
 		return confirmed, fmt.Sprintf("the certificate of %s expired on %s", found[1], day(s.Certificate.NotAfter))
 	}
 	return unsure, fmt.Sprintf("the certificate of %s is valid until %s at this moment", found[1], day(s.Certificate.NotAfter))
+}
+
+// clientEnds looks whether kubelet's client certificate has less than a tenth of its life left.
+func clientEnds(_ context.Context, h Host, _ []string) (verdict, string) {
+	c, err := h.Certificate(clientCertificate)
+	if err != nil {
+		return unsure, ""
+	}
+	left := time.Until(c.NotAfter) // what has expired is not what a kubelet uses that works
+	if left > 0 && left < c.NotAfter.Sub(c.NotBefore)/10 {
+		return confirmed, clientCertificate + " expires on " + day(c.NotAfter)
+	}
+	return refuted, ""
+}
+
+// driverChanged compares the cgroup driver that kubelet was told, which is found first, with what the runtime says now.
+func driverChanged(ctx context.Context, h Host, found []string) (verdict, string) {
+	a, err := h.Runtime(ctx, h.Endpoint())
+	if err != nil || a.CgroupDriver == "" || a.CgroupDriver == found[1] {
+		return unsure, ""
+	}
+	return confirmed, fmt.Sprintf("%s %s uses the cgroup driver %s, and kubelet %s", a.Name, a.Version, a.CgroupDriver, found[1])
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/config"
@@ -147,8 +148,8 @@ func explain(ctx context.Context, run Run, host Host, owner owner) Diagnosis {
 		texts = []said{{text: ending.Text(), full: ending.Line(), of: ending}}
 	}
 	minor := minorOf(run.Log)
-	for _, r := range rules {
-		if r.Since > 0 && minor > 0 && minor < r.Since || r.Until > 0 && minor > r.Until || d.Ended && r.Severity == Harmless {
+	for _, r := range matchers() {
+		if !r.isOf(minor) || d.Ended && r.Severity == Harmless || d.Rule != "" && r.Severity != Harmless {
 			continue
 		}
 		words, found := r.find(texts, run, d.Ended)
@@ -160,12 +161,15 @@ func explain(ctx context.Context, run Run, host Host, owner owner) Diagnosis {
 			continue
 		}
 		verdict, checked := r.check(ctx, host, found)
+		if r.Sure && verdict != confirmed {
+			continue
+		}
 		if checked != "" {
 			d.Checked = append(d.Checked, hide(checked))
 		}
-		if verdict != refuted && d.Rule == "" {
+		if verdict != refuted {
 			d.Rule, d.Severity, d.Words, d.Likely = r.ID, r.Severity, hide(words), verdict != confirmed && !r.Stated
-			d.Cause, d.Remedy = hide(fill(r.Cause, found)), owner.remedy(r, found)
+			d.Cause, d.Remedy = hide(fill(r.Cause, found)), owner.remedy(r.rule, found)
 			if d.Ended {
 				return d
 			}
@@ -204,22 +208,42 @@ func (r Run) texts(ended bool) (list []said) {
 			list = append(list, s)
 		}
 	}
+	if !ended { // for what can be seen without a word of kubelet
+		list = append(list, said{of: kubeletlog.Entry{Time: r.now(), Severity: kubeletlog.Info}})
+	}
 	return list
 }
 
+// matcher is a rule with its patterns compiled.
+type matcher struct {
+	rule
+	pattern, with *regexp.Regexp
+}
+
+var matchers = sync.OnceValue(func() (list []matcher) {
+	for _, r := range rules {
+		list = append(list, matcher{r, regexp.MustCompile(r.Pattern), regexp.MustCompile(r.With)})
+	}
+	return list
+})
+
+// isOf reports whether a rule is about a release; 0 is any.
+func (r rule) isOf(minor config.Minor) bool {
+	return minor == 0 || minor >= r.Since && (r.Until == 0 || minor <= r.Until)
+}
+
 // find returns what the pattern of a rule finds, and where; nil when the rule does not fit.
-func (r rule) find(texts []said, run Run, ended bool) (words string, found []string) {
+func (r matcher) find(texts []said, run Run, ended bool) (words string, found []string) {
 	if r.Severity == Fatal && !ended || r.Unready && run.Ready {
 		return "", nil
 	}
-	pattern := regexp.MustCompile(r.Pattern)
 	for _, s := range texts {
 		if !ended && !r.counts(s.of, run) {
 			continue
 		}
 		words = s.text
-		if found = pattern.FindStringSubmatch(s.text); found == nil {
-			words, found = s.full, pattern.FindStringSubmatch(s.full)
+		if found = r.pattern.FindStringSubmatch(s.text); found == nil {
+			words, found = s.full, r.pattern.FindStringSubmatch(s.full)
 		}
 		if found != nil && r.accompanied(run) {
 			return words, found
@@ -233,19 +257,15 @@ func (r rule) counts(e kubeletlog.Entry, run Run) bool {
 	switch age := run.now().Sub(e.Time); {
 	case r.Severity == Harmless:
 		return true
-	case e.Severity == kubeletlog.Info && !r.Info, e.Severity == 0, age > recent:
+	case e.Severity == kubeletlog.Info && !r.Info, e.Severity == 0, age > recent && !r.Sure:
 		return false
 	}
 	return r.Severity != AtStart || e.Time.Sub(run.started()) > Startup
 }
 
 // accompanied reports whether the other entry is there that a rule wants.
-func (r rule) accompanied(run Run) bool {
-	if r.With == "" {
-		return true
-	}
-	with := regexp.MustCompile(r.With)
-	return slices.ContainsFunc(run.Log, func(e kubeletlog.Entry) bool { return with.MatchString(e.Text()) })
+func (r matcher) accompanied(run Run) bool {
+	return r.With == "" || slices.ContainsFunc(run.Log, func(e kubeletlog.Entry) bool { return r.with.MatchString(e.Text()) })
 }
 
 // mostErrors is of how many errors a diagnosis speaks that has no cause for them.
@@ -253,14 +273,10 @@ const mostErrors = 3
 
 // unexplained are the last errors of a run that goes on, but for those that are known to do no harm.
 func unexplained(texts []said, run Run) (list []string) {
-	var known []*regexp.Regexp
-	for _, r := range rules {
-		if r.Severity == AtStart || r.Severity == Harmless {
-			known = append(known, regexp.MustCompile(r.Pattern))
-		}
-	}
 	for _, s := range texts {
-		excused := slices.ContainsFunc(known, func(k *regexp.Regexp) bool { return k.MatchString(s.full) })
+		excused := slices.ContainsFunc(matchers(), func(r matcher) bool {
+			return (r.Severity == AtStart || r.Severity == Harmless) && r.pattern.MatchString(s.full)
+		})
 		if s.of.Severity == kubeletlog.Error && !excused && run.now().Sub(s.of.Time) <= recent && len(list) < mostErrors {
 			list = append(list, hide(s.text))
 		}

@@ -34,8 +34,11 @@ func (o owner) remedy(r rule, found []string) []string {
 	for _, word := range found {
 		words = append(words, ShellQuote(hide(word)))
 	}
-	changed := false
-	for _, line := range r.Remedy {
+	changed, script := false, r.Remedy
+	if o == kubeadm && r.Kubeadm != nil {
+		script = r.Kubeadm
+	}
+	for _, line := range script {
 		own := o.line(line)
 		changed = changed || len(own) != 1 || own[0] != line
 		for _, line := range own {
@@ -54,9 +57,7 @@ func (o owner) line(line string) []string {
 	change := regexp.MustCompile(`^kubeletctl set '?(--)?([\w.-]+)[= ]([^' ]+)'?(?:  # (.*))?$`).FindStringSubmatch(line)
 	repair, isRepair := strings.CutPrefix(line, "kubeletctl repair")
 	switch {
-	case o == ourselves || change == nil && !isRepair:
-		return []string{line}
-	case isRepair && o == kubeadm:
+	case o == ourselves || change == nil && !isRepair, isRepair && o == kubeadm:
 		return []string{line}
 	case isRepair && o == user:
 		return []string{"# install this kubelet again, in the way in which it was installed"}

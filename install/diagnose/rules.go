@@ -40,13 +40,17 @@ type rule struct {
 	Info bool
 	// Stated reports that kubelet says the cause itself: it needs no confirmation.
 	Stated bool
-	// Probe looks at the host before the rule speaks; nil for nothing.
+	// Probe looks at the host before the rule speaks; nil for nothing. Sure reports that the rule speaks only of what that confirms,
+	// and then of whatever age the words are.
 	Probe check
+	Sure  bool
 	// Cause is one sentence, without a full stop.
 	Cause string
 	// Remedy is what to do, as a script for a shell: commands, and comments for what is to be decided. It is written for a kubelet
 	// that kubeletctl has installed; see owner.
 	Remedy []string
+	// Kubeadm is the remedy on a node of kubeadm's; nil for the same.
+	Kubeadm []string
 	// Source is where the failure was seen.
 	Source string
 }
@@ -80,9 +84,10 @@ var startRules = []rule{
 		Source: "kubermatic#11904; seen with 1.36",
 	}, {
 		ID: "config-missing", Pattern: `failed to load kubelet config file.* open (\S+): no such file or directory`, Severity: Fatal, Stated: true, Probe: fileMissing,
-		Cause:  "the configuration file $1 does not exist",
-		Remedy: []string{"kubeletctl repair", "# on a node of kubeadm's, kubeadm join (or kubeadm upgrade node, when it has joined) writes it"},
-		Source: "kubernetes#66943; seen with 1.34, 1.36 and 1.37",
+		Cause:   "the configuration file $1 does not exist",
+		Remedy:  []string{"kubeletctl repair"},
+		Kubeadm: []string{"kubeadm upgrade node phase kubelet-config  # or kubeadm join, which writes it on a node that has not joined yet", "systemctl restart kubelet"},
+		Source:  "kubernetes#66943; seen with 1.34, 1.36 and 1.37",
 	}, {
 		ID: "config-no-kind", Pattern: `path: (\S+), error: .*Object '(apiVersion|Kind)' is missing`, Severity: Fatal, Stated: true,
 		Cause:  "the configuration file $1 does not begin with apiVersion and kind ($2 is missing)",
@@ -187,7 +192,7 @@ var startRules = []rule{
 		Remedy: []string{"findmnt -T /var/lib/kubelet", "kubeletctl set localStorageCapacityIsolation=false  # from 1.25 on; or put /var/lib/kubelet on a file system of a disk"},
 		Source: "kubernetes#71704, #100224",
 	}, {
-		ID: "disk-full", Pattern: `(?:(?:write|mkdir|open|create|rename|link) (\S+): |^)(?:.*)no space left on device`, Severity: Fatal, Probe: diskFull,
+		ID: "disk-full", Pattern: `(?:(?:write|mkdir|open|create|rename|link) (/\S+): )?no space left on device`, Severity: Fatal, Probe: diskFull,
 		Cause:  "kubelet cannot write: its file system has no room left, or no inodes",
 		Remedy: []string{"df -h /var/lib/kubelet; df -i /var/lib/kubelet", "du -xh --max-depth=2 /var/lib/kubelet /var/lib/containerd /var/log | sort -h | tail -n 20", "# make room, then:", "systemctl restart kubelet"},
 		Source: "seen with 1.36",
@@ -248,10 +253,11 @@ var startRules = []rule{
 	// Credentials, and files that are named.
 	{
 		ID: "client-cert-expired", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal, Probe: clientExpired,
-		With:   `existing bootstrap client certificate.* is expired`,
-		Cause:  "the client certificate of this node has expired, and there is no bootstrap kubeconfig to get a new one with",
-		Remedy: []string{"openssl x509 -noout -enddate -in /var/lib/kubelet/pki/kubelet-client-current.pem", "# put a bootstrap kubeconfig with a new token at $1, then:", "systemctl restart kubelet"},
-		Source: "kubernetes#65991, #98150, kubeadm#2054",
+		With:    `existing bootstrap client certificate.* is expired`,
+		Cause:   "the client certificate of this node has expired, and there is no bootstrap kubeconfig to get a new one with",
+		Remedy:  []string{"openssl x509 -noout -enddate -in " + clientCertificate, "# put a bootstrap kubeconfig with a new token at $1, then:", "systemctl restart kubelet"},
+		Kubeadm: []string{"openssl x509 -noout -enddate -in " + clientCertificate, "# on a node of the control plane:", "kubeadm kubeconfig user --org system:nodes --client-name system:node:NAME >kubelet.conf", "# put that file at /etc/kubernetes/kubelet.conf of this host, then:", "systemctl restart kubelet"},
+		Source:  "kubernetes#65991, #98150, kubeadm#2054",
 	}, {
 		ID: "client-cert-ended", Pattern: `(?:currently active client certificate has expired|No valid client certificate is found) and the server is responsive, exiting`, Severity: Fatal, Stated: true,
 		Cause:  "the client certificate of this node expired while kubelet ran, and was not renewed",
@@ -289,9 +295,9 @@ var startRules = []rule{
 		Remedy: []string{"kubectl get csr  # as an administrator: those that are Pending", "kubectl certificate approve NAME"},
 		Source: "kubeadm#747",
 	}, {
-		ID: "webhook-client", Pattern: `no client provided, cannot use webhook authentication`, Severity: Fatal, Stated: true,
+		ID: "webhook-client", Pattern: `no client provided, cannot use webhook auth(?:entication|orization)`, Severity: Fatal, Stated: true,
 		Cause:  "authentication.webhook is enabled, which needs an API server, and kubelet has no kubeconfig",
-		Remedy: []string{"kubeletctl install --standalone  # for a kubelet without an API server; else give it a kubeconfig"},
+		Remedy: []string{"# give it a kubeconfig, or, for a kubelet without an API server:", "kubeletctl set authentication.webhook.enabled=false", "kubeletctl set authorization.mode=AlwaysAllow"},
 		Source: "seen with 1.34, 1.36 and 1.37",
 	}, {
 		ID: "file-missing", Pattern: `(?:failed to run Kubelet: |unable to load client CA file \S+: )open (\S+): no such file or directory`, Severity: Fatal, Stated: true, Probe: fileMissing,
@@ -316,7 +322,7 @@ var startRules = []rule{
 		Remedy: []string{"# drain the node, then:", "systemctl stop kubelet", "rm /var/lib/kubelet/cpu_manager_state", "systemctl start kubelet"},
 		Source: "kubernetes#79603, #136604",
 	}, {
-		ID: "cpu-static", Pattern: `static policy requires systemreserved\.cpu \+ kubereserved\.cpu to be greater than zero`, Severity: Fatal, Stated: true,
+		ID: "cpu-static", Pattern: `static policy requires systemreserved\.cpu \+ kubereserved\.cpu to be greater than zero|unable to determine reserved CPU resources for static policy`, Severity: Fatal, Stated: true,
 		Cause:  "cpuManagerPolicy is static, and no CPU is reserved",
 		Remedy: []string{"kubeletctl set kubeReserved.cpu=200m"},
 		Source: "pkg/kubelet/cm/cpumanager",
@@ -386,7 +392,7 @@ var startRules = []rule{
 	}, {
 		ID: "oom", Pattern: `killed by the OOM killer`, Severity: Fatal, Stated: true,
 		Cause:  "the kernel has terminated kubelet, since memory ran out",
-		Remedy: []string{"journalctl -k --no-pager | grep -i -A20 'out of memory'", "systemctl show -p MemoryMax -p OOMScoreAdjust kubelet", "# reserve memory for the system: kubeletctl set systemReserved.memory=500Mi"},
+		Remedy: []string{"journalctl -k --no-pager | grep -i -A20 'out of memory'", "systemctl show -p MemoryMax -p OOMScoreAdjust kubelet", "# reserve memory for the system:", "kubeletctl set systemReserved.memory=500Mi"},
 		Source: "systemd.service(5), OOMPolicy=",
 	},
 }

@@ -62,6 +62,11 @@ var runRules = []rule{
 		Cause:  "kubelet calls its node $1: this host had no name of its own when kubelet started",
 		Remedy: []string{"hostnamectl set-hostname NAME", "systemctl restart kubelet", "kubectl delete node $1  # as an administrator"},
 		Source: "Flatcar#1596",
+	}, {
+		ID: "client-cert-ends", Pattern: `^$`, Severity: Lasting, Info: true, Probe: clientEnds, Sure: true,
+		Cause:  "the client certificate of this node expires soon, and kubelet has not renewed it",
+		Remedy: []string{"openssl x509 -noout -enddate -in " + clientCertificate, "kubectl get csr  # as an administrator: requests that wait for approval", "journalctl -u kubelet --no-pager | grep -i certificate", "systemctl restart kubelet"},
+		Source: "client-go/util/certificate: it is renewed after 70 to 90 % of its life",
 	},
 	// The container runtime, and pods.
 	{
@@ -69,6 +74,11 @@ var runRules = []rule{
 		Cause:  "kubelet and the container runtime use different cgroup drivers, so that no pod can start",
 		Remedy: []string{"systemctl restart kubelet  # from 1.28 on it asks the runtime when it starts", "kubeletctl set cgroupDriver=systemd  # where the runtime cannot tell (containerd 1.x)"},
 		Source: "kubespray#8122, cri-tools#1292; seen with 1.37",
+	}, {
+		ID: "cgroup-driver-changed", Pattern: `^Using cgroup driver setting received from the CRI runtime cgroupDriver="(\w+)"`, Severity: Lasting, Info: true, Probe: driverChanged, Sure: true,
+		Cause:  "the container runtime was given another cgroup driver after kubelet had asked for it, so that no new pod can start",
+		Remedy: []string{"systemctl restart kubelet  # it asks the runtime again"},
+		Source: "seen with 1.37 and containerd 2.1",
 	}, {
 		ID: "sandbox-image", Pattern: `(?:failed to get sandbox image|failed to pull image|unable to pull sandbox image|pulling image) "?([^" ]*pause[^" ]*)"?`, Severity: Lasting, Stated: true,
 		Cause:  "the container runtime has no sandbox image, $1, and cannot pull it, so that no pod can start",
@@ -148,4 +158,4 @@ var runRules = []rule{
 }
 
 // server finds the address of the API server in an error of a request to it.
-const server = `(?:https://|API server )([\w.:\[\]-]+?)[:/" ].*`
+const server = `(?:https://|API server )([\w.:\[\]-]*[\w\]])(?:/|: |"| ).*`

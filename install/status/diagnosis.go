@@ -15,8 +15,11 @@ import (
 )
 
 // wordsTimeout is how long a status waits for what the journal has of a kubelet that died; that takes 20 ms on a host with
-// little to do.
-const wordsTimeout = 2 * time.Second
+// little to do. patience is that of whoever asks for a diagnosis.
+const (
+	wordsTimeout = 2 * time.Second
+	patience     = 8 * time.Second
+)
 
 // Subject is the kubelet of this host for a diagnosis; current is nil for one that kubeletctl has not installed.
 func (r Reader) Subject(current *plan.Generation) diagnose.Subject {
@@ -28,8 +31,8 @@ func (r Reader) Subject(current *plan.Generation) diagnose.Subject {
 }
 
 // diagnose finds out why a kubelet is not well, by what the journal has of its run, and by what was seen of its node.
-func (r Reader) diagnose(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState) diagnose.Diagnosis {
-	brief, cancel := context.WithTimeout(ctx, wordsTimeout)
+func (r Reader) diagnose(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState, wait time.Duration) diagnose.Diagnosis {
+	brief, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	run := diagnose.Run{Started: state.Started, Now: time.Now(), Ready: s.Node != nil && s.Node.Ready == "True", Complaint: s.NodeProblem().Message}
 	var err error
@@ -52,7 +55,7 @@ func (s *Status) NodeProblem() (p preflight.Problem) {
 
 // useless looks whether a kubelet that says that it is healthy does its work, too: its errors of the last minutes and its node say so.
 func (r Reader) useless(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState) {
-	d := r.diagnose(ctx, s, current, state)
+	d := r.diagnose(ctx, s, current, state, wordsTimeout)
 	if d.Cause == "" {
 		return
 	}
@@ -61,7 +64,7 @@ func (r Reader) useless(ctx context.Context, s *Status, current *plan.Generation
 
 // Diagnose finds out why the kubelet of this host does not do its work, whoever has installed it; current is nil for another's.
 func (r Reader) Diagnose(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState) diagnose.Diagnosis {
-	if s.Diagnosis != nil {
+	if s.Diagnosis != nil && (s.Diagnosis.Cause != "" || s.Diagnosis.Words != "") {
 		return *s.Diagnosis
 	}
 	if current == nil {
@@ -75,5 +78,5 @@ func (r Reader) Diagnose(ctx context.Context, s *Status, current *plan.Generatio
 			s.Problems = append(s.Problems, problems...)
 		}
 	}
-	return r.diagnose(ctx, s, current, state)
+	return r.diagnose(ctx, s, current, state, patience)
 }

@@ -377,7 +377,7 @@ func (a assessment) assess(ctx context.Context) {
 	case state.ActiveState == "active":
 		s.State = Unhealthy
 		hint := "journalctl -u kubelet.service shows what it said"
-		if d := a.reader.diagnose(ctx, s, a.current, state); d.Cause != "" {
+		if d := a.reader.diagnose(ctx, s, a.current, state, wordsTimeout); d.Cause != "" {
 			hint = d.Hint()
 		}
 		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, a.advise(hint+"; kubeletctl restart starts it anew"))
@@ -421,7 +421,7 @@ func (a assessment) nextStart() {
 func (a assessment) crashed(ctx context.Context) {
 	a.status.State = Unhealthy
 	message := health.ExitReason(a.unit, 0)
-	d := a.reader.diagnose(ctx, a.status, a.current, a.unit)
+	d := a.reader.diagnose(ctx, a.status, a.current, a.unit, wordsTimeout)
 	if d.Words != "" {
 		message += ": " + d.Words
 	}

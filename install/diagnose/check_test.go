@@ -1,0 +1,187 @@
+package diagnose
+
+import (
+	"context"
+	"crypto/x509"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kubeletctl/kubeletctl/install/cri"
+	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
+	"github.com/kubeletctl/kubeletctl/install/probe"
+	"github.com/kubeletctl/kubeletctl/systemd"
+)
+
+// fakeHost answers as it is told.
+type fakeHost struct {
+	listener   *probe.Process
+	runtime    cri.Answer
+	runtimeErr error
+	inotify    probe.Inotify
+	fileSystem probe.FileSystem
+	file       string // one that is there, with its mode; empty for none
+	label      string
+	expires    time.Time // the client certificate
+	server     probe.Server
+	disabled   string
+}
+
+func (f fakeHost) Endpoint() string                              { return "unix:///run/k.sock" }
+func (f fakeHost) Listener(int) (*probe.Process, error)          { return f.listener, nil }
+func (f fakeHost) Inotify() (probe.Inotify, error)               { return f.inotify, nil }
+func (f fakeHost) FileSystem(string) (probe.FileSystem, error)   { return f.fileSystem, nil }
+func (f fakeHost) SELinux(string) (label string, enforcing bool) { return f.label, f.label != "" }
+func (f fakeHost) DisabledCRI() string                           { return f.disabled }
+func (f fakeHost) Runtime(context.Context, string) (cri.Answer, error) {
+	return f.runtime, f.runtimeErr
+}
+
+func (f fakeHost) Stat(string) (fs.FileInfo, error) {
+	if f.file == "" {
+		return nil, fs.ErrNotExist
+	}
+	return os.Stat(f.file)
+}
+
+func (f fakeHost) Certificate(string) (*x509.Certificate, error) {
+	if f.expires.IsZero() {
+		return nil, fs.ErrNotExist
+	}
+	return &x509.Certificate{NotBefore: time.Now().Add(-time.Hour), NotAfter: f.expires}, nil
+}
+
+func (f fakeHost) Server(context.Context, string) (probe.Server, error) {
+	if f.server.Certificate == nil {
+		return f.server, syscall.ECONNREFUSED
+	}
+	return f.server, nil
+}
+
+// A look at the host makes a cause sure, or leaves it likely, or shows that it is not the cause.
+func TestChecks(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(script, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	valid := &x509.Certificate{NotBefore: long, NotAfter: time.Now().Add(time.Hour)}
+	port := failure("listen tcp 0.0.0.0:10250: bind: address already in use")
+	denied := unit("Failed at step EXEC spawning /usr/local/bin/kubelet: Permission denied") + unit("Failed with result 'exit-code'.")
+	disabled := failure("rpc error: code = Unimplemented desc = unknown service runtime.v1.RuntimeService")
+	inotify := klog("E", `"Failed to start cAdvisor" err="inotify_init: too many open files"`)
+	after := register("x509: certificate has expired or is not yet valid: current time 2026-11-30T00:00:00Z is after 2026-11-01T00:00:00Z")
+	expired := klog("E", `"Part of the existing bootstrap client certificate in /k is expired: 2026-01-01"`) + failure("unable to load bootstrap kubeconfig: stat /b: no such file or directory")
+	cni := later(`"Container runtime network not ready" networkReady="cni plugin not initialized"`)
+	for _, tt := range []struct {
+		name, log     string
+		host          fakeHost
+		rule, checked string
+		likely        bool
+	}{
+		{"the process on the port", port, fakeHost{listener: &probe.Process{PID: 7, Name: "kubelite", Unit: "snap.microk8s.service"}}, "port-in-use",
+			"kubelite (process 7, snap.microk8s.service) listens on port 10250", false},
+		{"nobody on the port by now", port, fakeHost{}, "port-in-use", "nothing listens on port 10250 at this moment: systemctl restart kubelet may be enough", false},
+		{"a mode", denied, fakeHost{file: script}, "exec-denied", "/usr/local/bin/kubelet has mode 0644, which nobody may execute", false},
+		{"noexec", denied, fakeHost{file: "/bin/sh", fileSystem: probe.FileSystem{NoExec: true}}, "exec-denied", "the file system of /usr/local/bin/kubelet is mounted noexec", false},
+		{"a label", denied, fakeHost{file: "/bin/sh", label: "user_home_t"}, "exec-denied", "/usr/local/bin/kubelet has mode 0755 and the label user_home_t, and SELinux is enforcing", true},
+		{"a disabled plugin", disabled, fakeHost{disabled: `/etc/containerd/config.toml:3: disabled_plugins = ["cri"]`}, "cri-disabled", `/etc/containerd/config.toml:3: disabled_plugins = ["cri"]`, false},
+		{"an old runtime", disabled, fakeHost{runtimeErr: cri.ErrNoV1}, "cri-disabled", "unix:///run/k.sock: it does not speak CRI v1", false},
+		{"the runtime answers by now", disabled, fakeHost{runtime: cri.Answer{Name: "containerd", Version: "2.1.9"}}, "cri-disabled",
+			"containerd 2.1.9 answers at unix:///run/k.sock at this moment: systemctl restart kubelet may be enough", true},
+		{"inotify", inotify, fakeHost{inotify: probe.Inotify{Instances: 127, MaxInstances: 128, Watches: 1, MaxWatches: 8192}}, "inotify",
+			"root has 127 of 128 inotify instances and 1 of 8192 watches", false},
+		{"inotify by now", inotify, fakeHost{inotify: probe.Inotify{Instances: 1, MaxInstances: 128, Watches: 1, MaxWatches: 8192}}, "inotify",
+			"root has 1 of 128 inotify instances and 1 of 8192 watches", true},
+		{"the certificate of the server", after, fakeHost{server: probe.Server{Time: time.Now(), Certificate: &x509.Certificate{NotAfter: long}}}, "server-cert-expired",
+			"the certificate of api:6443 expired on 2026-01-01 00:00 UTC", false},
+		{"the clock", after, fakeHost{server: probe.Server{Time: time.Now().Add(-time.Hour), Certificate: valid}}, "clock", "the clock of this host is about 1h0m0s ahead of that of api:6443", false},
+		{"a server that does not answer", after, fakeHost{}, "server-cert-expired", "", true},
+		{"the certificate of the node", expired, fakeHost{expires: long}, "client-cert-expired", clientCertificate + " expired on 2026-01-01 00:00 UTC", false},
+		{"one that is renewed", expired, fakeHost{expires: time.Now().Add(time.Hour)}, "bootstrap-missing", "", false},
+		{"no network", cni, fakeHost{runtime: cri.Answer{Name: "containerd", Version: "2.1.9", NetworkNotReady: "NetworkPluginNotReady: no"}}, "cni", "containerd 2.1.9 says NetworkPluginNotReady: no", false},
+		{"a network by now", cni, fakeHost{runtime: cri.Answer{Name: "containerd", Version: "2.1.9"}}, "", "", false},
+		{"a full disk", failure("mkdir /x: no space left on device"), fakeHost{fileSystem: probe.FileSystem{Size: 1 << 30, Free: 1 << 20, Files: 100, FreeFiles: 50}}, "disk-full",
+			"the file system of /x has 1 of 1024 MiB and 50 of 100 inodes left", false},
+		{"a certificate that ends", klog("I", "x"), fakeHost{expires: time.Now().Add(time.Minute)}, "client-cert-ends",
+			clientCertificate + " expires on " + day(time.Now().Add(time.Minute)), false},
+		{"one that does not", klog("I", "x"), fakeHost{expires: time.Now().Add(time.Hour)}, "", "", false},
+		{"another driver", klog("I", `"Using cgroup driver setting received from the CRI runtime" cgroupDriver="systemd"`),
+			fakeHost{runtime: cri.Answer{Name: "containerd", Version: "2.1.9", CgroupDriver: "cgroupfs"}}, "cgroup-driver-changed",
+			"containerd 2.1.9 uses the cgroup driver cgroupfs, and kubelet systemd", false},
+		{"the same driver", klog("I", `"Using cgroup driver setting received from the CRI runtime" cgroupDriver="systemd"`),
+			fakeHost{runtime: cri.Answer{Name: "containerd", Version: "2.1.9", CgroupDriver: "systemd"}}, "", "", false},
+	} {
+		d := explain(t.Context(), Run{Log: kubeletlog.Parse(systemd.ParseEntries([]byte(tt.log)))}, tt.host, ourselves)
+		if d.Rule != tt.rule || d.Likely != tt.likely || tt.checked != "" && !slices.Equal(d.Checked, []string{tt.checked}) {
+			t.Errorf("%s: %s, likely %t, checked %q", tt.name, d.Rule, d.Likely, d.Checked)
+		}
+	}
+}
+
+// What to do depends on who owns the configuration.
+func TestOwners(t *testing.T) {
+	swap := failure("swap feature is enabled and LimitedSwap but it is only supported with cgroupv2")
+	name := register(`node \"a\" is not allowed to modify node \"b\"`)
+	gone := unit("Failed at step EXEC spawning /usr/local/bin/kubelet: No such file or directory")
+	for _, tt := range []struct {
+		owner owner
+		log   string
+		want  []string
+	}{
+		{ourselves, swap, []string{"kubeletctl set memorySwap.swapBehavior=NoSwap"}},
+		{kubeadm, swap, []string{"# set memorySwap.swapBehavior: NoSwap in /var/lib/kubelet/config.yaml",
+			"# and in the cluster (kubectl -n kube-system edit configmap kubelet-config), or the next kubeadm upgrade undoes it, then:", restart}},
+		{user, swap, []string{"# set memorySwap.swapBehavior: NoSwap in the configuration file of kubelet (its flag --config), then:", restart}},
+		{anybody, swap, []string{"# set memorySwap.swapBehavior: NoSwap in the configuration file of kubelet (its flag --config), then:", restart}},
+		{ourselves, name, []string{"hostnamectl --static", "kubeletctl set --hostname-override a  # or join anew with the new name"}},
+		{kubeadm, name, []string{"hostnamectl --static", "# set --hostname-override=a in KUBELET_EXTRA_ARGS in /etc/default/kubelet or /etc/sysconfig/kubelet (or join anew with the new name), then:", restart}},
+		{user, name, []string{"hostnamectl --static", "# set --hostname-override=a on the command line of kubelet (systemctl cat kubelet.service) (or join anew with the new name), then:", restart}},
+		{ourselves, gone, []string{"ls -lL /usr/local/bin/kubelet", "kubeletctl repair"}},
+		{kubeadm, gone, []string{"ls -lL /usr/local/bin/kubelet", "kubeletctl repair"}},
+		{user, gone, []string{"ls -lL /usr/local/bin/kubelet", "# install this kubelet again, in the way in which it was installed, then:", restart}},
+	} {
+		d := explain(t.Context(), Run{Log: kubeletlog.Parse(systemd.ParseEntries([]byte(tt.log)))}, nil, tt.owner)
+		if !slices.Equal(d.Remedy, tt.want) {
+			t.Errorf("%d: %q", tt.owner, d.Remedy)
+		}
+	}
+	for _, r := range rules {
+		for _, line := range r.Remedy {
+			for _, o := range []owner{user, anybody} {
+				if own := o.line(line); strings.HasPrefix(own[0], "kubeletctl set") {
+					t.Errorf("%s: %q is for a kubelet of kubeletctl's only", r.ID, line)
+				}
+			}
+		}
+	}
+}
+
+// What is normal right after a start, what a node that is Ready cannot have, and what the API server says of one that is not.
+func TestRunningKubelets(t *testing.T) {
+	cni := klog("E", `"Container runtime network not ready" networkReady="cni plugin not initialized"`)
+	began := kubeletlog.Parse(systemd.ParseEntries([]byte(cni)))[0].Time
+	for _, tt := range []struct {
+		name, log string
+		run       Run
+		rule      string
+	}{
+		{"at its start", cni, Run{}, ""},
+		{"a minute later", cni, Run{Started: began.Add(-2 * time.Minute)}, "cni"},
+		{"long ago", cni, Run{Started: began.Add(-2 * time.Minute), Now: began.Add(time.Hour)}, ""},
+		{"the node is Ready", cni, Run{Started: began.Add(-2 * time.Minute), Ready: true}, ""},
+		{"pods of a node that is Ready", klog("E", `"Failed to generate sandbox config for pod" err="open /r: no such file or directory"`), Run{Ready: true}, "resolv-conf"},
+		{"the API server says so", klog("I", `"x"`), Run{Started: began.Add(-2 * time.Minute), Complaint: "the node n is not Ready: cni plugin not initialized"}, "cni"},
+		{"the API server cannot be asked", klog("I", `"x"`), Run{Complaint: "asking the API server 192.0.2.1:6443: dial tcp 192.0.2.1:6443: connect: connection refused"}, "api-unreachable"},
+	} {
+		tt.run.Log = kubeletlog.Parse(systemd.ParseEntries([]byte(tt.log)))
+		if d := Explain(tt.run); d.Rule != tt.rule {
+			t.Errorf("%s: %+v", tt.name, d)
+		}
+	}
+}
