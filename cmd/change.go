@@ -81,7 +81,7 @@ func (o *changeOptions) check(a *app, f *pflag.FlagSet) error {
 		errs = append(errs, fmt.Errorf("--wait %s is negative", o.wait))
 	}
 	for _, id := range o.ignore {
-		if !slices.Contains(preflight.Ignorable(), id) {
+		if !preflight.Known(id) {
 			errs = append(errs, fmt.Errorf("--ignore-preflight: unknown ID %q; the IDs are %s", id, strings.Join(preflight.Ignorable(), ", ")))
 		}
 	}
@@ -180,21 +180,23 @@ func saveNotice(h *install.Host, line string) error {
 
 // preflight notes warnings and refuses for failures that are not ignored. A host that needs no change is not refused.
 func (x *changer) preflight(problems []preflight.Problem, p *plan.Plan) error {
-	ignore := x.options.ignore
 	var refused []preflight.Problem
 	for _, problem := range problems {
+		ignored := preflight.Ignored(problem.ID, x.options.ignore)
 		switch {
-		case problem.Severity == preflight.Failure && !slices.Contains(ignore, problem.ID) && !p.Empty():
-			problem.Hint += "; or ignore it: --ignore-preflight " + problem.ID
+		case problem.Severity == preflight.Failure && !ignored && !p.Empty():
+			if preflight.Known(problem.ID) {
+				problem.Hint += "; or ignore it: --ignore-preflight " + problem.ID
+			}
 			refused = append(refused, problem)
 		case problem.Severity == preflight.Info:
-			if !p.Empty() && !slices.Contains(ignore, problem.ID) {
-				x.app.Note(fmt.Sprintf("%s: %s; to change that: %s", problem.ID, problem.Message, problem.Hint))
+			if !p.Empty() && !ignored {
+				x.app.Note(fmt.Sprintf("%s: %s; to change that: %s", problem.ID, problem.Text(), problem.Hint))
 			}
 		case problem.Severity == preflight.Warning && problem.Hint != "":
-			x.app.Warn(fmt.Sprintf("%s: %s; %s", problem.ID, problem.Message, problem.Hint))
+			x.app.Warn(fmt.Sprintf("%s: %s; %s", problem.ID, problem.Text(), problem.Hint))
 		default:
-			x.app.Warn(fmt.Sprintf("%s: %s", problem.ID, problem.Message))
+			x.app.Warn(fmt.Sprintf("%s: %s", problem.ID, problem.Text()))
 		}
 	}
 	if len(refused) > 0 {

@@ -200,7 +200,7 @@ func flatten(err error) []error {
 	if errors.As(err, &failed) {
 		var list []error
 		for _, p := range failed.Problems {
-			list = append(list, withHint(fmt.Errorf("%s: %s", p.ID, p.Message), p.Hint))
+			list = append(list, withHint(fmt.Errorf("%s: %s", p.ID, p.Text()), p.Hint))
 		}
 		return list
 	}

@@ -361,7 +361,7 @@ func (w *work) prepare(ctx context.Context) (*install.Change, error) {
 	if change.Have != nil {
 		w.warnOlder(draft, change.Have)
 	}
-	problems := w.problems(ctx, draft, change)
+	problems := w.problems(ctx, change)
 	a.plan = change.Plan
 	w.noteKubeadm(draft)
 	if err := w.preflight(problems, change.Plan); err != nil {
@@ -376,17 +376,15 @@ func (w *work) prepare(ctx context.Context) (*install.Change, error) {
 }
 
 // problems are what preflight has to say about a change of kubelet.
-func (w *work) problems(ctx context.Context, draft *spec.Draft, change *install.Change) []preflight.Problem {
+func (w *work) problems(ctx context.Context, change *install.Change) []preflight.Problem {
 	if change.Plan.OnlyTools() {
 		return nil
 	}
-	h := w.host
-	problems := preflight.Check(ctx, draft, change.Have, change.Seen, preflight.Facts{Booting: h.Units.Booting(ctx), AskRuntime: h.AskRuntime})
-	problems = append(problems, h.Preflight(ctx, change)...)
-	if change.Have != nil && !w.options.dryRun { // what could be hardened was said at the first install
-		problems = slices.DeleteFunc(problems, func(p preflight.Problem) bool { return p.Severity == preflight.Info })
-	}
-	return problems
+	// What could be better was said at the first install, and is by kubeletctl preflight.
+	first := change.Have == nil || w.options.dryRun
+	return slices.DeleteFunc(w.host.PreflightHost(ctx, change, false), func(p preflight.Problem) bool {
+		return p.Severity == preflight.Info && (!first || !preflight.OfConfiguration(p.ID))
+	})
 }
 
 // build resolves the spec to a release and its artifact, and renders it.

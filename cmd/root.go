@@ -156,6 +156,7 @@ func (a *app) commands() []*cobra.Command {
 		leaveCommand(a),
 		drainCommand(a),
 		uncordonCommand(a),
+		preflightCommand(a),
 		statusCommand(a),
 		diagnoseCommand(a),
 		logsCommand(a),

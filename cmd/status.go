@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -127,16 +128,20 @@ func printStatus(a *app, s *status.Status) {
 		fmt.Fprintf(w, "kubelet %s is %s\n\n", s.Version, terminal.Paint(w, mood, stateText(s.State)))
 		a.Table(w, terminal.Sentences(0), a.statusRows(s))
 	}
-	if len(s.Problems) == 0 {
-		return
+	printProblems(w, s.Problems)
+}
+
+// printProblems shows problems and what to do about each, after an empty line.
+func printProblems(w io.Writer, problems []preflight.Problem) {
+	if len(problems) > 0 {
+		fmt.Fprintln(w)
 	}
-	fmt.Fprintln(w)
-	for _, p := range s.Problems {
+	for _, p := range problems {
 		c := terminal.Yellow
 		if p.Severity == preflight.Failure {
 			c = terminal.Red
 		}
-		terminal.Say(w, "%s %s: %s", terminal.Paint(w, c, string(p.Severity)), p.ID, p.Message)
+		terminal.Say(w, "%s %s: %s", terminal.Paint(w, c, string(p.Severity)), p.ID, p.Text())
 		if p.Hint != "" {
 			terminal.Say(w, "  hint: %s", p.Hint)
 		}

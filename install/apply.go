@@ -43,6 +43,8 @@ type ApplyOptions struct {
 	Fetched func()
 	Phase   func(Phase)
 	Done    func(plan.Step)
+
+	always bool // it is rehearsed also when nothing has to be switched
 }
 
 // RolledBackError reports that a change failed and that the host is again as it was before.

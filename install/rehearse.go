@@ -47,7 +47,8 @@ func (e *RehearsalError) Hint() string {
 // healthy; 0 when it was not tried.
 func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, error) {
 	h, c := f.host, f.change
-	if h.Rehearse == nil || f.options.SkipRehearsal || !h.Live || c.Want.Arch != runtime.GOARCH || c.Want.Snapshot || !c.Plan.SwitchesKubelet() {
+	if h.Rehearse == nil || f.options.SkipRehearsal || !h.Live || c.Want.Arch != runtime.GOARCH || c.Want.Snapshot ||
+		!f.options.always && !c.Plan.SwitchesKubelet() {
 		return 0, nil
 	}
 	if c.Want.Kubeadm {

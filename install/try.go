@@ -30,26 +30,8 @@ type trial struct {
 }
 
 func (f firstHalf) run(ctx context.Context) (trial, error) {
-	binary, err := f.download(ctx)
+	took, err := f.try(ctx)
 	if err != nil || f.change.Plan.OnlyTools() {
-		return trial{}, err
-	}
-	if f.change.Plan.Has(plan.SetMode, binary.Path) || f.change.Plan.Has(plan.SetOwner, binary.Path) {
-		copied, err := f.asItWillBe(binary)
-		if err != nil {
-			return trial{}, err
-		}
-		defer func() { _ = f.host.Tree.Remove(copied) }() // the next download drops one that stays
-		binary.Path = copied
-	}
-	if err := f.checkFlags(ctx, binary.Path); err != nil {
-		return trial{}, err
-	}
-	if err := f.ask(ctx, binary.Path); err != nil {
-		return trial{}, err
-	}
-	took, err := f.rehearse(ctx, binary.Path)
-	if err != nil {
 		return trial{}, err
 	}
 	took = max(took, f.change.Want.Took) // what was installed before has been started here before
@@ -57,6 +39,37 @@ func (f firstHalf) run(ctx context.Context) (trial, error) {
 		return trial{}, errors.New("before anything was changed")
 	}
 	return trial{took: took, member: f.member(ctx)}, nil
+}
+
+// TryOut fetches the kubelet of a change, asks it and rehearses it, and returns how long it took to be healthy; 0 when it could
+// not be rehearsed. It changes nothing: what was fetched is kept for the change. The caller holds the lock.
+func (h *Host) TryOut(ctx context.Context, c *Change, o ApplyOptions) (time.Duration, error) {
+	o.always = true
+	took, err := firstHalf{attempt{h, c, o}}.try(ctx)
+	return took, Interrupted(ctx, unchanged(err))
+}
+
+// try fetches, asks and rehearses, and returns how long the kubelet took to be healthy.
+func (f firstHalf) try(ctx context.Context) (time.Duration, error) {
+	binary, err := f.download(ctx)
+	if err != nil || f.change.Plan.OnlyTools() {
+		return 0, err
+	}
+	if f.change.Plan.Has(plan.SetMode, binary.Path) || f.change.Plan.Has(plan.SetOwner, binary.Path) {
+		copied, err := f.asItWillBe(binary)
+		if err != nil {
+			return 0, err
+		}
+		defer func() { _ = f.host.Tree.Remove(copied) }() // the next download drops one that stays
+		binary.Path = copied
+	}
+	if err := f.checkFlags(ctx, binary.Path); err != nil {
+		return 0, err
+	}
+	if err := f.ask(ctx, binary.Path); err != nil {
+		return 0, err
+	}
+	return f.rehearse(ctx, binary.Path)
 }
 
 // asItWillBe copies a binary of which only the mode or the owner is wrong, beside it, with those that it is to have. The copy

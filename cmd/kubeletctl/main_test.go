@@ -24,6 +24,7 @@ var floors = [][]string{
 	{"install/plan", "install/health", "install/cri"},
 	{"install/spec", "install/store"},
 	{"install/observe", "install/rehearsal", "install/purge", "install/node", "install/probe"},
+	{"install/preflight/facts"},
 	{"install/adopt", "install/preflight", "install/diagnose", "install/drain", "install/join"},
 	{"install/status"},
 	{"install"},
@@ -121,11 +122,14 @@ var ofThisMachine = map[string]string{
 	"install/store/lock.go":          "/proc/locks",
 	"install/probe/probe.go":         "/sys of a live host",
 	"install/probe/proc.go":          "/proc of a live host",
-	"install/preflight/check.go":     "/proc and the runtime's socket of a live host",
+	"install/preflight/runtime.go":   "the runtime's socket of a live host",
+
+	"install/preflight/facts/machine.go": "/proc and /sys of a live host",
+	"install/preflight/facts/remote.go":  "the runtime's socket of a live host",
 }
 
 func TestOnlyHostfsOpensFiles(t *testing.T) {
-	for _, room := range []string{"install", "install/plan", "install/spec", "install/store", "install/observe", "install/preflight", "install/adopt", "install/kubeletlog", "install/health", "install/diagnose", "install/status", "install/drain", "install/join", "install/probe"} {
+	for _, room := range []string{"install", "install/plan", "install/spec", "install/store", "install/observe", "install/preflight", "install/preflight/facts", "install/adopt", "install/kubeletlog", "install/health", "install/diagnose", "install/status", "install/drain", "install/join", "install/probe"} {
 		eachCall(t, "../../"+room, func(file, call string) {
 			file = room + "/" + file
 			if _, allowed := ofThisMachine[file]; !allowed && slices.Contains(opens, call) {

@@ -19,7 +19,7 @@ type Host interface {
 	Listener(port int) (*probe.Process, error)
 	// Endpoint is that of kubelet's container runtime.
 	Endpoint() string
-	Runtime(ctx context.Context, endpoint string) (cri.Answer, error)
+	Runtime(ctx context.Context, endpoint string) (cri.Description, error)
 	Inotify() (probe.Inotify, error)
 	FileSystem(name string) (probe.FileSystem, error)
 	Stat(name string) (fs.FileInfo, error)
@@ -198,8 +198,8 @@ func networkNotReady(ctx context.Context, h Host, _ []string) (verdict, string) 
 	switch {
 	case err != nil:
 		return unsure, ""
-	case a.NetworkNotReady != "":
-		return confirmed, fmt.Sprintf("%s %s says %s", a.Name, a.Version, a.NetworkNotReady)
+	case a.NoNetwork != "":
+		return confirmed, fmt.Sprintf("%s %s says %s", a.Name, a.Version, a.NoNetwork)
 	}
 	return refuted, fmt.Sprintf("%s %s says that its network is ready", a.Name, a.Version)
 }

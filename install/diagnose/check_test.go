@@ -21,7 +21,7 @@ import (
 // fakeHost answers as it is told.
 type fakeHost struct {
 	listener   *probe.Process
-	runtime    cri.Answer
+	runtime    cri.Description
 	runtimeErr error
 	inotify    probe.Inotify
 	fileSystem probe.FileSystem
@@ -38,7 +38,7 @@ func (f fakeHost) Inotify() (probe.Inotify, error)               { return f.inot
 func (f fakeHost) FileSystem(string) (probe.FileSystem, error)   { return f.fileSystem, nil }
 func (f fakeHost) SELinux(string) (label string, enforcing bool) { return f.label, f.label != "" }
 func (f fakeHost) DisabledCRI() string                           { return f.disabled }
-func (f fakeHost) Runtime(context.Context, string) (cri.Answer, error) {
+func (f fakeHost) Runtime(context.Context, string) (cri.Description, error) {
 	return f.runtime, f.runtimeErr
 }
 
@@ -92,7 +92,7 @@ func TestChecks(t *testing.T) {
 		{"a label", denied, fakeHost{file: "/bin/sh", label: "user_home_t"}, "exec-denied", "/usr/local/bin/kubelet has mode 0755 and the label user_home_t, and SELinux is enforcing", true},
 		{"a disabled plugin", disabled, fakeHost{disabled: `/etc/containerd/config.toml:3: disabled_plugins = ["cri"]`}, "cri-disabled", `/etc/containerd/config.toml:3: disabled_plugins = ["cri"]`, false},
 		{"an old runtime", disabled, fakeHost{runtimeErr: cri.ErrNoV1}, "cri-disabled", "unix:///run/k.sock: it does not speak CRI v1", false},
-		{"the runtime answers by now", disabled, fakeHost{runtime: cri.Answer{Name: "containerd", Version: "2.1.9"}}, "cri-disabled",
+		{"the runtime answers by now", disabled, fakeHost{runtime: cri.Description{Name: "containerd", Version: "2.1.9"}}, "cri-disabled",
 			"containerd 2.1.9 answers at unix:///run/k.sock at this moment: systemctl restart kubelet may be enough", true},
 		{"inotify", inotify, fakeHost{inotify: probe.Inotify{Instances: 127, MaxInstances: 128, Watches: 1, MaxWatches: 8192}}, "inotify",
 			"root has 127 of 128 inotify instances and 1 of 8192 watches", false},
@@ -104,18 +104,18 @@ func TestChecks(t *testing.T) {
 		{"a server that does not answer", after, fakeHost{}, "server-cert-expired", "", true},
 		{"the certificate of the node", expired, fakeHost{expires: long}, "client-cert-expired", clientCertificate + " expired on 2026-01-01 00:00 UTC", false},
 		{"one that is renewed", expired, fakeHost{expires: time.Now().Add(time.Hour)}, "bootstrap-missing", "", false},
-		{"no network", cni, fakeHost{runtime: cri.Answer{Name: "containerd", Version: "2.1.9", NetworkNotReady: "NetworkPluginNotReady: no"}}, "cni", "containerd 2.1.9 says NetworkPluginNotReady: no", false},
-		{"a network by now", cni, fakeHost{runtime: cri.Answer{Name: "containerd", Version: "2.1.9"}}, "", "", false},
+		{"no network", cni, fakeHost{runtime: cri.Description{Name: "containerd", Version: "2.1.9", NoNetwork: "NetworkPluginNotReady: no"}}, "cni", "containerd 2.1.9 says NetworkPluginNotReady: no", false},
+		{"a network by now", cni, fakeHost{runtime: cri.Description{Name: "containerd", Version: "2.1.9"}}, "", "", false},
 		{"a full disk", failure("mkdir /x: no space left on device"), fakeHost{fileSystem: probe.FileSystem{Size: 1 << 30, Free: 1 << 20, Files: 100, FreeFiles: 50}}, "disk-full",
 			"the file system of /x has 1 of 1024 MiB and 50 of 100 inodes left", false},
 		{"a certificate that ends", klog("I", "x"), fakeHost{expires: time.Now().Add(time.Minute)}, "client-cert-ends",
 			clientCertificate + " expires on " + day(time.Now().Add(time.Minute)), false},
 		{"one that does not", klog("I", "x"), fakeHost{expires: time.Now().Add(time.Hour)}, "", "", false},
 		{"another driver", klog("I", `"Using cgroup driver setting received from the CRI runtime" cgroupDriver="systemd"`),
-			fakeHost{runtime: cri.Answer{Name: "containerd", Version: "2.1.9", CgroupDriver: "cgroupfs"}}, "cgroup-driver-changed",
+			fakeHost{runtime: cri.Description{Name: "containerd", Version: "2.1.9", CgroupDriver: "cgroupfs"}}, "cgroup-driver-changed",
 			"containerd 2.1.9 uses the cgroup driver cgroupfs, and kubelet systemd", false},
 		{"the same driver", klog("I", `"Using cgroup driver setting received from the CRI runtime" cgroupDriver="systemd"`),
-			fakeHost{runtime: cri.Answer{Name: "containerd", Version: "2.1.9", CgroupDriver: "systemd"}}, "", "", false},
+			fakeHost{runtime: cri.Description{Name: "containerd", Version: "2.1.9", CgroupDriver: "systemd"}}, "", "", false},
 	} {
 		d := explain(t.Context(), Run{Log: kubeletlog.Parse(systemd.ParseEntries([]byte(tt.log)))}, tt.host, ourselves)
 		if d.Rule != tt.rule || d.Likely != tt.likely || tt.checked != "" && !slices.Equal(d.Checked, []string{tt.checked}) {

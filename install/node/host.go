@@ -52,6 +52,27 @@ func Certificate(tree hostfs.Tree, kubeconfig string) (*x509.Certificate, error)
 	return c.Certificate, nil
 }
 
+// Server is the API server that a kubeconfig names, as it answers.
+type Server struct {
+	Release
+	// URL is that of the server, Node the name of the node that the client certificate is for; empty for none.
+	URL, Node string
+	// Ahead is how far the clock of this host is ahead of the server's, to the second.
+	Ahead time.Duration
+}
+
+// ServerOf is like ReleaseFor, and tells what is known also when the server does not answer.
+func ServerOf(ctx context.Context, tree hostfs.Tree, kubeconfig string) (Server, error) {
+	c, err := OpenIn(tree, kubeconfig)
+	if err != nil {
+		return Server{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	r, err := c.Version(ctx)
+	return Server{r, c.Server, c.Name, c.Ahead}, err
+}
+
 // OpenIn is Open for a path of a host.
 func OpenIn(tree hostfs.Tree, kubeconfig string) (*Client, error) {
 	file, err := tree.PathFollowed(kubeconfig)

@@ -64,6 +64,8 @@ type Client struct {
 	Authority []byte
 	// Unverified reports that the kubeconfig asks for any certificate to be taken for good.
 	Unverified bool
+	// Ahead is how far the clock of this host was ahead of the server's at its last answer, to the second.
+	Ahead time.Duration
 
 	host, token string
 	http        *http.Client

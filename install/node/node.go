@@ -149,6 +149,9 @@ func (c *Client) send(ctx context.Context, method, path string, document []byte,
 		return c.unreachable(err)
 	}
 	defer resp.Body.Close()
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		c.Ahead = time.Since(date).Truncate(time.Second)
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return c.unreachable(err)

@@ -1,211 +1,230 @@
 package preflight
 
 import (
-	"bufio"
-	"context"
-	"errors"
+	"cmp"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
+	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/kubeletctl/kubeletctl/config"
-	"github.com/kubeletctl/kubeletctl/install/cri"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
+	"github.com/kubeletctl/kubeletctl/install/preflight/facts"
 	"github.com/kubeletctl/kubeletctl/install/spec"
-	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
-// Facts are what is known of a host that runs, beside what was observed.
-type Facts struct {
-	// Booting says that units of this host may still have to start.
-	Booting bool
-	// AskRuntime reports, as an error, that no container runtime answers at an endpoint; nil asks nobody.
-	AskRuntime func(ctx context.Context, endpoint string) error
+// Kubelet is one that is to run on this host.
+type Kubelet struct {
+	*plan.Generation
+	// Fields are those of its configuration. Hardened reports that they are those of kubeletctl's own profile.
+	Fields               map[string]any
+	Standalone, Hardened bool
+	// Seen is what was observed.
+	Seen *plan.Observation
+	// Booting says that units of this host may still have to start. Back is that of CheckSkew.
+	Booting, Back bool
 }
 
-// Check looks for what would keep this host from running the kubelet of a draft, all at once. have is what was installed
-// last. Of a tree that does not run nothing is known.
-func Check(ctx context.Context, d *spec.Draft, have *plan.Generation, seen *plan.Observation, facts Facts) []Problem {
-	var problems []Problem
-	add := func(id string, s Severity, hint, format string, args ...any) {
-		problems = append(problems, Problem{ID: id, Severity: s, Message: fmt.Sprintf(format, args...), Hint: hint})
-	}
-	if !seen.Live {
-		return nil
-	}
-	fields := d.Rendered.Fields
-	failure, accept := Failure, func(setting string) string { return "--set " + setting }
+// Of is the kubelet of a draft.
+func Of(d *spec.Draft, seen *plan.Observation) Kubelet {
+	k := Kubelet{Generation: d.Generation, Fields: d.Rendered.Fields, Standalone: d.Spec.Standalone, Seen: seen,
+		Hardened: d.Spec.Profile != config.Upstream && !d.Kubeadm}
 	if d.Kubeadm {
-		fields, _ = Fields(d.Generation) // that it can be read was found out when it was prepared
-		accept = func(setting string) string {
-			return strings.Replace(setting, "=", ": ", 1) + " in a KubeletConfiguration document of kubeadm's configuration"
+		k.Fields, _ = Fields(d.Generation) // that it can be read was found out when it was prepared
+	}
+	return k
+}
+
+// check is a pure function of a kubelet and of the facts about a host; it returns nil when there is nothing to say.
+type check func(Kubelet, *facts.Facts) *Problem
+
+// checks are all that are made of a host that runs, in the order in which they are shown.
+var checks = []check{
+	checkCgroupV1, checkControllers, checkSwap, checkSwapBehavior,
+	checkRuntime, checkReady, checkRuntimeConfig, checkCgroupDriver,
+	checkHealthPort, checkKubeletPort, checkReadOnlyPort, checkOtherKubelet, checkCredentials,
+	checkNodeName, checkCertificateName, checkNoExec, checkRootDir, checkRootDirForm, checkRootDirType, checkPluginDir, checkDisk, checkInodes, checkMemory,
+	checkKmsg, checkMachineID, checkResolvConf, checkResolvers, checkProviderConfig, checkProviders, checkClientCAFile, checkServingFiles,
+	checkKernelSettings, checkKernelAtBoot, checkKernelDefaults, checkKernelRelease, checkInotify, checkForwarding, checkNetwork,
+	checkClock, checkClockOfServer, checkAPIServer, checkSkew, checkProxy, checkSELinux,
+	checkClusterDNS, checkClientCA, checkServingCert, checkTables, checkLate,
+}
+
+// Check makes all checks of what would keep a host from running a kubelet. It looks at nothing but its arguments.
+func Check(k Kubelet, f *facts.Facts) (problems []Problem) {
+	for _, c := range checks {
+		if p := c(k, f); p != nil {
+			problems = append(problems, *p)
 		}
-		if len(fields) == 0 { // kubeadm may still say so
-			failure = Warning
-		}
-	}
-	minor := config.Minor(d.Version.Minor())
-	if fails, known := fields["failCgroupV1"].(bool); minor >= 35 && cgroupV1() && (!known || fails) {
-		add(CgroupV1, failure, "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or accept cgroup v1: "+accept("failCgroupV1=false"),
-			"this host uses cgroup v1, and kubelet refuses to run on it from 1.35 on")
-	}
-	if fails, known := fields["failSwapOn"].(bool); (!known || fails) && swapOn() {
-		add(Swap, failure, "turn swap off (swapoff -a, and /etc/fstab), or accept it: "+accept("failSwapOn=false"),
-			"swap is on, and kubelet refuses to run with it")
-	}
-	endpoint, _ := Endpoint(d.Generation)
-	if problem := CheckRuntime(ctx, endpoint, minor, facts.AskRuntime); problem != nil {
-		if facts.Booting || !seen.Credentials { // it may still come, and kubelet does not start before it has to
-			problem.Severity = Warning
-		}
-		problems = append(problems, *problem)
-	}
-	if address, ok := strings.CutPrefix(strings.TrimSuffix(d.HealthURL, "/healthz"), "http://"); ok && (!seen.Units[systemd.KubeletService].Up() || have != nil && have.HealthURL != d.HealthURL) {
-		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
-			conn.Close()
-			add(HealthPort, Failure, "ss -ltnp shows which program it is; or choose another port: --set healthzPort=PORT",
-				"another program already listens on %s, where kubelet would serve /healthz", address)
-		}
-	}
-	if seen.Units[systemd.KubeletService].Up() && !seen.Credentials {
-		add(StopsKubelet, Failure, "keep it with --standalone, or put the kubeconfig there first", "kubelet runs, and would be stopped until one of these exists: %s",
-			strings.Join(d.Credentials, ", "))
-	}
-	if d.Kubeadm {
-		return problems
-	}
-	if _, elsewhere := config.Argument(d.Args, "config-dir"); !d.Spec.Standalone && fields["clusterDNS"] == nil && !elsewhere {
-		add(ClusterDNS, Info, "--set 'clusterDNS=[10.96.0.10]' --set clusterDomain=cluster.local, as the cluster has them",
-			"pods use the node's DNS servers and do not find the services of the cluster")
-	}
-	if d.Spec.Profile != config.Upstream {
-		hardening(fields, d.Spec.Standalone, add)
 	}
 	return problems
 }
 
-// CheckRuntime asks whether a container runtime for a kubelet of a minor release is at an endpoint; nil when there is, or when
-// there is no endpoint.
-func CheckRuntime(ctx context.Context, endpoint string, minor config.Minor, ask func(context.Context, string) error) *Problem {
-	scheme, socket, hasScheme := strings.Cut(endpoint, "://")
-	if !hasScheme {
-		socket = endpoint // kubelet takes a path as well
+// Where is where the facts about a kubelet are to be found.
+func (k Kubelet) Where(o observe.Observer) facts.Where {
+	endpoint, _ := Endpoint(k.Generation)
+	w := facts.Where{Observer: o, Endpoint: endpoint, PID: k.unit().MainPID, ResolvConf: k.resolvConf(), Sysctls: sysctls()}
+	w.Files = []string{k.binDir(), k.KubeletRoot(), k.pluginDir(), "/dev/kmsg", "/etc/machine-id"}
+	w.Files = append(w.Files, k.namedFiles()...)
+	for _, port := range []int{k.port("healthzPort", 10248), k.port("port", 10250), k.port("readOnlyPort", 0)} {
+		if port > 0 {
+			w.Ports = append(w.Ports, port)
+		}
 	}
-	if socket == "" {
+	w.ProviderConfig, _ = k.Arg("image-credential-provider-config")
+	w.ProviderDir, _ = k.Arg("image-credential-provider-bin-dir")
+	return w
+}
+
+func (k Kubelet) minor() config.Minor { return config.Minor(k.Version.Minor()) }
+
+func (k Kubelet) unit() systemd.UnitState { return k.Seen.Units[systemd.KubeletService] }
+
+// runs reports whether a kubelet runs here already: what is no worse with another release is no reason to refuse that one.
+func (k Kubelet) runs() bool { return k.unit().Up() }
+
+// waits reports whether kubelet is not started before something else has happened.
+func (k Kubelet) waits() bool { return k.Booting || !k.Seen.Credentials }
+
+// setting is what a flag or else a field says; empty when neither does.
+func (k Kubelet) setting(flag, field string) string {
+	if value, given := k.Arg(flag); given {
+		return value
+	}
+	value, _ := at(k.Fields, strings.Split(field, ".")).(string)
+	return value
+}
+
+// address is where kubelet listens for others; every address when it does not say.
+func (k Kubelet) address() string { return cmp.Or(k.setting("address", "address"), "0.0.0.0") }
+
+// nodeName is the name of the node; empty when systemd makes it at a start.
+func (k Kubelet) nodeName(f *facts.Facts) string {
+	if name, given := k.Arg("hostname-override"); given {
+		if slices.Contains(k.Expanded, "hostname-override") {
+			return ""
+		}
+		return strings.ToLower(strings.TrimSpace(name))
+	}
+	return strings.ToLower(strings.TrimSpace(f.Hostname))
+}
+
+// whileWaiting is a severity, or Warning for what may still come before kubelet is started.
+func (k Kubelet) whileWaiting(s Severity) Severity {
+	if k.waits() {
+		return Warning
+	}
+	return s
+}
+
+// port is a field with a port; the default is taken when it is not set.
+func (k Kubelet) port(field string, otherwise int) int {
+	if value, given := k.Fields[field]; given {
+		port, _ := strconv.Atoi(fmt.Sprint(value))
+		return port
+	}
+	return otherwise
+}
+
+// binDir is the directory of the binary; empty for none.
+func (k Kubelet) binDir() string {
+	dir, _, _ := strings.Cut(k.Binary().Path, "/kubelet-v")
+	return cmp.Or(dir, hostfs.DefaultBinDir)
+}
+
+func (k Kubelet) resolvConf() string {
+	if value, given := k.Fields["resolvConf"]; given && value == "" {
+		return "" // none at all
+	}
+	return cmp.Or(k.setting("resolv-conf", "resolvConf"), "/etc/resolv.conf")
+}
+
+func (k Kubelet) pluginDir() string {
+	return cmp.Or(k.setting("volume-plugin-dir", "volumePluginDir"), defaultPluginDir)
+}
+
+// defaultPluginDir is kubelet's own (pkg/volume/flexvolume).
+const defaultPluginDir = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec/"
+
+// namedFiles are the files that the configuration names.
+func (k Kubelet) namedFiles() (files []string) {
+	for _, field := range []string{"authentication.x509.clientCAFile", "tlsCertFile", "tlsPrivateKeyFile"} {
+		if file := k.setting("", field); strings.HasPrefix(file, "/") {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+// failure is an error, unless kubeadm has not written kubelet's configuration yet and may still say something else.
+func (k Kubelet) failure() Severity {
+	if k.Kubeadm && len(k.Fields) == 0 {
+		return Warning
+	}
+	return Failure
+}
+
+// set is the remedy that sets a field.
+func (k Kubelet) set(setting string) string {
+	if k.Kubeadm {
+		return strings.Replace(setting, "=", ": ", 1) + " in a KubeletConfiguration document of kubeadm's configuration"
+	}
+	return "--set " + setting
+}
+
+// problem puts a problem together.
+func problem(id string, s Severity, found, expected, remedy string) *Problem {
+	return &Problem{ID: id, Severity: s, Message: found, Expected: expected, Hint: remedy}
+}
+
+// listener is who listens where kubelet would, and is not the one that runs already; nil for nobody.
+func (k Kubelet) listener(f *facts.Facts, address string, port int) *facts.Listener {
+	wanted, err := netip.ParseAddr(address)
+	anywhere := err != nil || wanted.IsUnspecified()
+	for _, l := range f.Listeners {
+		there := l.Address.Addr()
+		if int(l.Address.Port()) == port && (anywhere || there.IsUnspecified() || there == wanted) && (l.PID == 0 || l.PID != k.unit().MainPID) {
+			return &l
+		}
+	}
+	return nil
+}
+
+// portProblem says who has a port of kubelet's.
+func (k Kubelet) portProblem(f *facts.Facts, id, field, address string, port int, use string) *Problem {
+	l := k.listener(f, address, port)
+	if l == nil || port == 0 {
 		return nil
 	}
-	unit := runtimeUnit(socket)
-	problem := Problem{ID: Runtime, Severity: Failure,
-		Hint: "start the container runtime (systemctl enable --now " + unit + "), or name its socket: --container-runtime-endpoint"}
-	if hasScheme && scheme != "unix" {
-		problem.Message = "kubelet reaches a container runtime only through a unix socket, and not through " + release.Redact(endpoint)
-		return &problem
-	}
-	if _, err := os.Stat(socket); errors.Is(err, fs.ErrNotExist) {
-		problem.Message = "no container runtime listens on " + socket
-		if others := Runtimes(ctx, ask); len(others) > 0 {
-			problem.Hint = "another container runtime answers: --container-runtime-endpoint " + others[0]
-		}
-		return &problem
-	}
-	if ask == nil {
-		return nil
-	}
-	switch err := ask(ctx, endpoint); {
-	case err == nil:
-		return nil
-	case errors.Is(err, cri.ErrNoV1) && minor < firstCRIv1Only:
-		return nil
-	case errors.Is(err, cri.ErrNoV1):
-		problem.Message = fmt.Sprintf("what listens on %s answers, but does not speak CRI v1, which kubelet needs from %s on", socket, firstCRIv1Only)
-		problem.Hint = "turn on containerd's cri plugin (disabled_plugins in /etc/containerd/config.toml), or update the container runtime"
-	default:
-		problem.Message = fmt.Sprintf("the container runtime on %s does not answer: %v", socket, err)
-		problem.Hint = "restart the container runtime (systemctl restart " + unit + "), or name another socket: --container-runtime-endpoint"
-	}
-	return &problem
+	place := net.JoinHostPort(address, strconv.Itoa(port))
+	return problem(id, k.failure(), fmt.Sprintf("another program already listens on %s, where kubelet would %s: %s", place, use, who(l.Process)), "",
+		stop(l.Process)+"; or choose another port: "+k.set(field+"=PORT"))
 }
 
-// firstCRIv1Only is the first release that speaks no older version of the interface (CHANGELOG-1.26, kubernetes#110618).
-const firstCRIv1Only config.Minor = 26
-
-// Runtimes are the endpoints of the known container runtimes that answer; ask may be nil.
-func Runtimes(ctx context.Context, ask func(context.Context, string) error) []string {
-	var endpoints []string
-	for _, known := range cri.Known {
-		if ask != nil && ask(ctx, known.Endpoint) == nil {
-			endpoints = append(endpoints, known.Endpoint)
-		}
+// who is a process in words.
+func who(p facts.Process) string {
+	if p.PID == 0 {
+		return "not known which"
 	}
-	return endpoints
+	words := fmt.Sprintf("%s (pid %d", p.Name, p.PID)
+	if p.Unit != "" {
+		words += ", " + p.Unit
+	}
+	return words + ")"
 }
 
-// runtimeUnit is the unit of the container runtime that has a socket; containerd's for one that is not known.
-func runtimeUnit(socket string) string {
-	for _, known := range cri.Known {
-		if strings.HasSuffix(known.Endpoint, strings.TrimPrefix(socket, "/var")) {
-			return known.Unit
-		}
+// stop is the command that stops a process.
+func stop(p facts.Process) string {
+	switch {
+	case p.Unit != "":
+		return "systemctl disable --now " + p.Unit
+	case p.PID != 0:
+		return fmt.Sprintf("kill %d", p.PID)
 	}
-	return cri.Known[0].Unit
-}
-
-// hardening speaks of what the hardened defaults leave off because something else has to come first.
-func hardening(fields map[string]any, standalone bool, add func(id string, s Severity, hint, format string, args ...any)) {
-	if fields["protectKernelDefaults"] != true {
-		var differ []string
-		for _, s := range kernelDefaults {
-			data, err := os.ReadFile("/proc/sys/" + s.name)
-			if err == nil && strings.TrimSpace(string(data)) != s.value {
-				differ = append(differ, strings.ReplaceAll(s.name, "/", ".")+"="+s.value)
-			}
-		}
-		hint := "--set protectKernelDefaults=true"
-		if len(differ) > 0 {
-			hint = "set " + strings.Join(differ, ", ") + " in /etc/sysctl.d, then " + hint
-		}
-		add(KernelDefaults, Info, hint, "kubelet changes kernel settings that are not as it needs them")
-	}
-	if standalone {
-		return
-	}
-	authentication, _ := fields["authentication"].(map[string]any)
-	if x509, _ := authentication["x509"].(map[string]any); x509["clientCAFile"] == nil {
-		add(ClientCA, Info, "--set authentication.x509.clientCAFile=/etc/kubernetes/pki/ca.crt, or where the cluster's CA is",
-			"no client certificate is accepted, and most API servers come with one for logs, exec and port-forward")
-	}
-	if fields["tlsCertFile"] == nil && fields["serverTLSBootstrap"] != true {
-		add(ServingCert, Info, "--set serverTLSBootstrap=true, once something approves kubelet-serving requests; or tlsCertFile and tlsPrivateKeyFile",
-			"kubelet signs its own serving certificate, which nobody can verify")
-	}
-}
-
-// kernelDefaults are the settings that kubelet wants (and sets by itself without protectKernelDefaults).
-var kernelDefaults = []struct{ name, value string }{
-	{"vm/overcommit_memory", "1"}, {"vm/panic_on_oom", "0"}, {"kernel/panic", "10"}, {"kernel/panic_on_oops", "1"},
-	{"kernel/keys/root_maxkeys", "1000000"}, {"kernel/keys/root_maxbytes", "25000000"},
-}
-
-// cgroupV1 reports whether the kernel's controllers are in the first hierarchy's layout.
-func cgroupV1() bool {
-	var st unix.Statfs_t
-	return unix.Statfs("/sys/fs/cgroup", &st) == nil && st.Type != unix.CGROUP2_SUPER_MAGIC
-}
-
-// swapOn reports whether /proc/swaps lists any swap (its first line is a heading).
-func swapOn() bool {
-	f, err := os.Open("/proc/swaps")
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Scan()
-	return lines.Scan()
+	return "ss -ltnp shows which program it is"
 }

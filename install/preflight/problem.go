@@ -2,7 +2,7 @@
 package preflight
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -10,8 +10,19 @@ import (
 type Problem struct {
 	ID       string   `json:"id"`
 	Severity Severity `json:"severity"`
-	Message  string   `json:"message"`
-	Hint     string   `json:"hint,omitempty"`
+	// Message is what was found, Expected what kubelet needs or does; empty when Message says it.
+	Message  string `json:"message"`
+	Expected string `json:"expected,omitempty"`
+	// Hint is the remedy.
+	Hint string `json:"hint,omitempty"`
+}
+
+// Text is what was found and what was expected.
+func (p Problem) Text() string {
+	if p.Expected == "" {
+		return p.Message
+	}
+	return p.Message + "; " + p.Expected
 }
 
 // Severity of a Problem.
@@ -28,17 +39,47 @@ const (
 
 // IDs of problems that may be ignored; their values are a stable interface.
 const (
-	CgroupV1       = "cgroup-v1"
-	ClientCA       = "client-ca"
-	ClusterDNS     = "cluster-dns"
-	HealthPort     = "health-port"
-	KubeadmConfig  = "kubeadm-config"
-	KernelDefaults = "kernel-defaults"
-	Runtime        = "runtime"
-	ServingCert    = "serving-cert"
-	Skew           = "skew"
-	StopsKubelet   = "stops-kubelet"
-	Swap           = "swap"
+	APIServer          = "api-server"
+	CgroupDriver       = "cgroup-driver"
+	CgroupV1           = "cgroup-v1"
+	ClientCA           = "client-ca"
+	Clock              = "clock"
+	ClusterDNS         = "cluster-dns"
+	CNI                = "cni"
+	Controllers        = "cgroup-controllers"
+	CredentialProvider = "credential-provider"
+	CRIDisabled        = "cri-disabled"
+	CRIRuntimeConfig   = "cri-runtime-config"
+	CRIVersion         = "cri-v1"
+	Disk               = "disk"
+	Foresight          = "foresight"
+	HealthPort         = "health-port"
+	Inotify            = "inotify"
+	IPForward          = "ip-forward"
+	KernelDefaults     = "kernel-defaults"
+	KernelRelease      = "kernel-release"
+	Kmsg               = "kmsg"
+	KubeadmConfig      = "kubeadm-config"
+	KubeletPort        = "port-kubelet"
+	Late               = "late"
+	MachineID          = "machine-id"
+	Memory             = "memory"
+	NodeName           = "node-name"
+	NoExec             = "noexec"
+	OtherKubelet       = "other-kubelet"
+	PluginDir          = "volume-plugin-dir"
+	Proxy              = "proxy"
+	ReadOnlyPort       = "port-readonly"
+	ResolvConf         = "resolv-conf"
+	RootDir            = "root-dir"
+	Runtime            = "runtime"
+	SELinux            = "selinux"
+	ServingCert        = "serving-cert"
+	Skew               = "skew"
+	StopsKubelet       = "stops-kubelet"
+	Swap               = "swap"
+	SwapBehavior       = "swap-behavior"
+	TLSCert            = "tls-cert"
 )
 
 // IDs of problems that may not, or that need not since they are warnings.
@@ -48,12 +89,37 @@ const (
 	KubeadmFiles = "kubeadm-files"
 	ManagerState = "manager-state"
 	Packages     = "packages"
+	Rehearsal    = "rehearsal"
 	StateDir     = "state-dir"
 )
 
 // Ignorable are the IDs of the problems that a user may choose to go on with.
 func Ignorable() []string {
-	return []string{CgroupV1, ClientCA, ClusterDNS, HealthPort, KernelDefaults, KubeadmConfig, Runtime, ServingCert, Skew, StopsKubelet, Swap}
+	return []string{APIServer, Controllers, CgroupDriver, CgroupV1, ClientCA, Clock, ClusterDNS, CNI, CredentialProvider, CRIDisabled, CRIRuntimeConfig, CRIVersion, Disk,
+		Foresight, HealthPort, Inotify, IPForward, KernelDefaults, KernelRelease, Kmsg, KubeadmConfig, Late, MachineID, Memory, NodeName, NoExec, OtherKubelet,
+		KubeletPort, ReadOnlyPort, Proxy, ResolvConf, RootDir, Runtime, SELinux, ServingCert, Skew, StopsKubelet, Swap, SwapBehavior, TLSCert, PluginDir}
+}
+
+// OfConfiguration reports whether a problem is one of the configuration, which can be told without a look at the host.
+func OfConfiguration(id string) bool {
+	return slices.Contains([]string{ClientCA, ClusterDNS, Foresight, KernelDefaults, ServingCert}, id)
+}
+
+// aliases are other names of IDs: those of the parts that an ID had before, and better names.
+var aliases = map[string][]string{
+	"cri-socket": {Runtime}, "port-health": {HealthPort}, "kernel-flags": {KernelDefaults},
+	Runtime: {Runtime, CRIDisabled, CRIVersion},
+}
+
+// Known reports whether an ID is one that may be ignored, or another name of one.
+func Known(id string) bool {
+	_, alias := aliases[id]
+	return alias || slices.Contains(Ignorable(), id)
+}
+
+// Ignored reports whether a problem is one of those that a user named.
+func Ignored(id string, named []string) bool {
+	return slices.Contains(Ignorable(), id) && slices.ContainsFunc(named, func(n string) bool { return n == id || slices.Contains(aliases[n], id) })
 }
 
 // FailedError holds the problems for which a change is refused before anything is touched.
@@ -62,7 +128,7 @@ type FailedError struct{ Problems []Problem }
 func (e *FailedError) Error() string {
 	var lines []string
 	for _, p := range e.Problems {
-		lines = append(lines, fmt.Sprintf("%s: %s", p.ID, p.Message))
+		lines = append(lines, p.ID+": "+p.Text())
 	}
 	return strings.Join(lines, "\n")
 }

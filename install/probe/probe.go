@@ -39,7 +39,7 @@ const defaultEndpoint = "unix:///run/containerd/containerd.sock"
 func (m Machine) Endpoint() string { return cmp.Or(m.CRI, defaultEndpoint) }
 
 // Runtime is what a container runtime says of itself; the error says why it does not: see [cri.Ask].
-func (m Machine) Runtime(ctx context.Context, endpoint string) (cri.Answer, error) {
+func (m Machine) Runtime(ctx context.Context, endpoint string) (cri.Description, error) {
 	return cri.Ask(ctx, endpoint)
 }
 

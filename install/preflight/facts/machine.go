@@ -1,0 +1,279 @@
+package facts
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubeletctl/kubeletctl/install/cri"
+)
+
+// cgroups looks how the kernel's controllers are mounted, and which can be used: those of the root group (v2), or those that are
+// not turned off (v1, proc_cgroups: name, hierarchy, groups, enabled).
+func cgroups(context.Context, Where) func(*Facts) {
+	var st unix.Statfs_t
+	if unix.Statfs("/sys/fs/cgroup", &st) != nil {
+		return nothing
+	}
+	c := Cgroup{Version: 1}
+	if st.Type == unix.CGROUP2_SUPER_MAGIC {
+		data, _ := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
+		c = Cgroup{2, strings.Fields(string(data))}
+		return func(f *Facts) { f.Cgroup = c }
+	}
+	for _, fields := range table("/proc/cgroups") {
+		if len(fields) == 4 && fields[3] == "1" {
+			c.Controllers = append(c.Controllers, fields[0])
+		}
+	}
+	return func(f *Facts) { f.Cgroup = c }
+}
+
+// swap lists what /proc/swaps does.
+func swap(context.Context, Where) func(*Facts) {
+	var devices []string
+	for _, fields := range table("/proc/swaps") {
+		if len(fields) > 0 {
+			devices = append(devices, fields[0])
+		}
+	}
+	return func(f *Facts) { f.Swap = devices }
+}
+
+// table reads the words of each line of a file of the kernel's, but for the first, which is a heading.
+func table(file string) (rows [][]string) {
+	data, _ := os.ReadFile(file)
+	_, data, _ = bytes.Cut(data, []byte("\n"))
+	for line := range strings.Lines(string(data)) {
+		rows = append(rows, strings.Fields(line))
+	}
+	return rows
+}
+
+// listeners looks who listens on the ports, in the network namespace of this process.
+func listeners(_ context.Context, w Where) func(*Facts) {
+	sockets := map[string]Listener{} // by inode
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		for _, fields := range table(file) {
+			const listening = "0A"
+			if len(fields) < 10 || fields[3] != listening {
+				continue
+			}
+			if address, ok := socketAddress(fields[1]); ok && slices.Contains(w.Ports, int(address.Port())) {
+				sockets[fields[9]] = Listener{Address: address}
+			}
+		}
+	}
+	if len(sockets) == 0 {
+		return nothing
+	}
+	all := append([]int{w.PID}, processes()...)
+	var found []Listener
+	for _, pid := range all {
+		for _, inode := range socketsOf(pid) {
+			if l, wanted := sockets[inode]; wanted {
+				l.Process = processOf(pid)
+				found = append(found, l)
+				delete(sockets, inode)
+			}
+		}
+		if len(sockets) == 0 {
+			break
+		}
+	}
+	for _, l := range sockets { // of a process that this user may not look at, or of another namespace
+		found = append(found, l)
+	}
+	slices.SortFunc(found, func(a, b Listener) int { return a.Address.Compare(b.Address) })
+	return func(f *Facts) { f.Listeners = found }
+}
+
+// socketAddress reads an address of proc_net_tcp: each 32 bits of it in the byte order of the machine, as 0100007F:2808.
+func socketAddress(text string) (netip.AddrPort, bool) {
+	digits, port, _ := strings.Cut(text, ":")
+	b, err := hex.DecodeString(digits)
+	number, err2 := strconv.ParseUint(port, 16, 16)
+	if err != nil || err2 != nil || len(b)%4 != 0 {
+		return netip.AddrPort{}, false
+	}
+	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
+		for word := range slices.Chunk(b, 4) {
+			slices.Reverse(word)
+		}
+	}
+	address, ok := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(address.Unmap(), uint16(number)), ok
+}
+
+// processes are the numbers of all processes that can be seen.
+func processes() (pids []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// socketsOf are the inodes of the sockets that a process has open.
+func socketsOf(pid int) (inodes []string) {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		target, _ := os.Readlink(dir + "/" + e.Name())
+		if inode, isSocket := strings.CutPrefix(target, "socket:["); isSocket {
+			inodes = append(inodes, strings.TrimSuffix(inode, "]"))
+		}
+	}
+	return inodes
+}
+
+// processOf tells what a process is. Its unit is the last service in the path of its cgroup.
+func processOf(pid int) Process {
+	p := Process{PID: pid}
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	p.Name = strings.TrimSpace(string(name))
+	program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	p.Path = strings.TrimSuffix(program, " (deleted)")
+	groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	for line := range strings.Lines(string(groups)) {
+		for element := range strings.SplitSeq(strings.TrimSpace(line), "/") {
+			if strings.HasSuffix(element, ".service") {
+				p.Unit = element
+			}
+		}
+	}
+	return p
+}
+
+// embedding are the names of processes that have a kubelet in themselves: of MicroK8s and of k3s.
+var embedding = []string{"kubelite", "k3s-server", "k3s-agent"}
+
+// kubelets looks for kubelets beside the main process of kubelet.service. Those of other pid namespaces are of containers and
+// other machines.
+func kubelets(_ context.Context, w Where) func(*Facts) {
+	own, _ := os.Readlink("/proc/self/ns/pid")
+	var found []Process
+	for _, pid := range processes() {
+		data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		name := strings.TrimSpace(string(data))
+		if pid == w.PID || name != "kubelet" && !strings.HasPrefix(name, "kubelet-v") && !slices.Contains(embedding, name) {
+			continue
+		}
+		if namespace, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid)); err == nil && namespace == own {
+			found = append(found, processOf(pid))
+		}
+	}
+	return func(f *Facts) { f.Kubelets = found }
+}
+
+// kernel asks what the kernel knows of itself: settings, memory, the clock, its name and that of the host.
+func kernel(_ context.Context, w Where) func(*Facts) {
+	settings := map[string]string{}
+	for _, name := range w.Sysctls {
+		if data, err := os.ReadFile("/proc/sys/" + name); err == nil {
+			settings[name] = strings.TrimSpace(string(data))
+		}
+	}
+	var name unix.Utsname
+	var info unix.Sysinfo_t
+	var clock unix.Timex
+	_ = unix.Uname(&name) // both cannot fail with memory that is there
+	_ = unix.Sysinfo(&info)
+	state, err := unix.Adjtimex(&clock)
+	const unsynchronized = 5 // TIME_ERROR of adjtimex(2)
+	return func(f *Facts) {
+		f.Sysctl = settings
+		f.Kernel, f.Hostname = unix.ByteSliceToString(name.Release[:]), unix.ByteSliceToString(name.Nodename[:])
+		f.Memory = uint64(info.Totalram) * uint64(info.Unit) //nolint:unconvert // 32 bits on some machines
+		f.Clock = Clock{Known: err == nil, Synchronized: state != unsynchronized}
+	}
+}
+
+// selinux looks whether a policy is enforced, and whether one for containers is in the store of the policy that is in use, which
+// is where semodule keeps it (semanage.conf(5), store-root).
+func selinux(_ context.Context, w Where) func(*Facts) {
+	enforce, _ := os.ReadFile("/sys/fs/selinux/enforce")
+	if strings.TrimSpace(string(enforce)) != "1" {
+		return nothing
+	}
+	s := SELinux{Enforcing: true}
+	settings, _ := w.Observer.Tree.ReadRegular("/etc/selinux/config", maxText)
+	for line := range strings.Lines(string(settings)) {
+		kind, found := strings.CutPrefix(strings.TrimSpace(line), "SELINUXTYPE=")
+		if !found {
+			continue
+		}
+		modules, err := w.Observer.Tree.ReadDir(path.Join("/var/lib/selinux", kind, "active/modules"))
+		if err != nil {
+			continue // another store, or not for this user
+		}
+		s.Policy = cri.No
+		for _, priority := range modules {
+			if _, err := w.Observer.Tree.Stat(path.Join("/var/lib/selinux", kind, "active/modules", priority.Name(), "container")); err == nil {
+				s.Policy = cri.Yes
+			}
+		}
+	}
+	return func(f *Facts) { f.SELinux = s }
+}
+
+// maxText bounds what is read of a file of settings, in bytes.
+const maxText = 64 << 10
+
+// sysctlDirs have the files of sysctl.d(5), of which one name counts once, the first directory's; /etc/sysctl.conf comes after.
+var sysctlDirs = []string{"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"}
+
+// boot reads what systemd-sysctl sets at a boot.
+func boot(_ context.Context, w Where) func(*Facts) {
+	tree := w.Observer.Tree
+	files := map[string]string{}
+	for _, dir := range sysctlDirs {
+		entries, _ := tree.ReadDir(dir)
+		for _, e := range entries {
+			if path.Ext(e.Name()) == ".conf" {
+				files[e.Name()] = cmp.Or(files[e.Name()], path.Join(dir, e.Name()))
+			}
+		}
+	}
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	set := map[string]string{}
+	for _, name := range names {
+		data, _ := tree.ReadFile(files[name])
+		readSysctl(data, set)
+	}
+	return func(f *Facts) { f.Boot = set }
+}
+
+// readSysctl adds the settings of a file. A name is written with dots or with slashes, and a "-" before it is no part of it.
+func readSysctl(data []byte, set map[string]string) {
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for lines.Scan() {
+		name, value, found := strings.Cut(lines.Text(), "=")
+		name = strings.TrimPrefix(strings.TrimSpace(name), "-")
+		if !found || strings.HasPrefix(name, "#") || strings.HasPrefix(name, ";") {
+			continue
+		}
+		if !strings.Contains(name, "/") {
+			name = strings.ReplaceAll(name, ".", "/")
+		}
+		set[name] = strings.TrimSpace(value)
+	}
+}
