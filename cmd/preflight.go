@@ -87,16 +87,15 @@ func runPreflight(c *cobra.Command, w *work, rehearse bool) error {
 	if err != nil {
 		return err
 	}
-	change, err := w.preparePreflight(c.Context(), version, rehearse)
+	change, problems, err := w.preparePreflight(c.Context(), version, rehearse)
 	var failed *preflight.FailedError
-	switch {
-	case errors.As(err, &failed):
-		doc.Problems = failed.Problems
-	case err != nil:
-		return err
-	default:
-		doc.Problems = w.host.PreflightHost(c.Context(), change, true)
+	if errors.As(err, &failed) {
+		problems, err = failed.Problems, nil
 	}
+	if err != nil {
+		return err
+	}
+	doc.Problems = problems
 	if rehearse && change != nil {
 		if err := w.rehearse(c.Context(), change, &doc); err != nil {
 			return err
@@ -160,31 +159,31 @@ func (w *work) preflightVersion(ctx context.Context, doc *preflightResult, curre
 	return version, err
 }
 
-// preparePreflight plans the change to a release. Its binary is looked for only when it is to be rehearsed.
-func (w *work) preparePreflight(ctx context.Context, version release.Version, rehearse bool) (*install.Change, error) {
+// preparePreflight plans the change to a release, and makes the checks. The binary is looked for only when it is to be rehearsed.
+func (w *work) preparePreflight(ctx context.Context, version release.Version, rehearse bool) (*install.Change, []preflight.Problem, error) {
 	w.spec.With = nil // what is beside kubelet is not asked about
 	if err := w.choose(ctx, version); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	found := spec.Resolution{Artifact: release.Artifact{Version: version, Arch: w.spec.Architecture()}}
 	if rehearse {
 		if err := w.lockPreflight(ctx); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		r := install.Resolver{Host: w.host, Client: w.client}
 		var err error
 		if found, err = r.Resolve(ctx, w.spec, version); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := r.ReadFlags(ctx, w.spec, &found); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	draft, err := spec.Build(w.spec, w.positions, found)
 	if err != nil {
-		return nil, &usageError{err}
+		return nil, nil, &usageError{err}
 	}
-	return w.host.Prepare(ctx, draft, install.PrepareOptions{})
+	return w.host.PreflightDraft(ctx, draft)
 }
 
 // lockPreflight takes the lock, since a download is recorded. Unlike a change it does not recover from an interrupted one.

@@ -8,8 +8,10 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/node"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/preflight/facts"
+	"github.com/kubeletctl/kubeletctl/install/spec"
 )
 
 // Preflight looks for what speaks against a change to a generation that was installed before, before anything is touched: what is
@@ -54,6 +56,27 @@ func (h *Host) PreflightHost(ctx context.Context, c *Change, all bool) []preflig
 		problems = slices.DeleteFunc(problems, func(p preflight.Problem) bool { return p.ID == preflight.Skew })
 	}
 	return append(problems, more...)
+}
+
+// PreflightDraft is PreflightHost with all for a draft, and returns the change that would lead to it; nil when it cannot be planned. What
+// refuses the change is among the problems.
+func (h *Host) PreflightDraft(ctx context.Context, d *spec.Draft) (*Change, []preflight.Problem, error) {
+	c, err := h.Prepare(ctx, d, PrepareOptions{})
+	var failed *preflight.FailedError
+	if err == nil {
+		return c, h.PreflightHost(ctx, c, true), nil
+	}
+	if !errors.As(err, &failed) {
+		return nil, nil, err
+	}
+	c = &Change{Want: d.Generation, Draft: d, Plan: &plan.Plan{}}
+	if c.Have, err = h.have(); err == nil {
+		c.Seen, err = h.Observer().Observe(ctx, c.Want, c.Have)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return nil, append(h.PreflightHost(ctx, c, true), failed.Problems...), nil
 }
 
 // runtimeOnly looks at the container runtime of a host that needs no change.

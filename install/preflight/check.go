@@ -85,8 +85,16 @@ func (k Kubelet) minor() config.Minor { return config.Minor(k.Version.Minor()) }
 
 func (k Kubelet) unit() systemd.UnitState { return k.Seen.Units[systemd.KubeletService] }
 
-// runs reports whether a kubelet runs here already: what is no worse with another release is no reason to refuse that one.
+// runs reports whether a kubelet runs here already.
 func (k Kubelet) runs() bool { return k.unit().Up() }
+
+// newly is the severity of what is as bad for the kubelet that runs already, which is no reason to refuse another one.
+func (k Kubelet) newly() Severity {
+	if k.runs() {
+		return Warning
+	}
+	return k.failure()
+}
 
 // waits reports whether kubelet is not started before something else has happened.
 func (k Kubelet) waits() bool { return k.Booting || !k.Seen.Credentials }

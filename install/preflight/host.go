@@ -85,17 +85,16 @@ func checkReadOnlyPort(k Kubelet, f *facts.Facts) *Problem {
 
 // checkOtherKubelet looks for kubelets that kubelet.service did not start.
 func checkOtherKubelet(k Kubelet, f *facts.Facts) *Problem {
+	var names, remedies []string
 	for _, p := range f.Kubelets {
-		if p.Unit == systemd.KubeletService {
-			continue
+		if p.Unit != systemd.KubeletService {
+			names, remedies = append(names, who(p)), append(remedies, stop(p))
 		}
-		severity := Failure
-		if k.runs() {
-			severity = Warning
-		}
-		return problem(OtherKubelet, severity, fmt.Sprintf("another kubelet runs on this host: %s", who(p)), "two of them take each other's pods for leftovers", stop(p))
 	}
-	return nil
+	if len(names) == 0 {
+		return nil
+	}
+	return problem(OtherKubelet, k.newly(), "another kubelet runs on this host: "+strings.Join(names, ", "), "two of them take each other's pods for leftovers", strings.Join(remedies, "; "))
 }
 
 func checkCredentials(k Kubelet, _ *facts.Facts) *Problem {
@@ -108,17 +107,14 @@ func checkCredentials(k Kubelet, _ *facts.Facts) *Problem {
 
 // checkNodeName looks at the name under which the node is to be registered.
 func checkNodeName(k Kubelet, f *facts.Facts) *Problem {
-	name, severity := k.nodeName(f), k.failure()
-	if k.runs() {
-		severity = Warning
-	}
+	name := k.nodeName(f)
 	const rename = "hostnamectl set-hostname NAME, or --hostname-override NAME"
 	switch first, _, _ := strings.Cut(name, "."); {
 	case name == "" || k.Standalone:
 	case first == "localhost":
-		return problem(NodeName, severity, "the node would be called "+name, "each node of a cluster needs a name of its own", rename)
+		return problem(NodeName, k.newly(), "the node would be called "+name, "each node of a cluster needs a name of its own", rename)
 	case !isNodeName(name):
-		return problem(NodeName, severity, fmt.Sprintf("the node would be called %q, which the API server refuses", name),
+		return problem(NodeName, k.newly(), fmt.Sprintf("the node would be called %q, which the API server refuses", name),
 			"a name has lower-case letters, digits, '-' and '.' only, and begins and ends with a letter or digit", rename)
 	}
 	return nil
@@ -246,8 +242,8 @@ func checkMachineID(_ Kubelet, f *facts.Facts) *Problem {
 }
 
 func checkResolvConf(k Kubelet, f *facts.Facts) *Problem {
-	severity := Failure
-	if k.runs() || k.Standalone {
+	severity := k.newly()
+	if k.Standalone {
 		severity = Warning
 	}
 	if f.Resolver.Err == nil {
