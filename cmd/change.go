@@ -64,7 +64,7 @@ func (o *changeOptions) registerSwitch(c *cobra.Command) {
 // registerIgnore registers which preflight problems are no reason to refuse a change.
 func (o *changeOptions) registerIgnore(c *cobra.Command) {
 	ids := preflight.Ignorable()
-	c.Flags().StringSliceVar(&o.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to ignore: "+strings.Join(ids, ", "))
+	c.Flags().StringSliceVar(&o.ignore, "ignore-preflight", nil, "`ID`s of preflight problems to ignore; kubeletctl help preflight lists them")
 	inGroup(c.Flags(), groupChange)
 	completes(c, "ignore-preflight", someOf(ids...))
 }

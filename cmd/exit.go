@@ -45,7 +45,7 @@ var exitCodes = []struct {
 	{exitNotInstalled, "kubeletctl has not installed a kubelet"},
 	{exitDrift, "diff: the host is not as it was installed"},
 	{exitUnverified, "a download could not be verified"},
-	{exitRefused, "refused before anything was changed"},
+	{exitRefused, "refused before anything was changed; preflight: kubelet would not run"},
 	{exitRolledBack, "the change failed and was rolled back"},
 	{exitHalfChanged, "the change failed and could not be rolled back fully"},
 	{exitLocked, "another run is changing this host"},

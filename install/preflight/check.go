@@ -88,9 +88,10 @@ func (k Kubelet) unit() systemd.UnitState { return k.Seen.Units[systemd.KubeletS
 // runs reports whether a kubelet runs here already.
 func (k Kubelet) runs() bool { return k.unit().Up() }
 
-// newly is the severity of what is as bad for the kubelet that runs already, which is no reason to refuse another one.
+// newly is the severity of what is as bad for the kubelet that runs already, which is no reason to refuse another one, and of what may
+// still change in this boot.
 func (k Kubelet) newly() Severity {
-	if k.runs() {
+	if k.runs() || k.Booting {
 		return Warning
 	}
 	return k.failure()

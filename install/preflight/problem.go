@@ -95,9 +95,11 @@ const (
 
 // Ignorable are the IDs of the problems that a user may choose to go on with.
 func Ignorable() []string {
-	return []string{APIServer, Controllers, CgroupDriver, CgroupV1, ClientCA, Clock, ClusterDNS, CNI, CredentialProvider, CRIDisabled, CRIRuntimeConfig, CRIVersion, Disk,
-		Foresight, HealthPort, Inotify, IPForward, KernelDefaults, KernelRelease, Kmsg, KubeadmConfig, Late, MachineID, Memory, NodeName, NoExec, OtherKubelet,
-		KubeletPort, ReadOnlyPort, Proxy, ResolvConf, RootDir, Runtime, SELinux, ServingCert, Skew, StopsKubelet, Swap, SwapBehavior, TLSCert, PluginDir}
+	return []string{APIServer, Controllers, CgroupDriver, CgroupV1, ClientCA, Clock, ClusterDNS, CNI, CredentialProvider,
+		CRIDisabled, CRIRuntimeConfig, CRIVersion, Disk, Foresight, HealthPort, Inotify, IPForward, KernelDefaults,
+		KernelRelease, Kmsg, KubeadmConfig, Late, MachineID, Memory, NodeName, NoExec, OtherKubelet, KubeletPort,
+		ReadOnlyPort, Proxy, ResolvConf, RootDir, Runtime, SELinux, ServingCert, Skew, StopsKubelet, Swap, SwapBehavior,
+		TLSCert, PluginDir}
 }
 
 // OfConfiguration reports whether a problem is one of the configuration, which can be told without a look at the host.

@@ -436,35 +436,6 @@ func TestDrift(t *testing.T) {
 	h.must("rm", "-r", "/etc/systemd/system/kubelet.service.d")
 }
 
-// What would keep kubelet from running is found before anything is touched, all at once, and can be overruled by name.
-func TestPreflight(t *testing.T) {
-	t.Parallel()
-	h := start(t, tools.release)
-	before := h.ours()
-	h.must("systemctl", "stop", "containerd.service")
-	h.must("rm", "-f", "/run/containerd/containerd.sock")
-	h.must("systemd-run", "--unit=squatter", "socat", "TCP-LISTEN:10248,bind=127.0.0.1,fork,reuseaddr", "SYSTEM:true")
-	h.eventually("another program has the port", func() bool { // 0x2808 is 10248
-		return strings.Contains(h.must("cat", "/proc/net/tcp"), "0100007F:2808 ")
-	})
-	for endpoint, words := range map[string]string{"/run/none.sock": "no container runtime listens on /run/none.sock", "tcp://127.0.0.1:5": "only through a unix socket"} {
-		contains(t, h.exits(7, "kubeletctl", h.install("v1.37.2", "--container-runtime-endpoint", endpoint)...).Stderr, "(?m)^kubeletctl: error: runtime: .*"+words)
-	}
-	args := []string{"install", "--version", "v1.37.2", "--source", h.source, "--standalone"}
-	r := h.exits(7, "kubeletctl", args...)
-	contains(t, r.Stderr, "(?m)^kubeletctl: error: runtime: no container runtime listens on /var/run/containerd/containerd.sock")
-	contains(t, r.Stderr, "(?m)^kubeletctl: error: health-port: another program already listens on 127.0.0.1:10248")
-	if h.try("test", "-e", "/sys/fs/cgroup/cgroup.controllers").ExitCode != 0 {
-		contains(t, r.Stderr, "(?m)^kubeletctl: error: cgroup-v1: ")
-	}
-	if after := h.ours(); after != before {
-		t.Errorf("before:\n%s\nafter:\n%s", before, after)
-	}
-	h.must("systemctl", "stop", "squatter.service")
-	h.must("kubeletctl", append(args, "--ignore-preflight", "runtime,cgroup-v1")...)
-	h.running("v1.37.2")
-}
-
 // A provisioning tool takes exit code 0 for a working kubelet: nothing to change is not enough.
 func TestNothingToDoOnASickKubelet(t *testing.T) {
 	t.Parallel()
