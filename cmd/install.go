@@ -8,11 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
@@ -27,6 +29,7 @@ type installOptions struct {
 	specFile, configFile string
 	spec                 spec.Spec // what single flags say
 	kubeletFlags, sets   []string
+	reserve              string
 	nodeFlags            map[string]*string
 	with                 []string // programs beside kubelet
 	only                 []string // what upgrade is limited to; empty for kubelet and all that is beside it
@@ -156,6 +159,7 @@ func (o *installOptions) registerSpec(c *cobra.Command) {
 	inGroup(f, groupNode)
 	f.StringArrayVar(&o.kubeletFlags, "kubelet-flag", nil, "any other kubelet flag: `NAME=VALUE`; repeat it")
 	f.StringArrayVar(&o.sets, "set", nil, "a KubeletConfiguration field: `FIELD=VALUE`; FIELD=null removes it; kubeletctl install --help shows lists, maps and dotted keys")
+	f.StringVar(&o.reserve, "reserve", "", "`auto`: keep memory, CPU, disk space and process IDs from pods, as much as the size of this machine asks for (kubeReserved, systemReserved)")
 	f.StringVar(&o.configFile, "config-file", "", "KubeletConfiguration `FILE` to start from")
 	f.StringVar((*string)(&o.spec.Profile), "profile", "", "defaults of the configuration file: `PROFILE` hardened, or upstream for kubelet's own; kubeadm leaves the configuration to kubeadm")
 	inGroup(f, groupConfig)
@@ -626,6 +630,34 @@ func (o *installOptions) mergeFlags(c *cobra.Command, s *spec.Spec) error {
 	return errors.Join(errs...)
 }
 
+// mergeReserve takes over what the size of this machine asks for.
+func (o *installOptions) mergeReserve(f *pflag.FlagSet, s *spec.Spec) error {
+	if o.reserve != "auto" {
+		return fmt.Errorf("--reserve %q: wanted auto; kubeletctl set 'kubeReserved={memory: 1Gi}' reserves what you say", o.reserve)
+	}
+	if root := f.Lookup("root"); root != nil && root.Value.String() != "/" {
+		return errors.New("--reserve auto is for the machine that it runs on, and not for a tree (--root)")
+	}
+	if s.KubeletConfiguration == nil {
+		s.KubeletConfiguration = map[string]any{}
+	}
+	r := config.Reserve(machineSize())
+	var errs []error
+	for field, values := range map[string]map[string]string{"kubeReserved": r.Kube, "systemReserved": r.System} {
+		for resource, value := range values {
+			errs = append(errs, config.SetField(s.KubeletConfiguration, []string{field, resource}, value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// machineSize is how much memory this machine has, in bytes, and how many CPUs.
+func machineSize() (memory uint64, cpus int) {
+	var info unix.Sysinfo_t
+	_ = unix.Sysinfo(&info)                                            // cannot fail with memory that is there
+	return uint64(info.Totalram) * uint64(info.Unit), runtime.NumCPU() //nolint:unconvert // 32 bits on some machines
+}
+
 // mergeRelease takes over what the command line says of the release and of the trust in it.
 func (o *installOptions) mergeRelease(f *pflag.FlagSet, s *spec.Spec) error {
 	var errs []error
@@ -683,6 +715,9 @@ func (o *installOptions) mergeKubelet(f *pflag.FlagSet, s *spec.Spec) error {
 			continue
 		}
 		setFlag(config.FlagName(name), value)
+	}
+	if f.Changed("reserve") {
+		errs = append(errs, o.mergeReserve(f, s))
 	}
 	for _, text := range o.sets {
 		path, value, err := config.ParseSet(text)
