@@ -33,6 +33,7 @@ var checks = []check{
 	{check: shutdownGracePeriods, since: 20},
 	{check: shutdownByPodPriority, since: 23},
 	{check: crashLoopBackOff, since: 32},
+	{check: gatesWithoutFile, since: 35},
 
 	{check: rotationNeedsGate},
 	{check: tlsCipherSuites},

@@ -63,6 +63,19 @@ func crashLoopBackOff(s *Setup) {
 	}
 }
 
+// gatesWithoutFile: "FeatureGate KubeletCrashLoopBackOffMax not enabled, CrashLoopBackOff.MaxContainerRestartPeriod must not be set". A
+// kubelet without --config fills in the fields of a gate before it reads which gates its flags turn off (seen with v1.37.2).
+func gatesWithoutFile(s *Setup) {
+	if _, given := s.Flags["config"]; given || s.Partial || !s.ByFlag["featureGates"] {
+		return
+	}
+	for _, gate := range []string{"KubeletCrashLoopBackOffMax", "KubeletEnsureSecretPulledImages"} {
+		if g, known := gateIn(s.Minor, gate); known && g.on && s.off(gate) {
+			s.refuseFlag("feature-gates", "kubelet without --config takes %s for on where it fills in its defaults, and refuses them with the gate off", gate)
+		}
+	}
+}
+
 // vmodulePatterns: "Only supported for text log format", "File pattern must not be empty", "must not contain equal sign or comma".
 func vmodulePatterns(s *Setup) {
 	const field = "logging.vmodule"

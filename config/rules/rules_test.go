@@ -223,9 +223,35 @@ func TestFlagRules(t *testing.T) {
 	}
 }
 
+// The real kubelets 1.34 and 1.37 say the same.
+func TestGatesWithoutFile(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		minor  int
+		change func(*Setup)
+		want   int
+	}{
+		{"by a flag", 37, nil, 1},
+		{"before it was on", 34, nil, 0},
+		{"in a file", 37, func(s *Setup) { s.ByFlag = nil }, 0},
+		{"beside a file", 37, func(s *Setup) { s.Flags = map[string]string{"config": "/c"} }, 0},
+		{"of a part of a setup", 37, func(s *Setup) { s.Partial = true }, 0},
+		{"on", 37, func(s *Setup) { s.Fields["featureGates"] = gatesOn("KubeletCrashLoopBackOffMax") }, 0},
+	} {
+		s := setup(tt.minor, tree{"featureGates": tree{"KubeletCrashLoopBackOffMax": false}})
+		s.ByFlag = map[string]bool{"featureGates": true}
+		if tt.change != nil {
+			tt.change(&s)
+		}
+		if got := Check(s); len(got) != tt.want || tt.want > 0 && got[0].Flag != "feature-gates" {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
 // Every check has to refuse something in these tests: one that cannot is wrong, or its tests are.
 func TestEveryCheckRefuses(t *testing.T) {
-	byFlags := map[string]bool{"nodeLabels": true, "cloudProvider": true, "lockContentionNeedsFile": true} // see TestFlagRules
+	byFlags := map[string]bool{"gatesWithoutFile": true, "nodeLabels": true, "cloudProvider": true, "lockContentionNeedsFile": true} // see TestFlagRules, TestGatesWithoutFile
 	for _, c := range checks {
 		name := runtime.FuncForPC(reflect.ValueOf(c.check).Pointer()).Name()
 		name = name[strings.LastIndexByte(name, '.')+1:]

@@ -94,6 +94,8 @@ func compare(ctx context.Context, v release.Version, kubelet string, in input) (
 		o.reason = "kubelet looks at it after it has its runtime, or its credentials"
 	case strings.Contains(o.theirs, "FeatureGate KubeletCrashLoopBackOffMax is enabled"):
 		o.reason = "without a file kubelet fills in the fields of a gate before it reads which gates its flags turn on"
+	case o.ours == "" && in.document.Name == "kubelet.env" && strings.Contains(o.theirs, "FeatureGate KubeletCrashLoopBackOffMax not enabled"):
+		o.reason = "an environment file does not say whether there is a configuration file, with which that is none"
 	}
 	return o, nil
 }
