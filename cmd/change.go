@@ -112,6 +112,8 @@ type changer struct {
 	options changeOptions
 	verb    string
 	next    string // what the user has to do after the change; empty for nothing
+	// then comes after the change, and has a document of its own; nil for nothing.
+	then func(context.Context) error
 
 	lock     *install.Lock // nil for a dry run, which writes nothing
 	client   *release.Client
@@ -227,10 +229,16 @@ func (x *changer) change(ctx context.Context, c *install.Change) error {
 		return err
 	}
 	outcome, err := x.apply(ctx, c)
-	if err == nil {
+	if err != nil {
+		return err
+	}
+	if x.then == nil || !x.app.Structured() {
 		x.printResult(c, outcome)
 	}
-	return err
+	if x.then == nil {
+		return nil
+	}
+	return x.then(ctx)
 }
 
 // apply carries out a change that was consented to.

@@ -27,6 +27,7 @@ import (
 
 type installOptions struct {
 	specFile, configFile string
+	joinFile             string
 	spec                 spec.Spec // what single flags say
 	kubeletFlags, sets   []string
 	reserve              string
@@ -102,6 +103,7 @@ What --set takes, with the quotes that a shell needs:
 	o.registerVersion(c)
 	o.registerWith(c)
 	o.registerSpec(c)
+	o.registerJoin(c)
 	completes(c, "version", a.completeVersion)
 	f := c.Flags()
 	f.BoolVar(&o.adopt, "adopt", false, "take over the kubelet that runs here and that kubeletctl did not install: its flags and configuration are carried over")
@@ -219,7 +221,7 @@ func (a *app) install(c *cobra.Command, o *installOptions) error {
 		}
 		recorded = w.adoption.spec
 	}
-	if err := w.readSpec(c, recorded); err != nil {
+	if err := errors.Join(w.readSpec(c, recorded), w.joinAfter(c.Context())); err != nil {
 		return &usageError{err}
 	}
 	if w.host == nil {

@@ -20,15 +20,18 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/status"
 )
 
+// defaultWaitReady is how long a join is waited for.
+const defaultWaitReady = 2 * time.Minute
+
 // tokenVariable is the environment variable that may have the token.
 const tokenVariable = "KUBELETCTL_TOKEN"
 
 type joinOptions struct {
-	server, tokenFile, caFile, bootstrap, kubeconfig string
-	pins                                             []string
-	noClusterConfig                                  bool
-	waitReady                                        time.Duration
-	change                                           changeOptions
+	server, token, tokenFile, caFile, bootstrap, kubeconfig string
+	pins                                                    []string
+	noClusterConfig                                         bool
+	waitReady                                               time.Duration
+	change                                                  changeOptions
 }
 
 func joinCommand(a *app) *cobra.Command {
@@ -60,7 +63,7 @@ nobody on this host has asked for something else.`,
 	f.StringVar(&o.bootstrap, "bootstrap-kubeconfig", "", "kubeconfig `FILE` with the token and the CA, or a k0s join token; - is standard input")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `FILE` with the credentials of this node; - is standard input")
 	f.BoolVar(&o.noClusterConfig, "no-cluster-config", false, "do not take over what the cluster says of its kubelets")
-	f.DurationVar(&o.waitReady, "wait-ready", 2*time.Minute, "maximum time to wait for the API server, and then for the node to be Ready (0: do not wait)")
+	f.DurationVar(&o.waitReady, "wait-ready", defaultWaitReady, "maximum time to wait for the API server, and then for the node to be Ready (0: do not wait)")
 	inGroup(f, groupNode)
 	o.change.registerIgnore(c)
 	o.change.register(c)
@@ -112,12 +115,12 @@ func (i *invitation) authority() join.Authority {
 	return join.Authority{PEM: i.credentials.Authority()}
 }
 
-// accept finds the credentials.
-func (i *invitation) accept(ctx context.Context, report func(error)) (*join.Credentials, error) {
+// accept finds the credentials, and waits for them until end.
+func (i *invitation) accept(ctx context.Context, end time.Time, report func(error)) (*join.Credentials, error) {
 	if i.discovery == nil {
 		return i.credentials, nil
 	}
-	return i.discovery.Find(ctx, report)
+	return i.discovery.Find(ctx, end, report)
 }
 
 // read reads what the flags name.
@@ -160,22 +163,32 @@ func (o *joinOptions) readDiscovery(ctx context.Context, a *app) (*invitation, e
 		}
 		d.Authority.PEM = data
 	}
-	from, text := tokenVariable, []byte(os.Getenv(tokenVariable))
-	if o.tokenFile != "" {
+	token, err := o.readToken(ctx, a)
+	d.Token = token
+	return &invitation{discovery: d}, err
+}
+
+// readToken reads the token from where it may be.
+func (o *joinOptions) readToken(ctx context.Context, a *app) (join.Token, error) {
+	from, text := tokenVariable, os.Getenv(tokenVariable)
+	switch {
+	case o.token != "":
+		from, text = "token", o.token
+	case o.tokenFile != "":
 		from = "--token-file"
-		var err error
-		if text, err = a.read(ctx, o.tokenFile); err != nil {
-			return nil, fmt.Errorf("--token-file: %w", err)
+		data, err := a.read(ctx, o.tokenFile)
+		if err != nil {
+			return join.Token{}, fmt.Errorf("--token-file: %w", err)
 		}
+		text = string(data)
+	case text == "":
+		return join.Token{}, errors.New("there is no token: name a file with --token-file, or set " + tokenVariable)
 	}
-	if len(text) == 0 {
-		return nil, errors.New("there is no token: name a file with --token-file, or set " + tokenVariable)
+	token, err := join.ParseToken(text)
+	if err != nil {
+		return token, fmt.Errorf("%s: %w", from, err)
 	}
-	var err error
-	if d.Token, err = join.ParseToken(string(text)); err != nil {
-		return nil, fmt.Errorf("%s: %w", from, err)
-	}
-	return &invitation{discovery: d}, nil
+	return token, nil
 }
 
 // joiner is one join.
@@ -197,19 +210,22 @@ func runJoin(a *app, c *cobra.Command, o *joinOptions) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	o.change.wait = time.Minute
 	w := newWork(a, &installOptions{recorded: true, change: o.change}, "join")
 	done, err := w.open()
 	if err != nil {
 		return err
 	}
 	defer done()
-	j := &joiner{work: w, options: o, invitation: invited, phases: a.NewPhases()}
-	defer j.phases.End()
-	return j.run(c.Context())
+	return newJoiner(w, o, invited).run(c.Context())
+}
+
+func newJoiner(w *work, o *joinOptions, invited *invitation) *joiner {
+	w.options.wait = time.Minute
+	return &joiner{work: w, options: o, invitation: invited, phases: w.app.NewPhases()}
 }
 
 func (j *joiner) run(ctx context.Context) error {
+	defer j.phases.End()
 	if !j.host.Live && !j.work.options.dryRun {
 		return preflight.Failed(string(status.Offline), "no kubelet runs in the tree of --root", "run kubeletctl join on the host itself; here it takes --dry-run")
 	}
@@ -241,11 +257,10 @@ func (j *joiner) run(ctx context.Context) error {
 
 // begin joins a host that is in no cluster.
 func (j *joiner) begin(ctx context.Context, recorded spec.Spec) error {
-	asking, cancel := context.WithTimeout(ctx, j.options.waitReady)
-	defer cancel()
-	credentials, err := j.invitation.accept(asking, j.report)
+	end := time.Now().Add(j.options.waitReady)
+	credentials, err := j.invitation.accept(ctx, end, j.report)
 	if err == nil {
-		err = credentials.Check(asking, j.join.Name, j.report)
+		err = credentials.Check(ctx, j.join.Name, end, j.report)
 	}
 	j.phases.End()
 	if err != nil {
@@ -320,9 +335,7 @@ func (j *joiner) report(err error) {
 
 // await waits until the node is Ready. began reports that this run has begun the join, so that it can be undone.
 func (j *joiner) await(ctx context.Context, server string, began bool) error {
-	waiting, cancel := context.WithTimeout(ctx, j.options.waitReady)
-	defer cancel()
-	n, err := j.join.Wait(waiting, j.report)
+	n, err := j.join.Wait(ctx, j.options.waitReady, j.report)
 	j.phases.End()
 	var state *join.Error
 	waits := errors.As(err, &state) && state.Trusted()

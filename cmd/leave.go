@@ -28,6 +28,8 @@ containers go on running: drain the node first.`,
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), leave(a, c, o)) },
 	}
 	o.register(c)
+	c.Flags().BoolVar(&o.skipRehearsal, "skip-rehearsal", false, "take the settings back without rehearsing kubelet first")
+	inGroup(c.Flags(), groupChange)
 	return c
 }
 

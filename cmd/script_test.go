@@ -83,6 +83,8 @@ func TestScript(t *testing.T) {
 			"fill":      fill,
 			"tmpfs":     tmpfs,
 			"start":     start,
+			"cluster":   startCluster,
+			"sent":      sent,
 			"interrupt": signal(os.Interrupt),
 			"kill9":     signal(os.Kill),
 			"ends":      ends,
@@ -173,6 +175,7 @@ func setUp(env *testscript.Env, programs string) error {
 	env.Values[serverKey{}] = handler
 	env.Values[snapshotsKey{}] = map[string]map[string]string{}
 	env.Values[startedKey{}] = map[string]*process{}
+	env.Values[clusterKey{}] = new(*cluster)
 	other := "arm64"
 	if runtime.GOARCH == other {
 		other = "amd64"

@@ -171,26 +171,27 @@ func (j *Join) Resume(ctx context.Context) error {
 // joinPause is the time between two looks at a kubelet that joins.
 const joinPause = time.Second
 
-// Wait waits until the node is Ready, and reports what it waits for each time. When the context ends it returns that.
-func (j *Join) Wait(ctx context.Context, report func(error)) (*node.Node, error) {
+// Wait waits for some time until the node is Ready, and reports what it waits for each time. When the time is over it returns
+// that.
+func (j *Join) Wait(ctx context.Context, wait time.Duration, report func(error)) (*node.Node, error) {
+	end := time.Now().Add(wait)
 	var last error
 	for {
 		n, err := j.look(ctx)
-		var state *join.Error
-		switch {
-		case err == nil:
-			return n, nil
-		case ctx.Err() != nil && last != nil:
+		if ctx.Err() != nil && last != nil {
 			return nil, last
-		case !errors.As(err, &state) || !state.Passes:
-			return nil, err
+		}
+		var state *join.Error
+		left := time.Until(end)
+		if err == nil || !errors.As(err, &state) || !state.Passes || left <= 0 {
+			return n, err
 		}
 		last = err
 		report(err)
 		select {
 		case <-ctx.Done():
 			return nil, last
-		case <-time.After(joinPause):
+		case <-time.After(min(left, joinPause)):
 		}
 	}
 }

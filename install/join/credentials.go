@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -82,9 +83,9 @@ func unpack(data []byte) ([]byte, error) {
 }
 
 // Check asks the API server whether it accepts the credentials, and whether a node of that name is there already. A node that is
-// Ready has another kubelet. What passes by itself is waited for until the context ends, and reported each time.
-func (c *Credentials) Check(ctx context.Context, name string, report func(error)) error {
-	return waitFor(ctx, report, func() error {
+// Ready has another kubelet. What passes by itself is waited for until end, and reported each time.
+func (c *Credentials) Check(ctx context.Context, name string, end time.Time, report func(error)) error {
+	return waitFor(ctx, end, report, func() error {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
 		n, err := c.client.Get(ctx, name)

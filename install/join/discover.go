@@ -53,14 +53,14 @@ type cluster struct {
 }
 
 // Find asks the cluster for its CA, unless that is known, and returns the credentials that the token is. What passes by itself
-// is waited for until the context ends, and reported each time.
+// is waited for until end, and reported each time.
 //
 // As in kubeadm's discovery, cluster-info is asked for without trust in the server, believed only when the token has signed it
 // and its CA has the pin, and asked for again over a connection that this CA verifies. Only then is the token shown to anybody.
-func (d Discovery) Find(ctx context.Context, report func(error)) (*Credentials, error) {
+func (d Discovery) Find(ctx context.Context, end time.Time, report func(error)) (*Credentials, error) {
 	found := &cluster{Server: d.Server, Authority: d.Authority.PEM}
 	if len(d.Authority.PEM) == 0 {
-		if err := waitFor(ctx, report, func() (err error) {
+		if err := waitFor(ctx, end, report, func() (err error) {
 			found, err = d.ask(ctx)
 			return err
 		}); err != nil {
@@ -70,19 +70,20 @@ func (d Discovery) Find(ctx context.Context, report func(error)) (*Credentials, 
 	return found.credentials(d.Token)
 }
 
-// waitFor repeats what fails by something that passes.
-func waitFor(ctx context.Context, report func(error), f func() error) error {
+// waitFor repeats what fails by something that passes, until end.
+func waitFor(ctx context.Context, end time.Time, report func(error), f func() error) error {
 	for {
 		err := f()
 		var e *Error
-		if err == nil || !errors.As(err, &e) || !e.Passes || ctx.Err() != nil {
+		left := time.Until(end)
+		if err == nil || !errors.As(err, &e) || !e.Passes || left <= 0 || ctx.Err() != nil {
 			return err
 		}
 		report(err)
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(pause):
+		case <-time.After(min(left, pause)):
 		}
 	}
 }

@@ -3,7 +3,6 @@ package join
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
@@ -149,13 +148,11 @@ func data(pairs ...string) answer {
 // find looks for the cluster once, and asks it whether it takes the token.
 func (c *fakeCluster) find(t *testing.T, known Authority) error {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	credentials, err := Discovery{c.URL, token, known}.Find(ctx, func(error) { cancel() })
+	credentials, err := Discovery{c.URL, token, known}.Find(t.Context(), time.Now(), nil)
 	if err != nil {
 		return err
 	}
-	return credentials.Check(ctx, "worker-1", func(error) { cancel() })
+	return credentials.Check(t.Context(), "worker-1", time.Now(), nil)
 }
 
 // Whatever is wrong is told by its state, and nobody who is not the cluster sees the token.
@@ -249,11 +246,11 @@ func TestPinBeforeToken(t *testing.T) {
 	c := newCluster(t, ca)
 	bundle := append(bytes.Clone(ca.pem), next.pem...)
 	c.info = func(int) answer { return c.signed(c.kubeconfig(bundle)) }
-	credentials, err := Discovery{c.URL, token, Authority{Pins: []Pin{next.pin, ca.pin}}}.Find(t.Context(), func(error) {})
+	credentials, err := Discovery{c.URL, token, Authority{Pins: []Pin{next.pin, ca.pin}}}.Find(t.Context(), time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := credentials.Check(t.Context(), "worker-1", func(error) {}); err != nil {
+	if err := credentials.Check(t.Context(), "worker-1", time.Now(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := fmt.Sprintf("%q", c.tokens), fmt.Sprintf("%q", []string{"", "", "Bearer " + tokenID + "." + secret}); !strings.HasPrefix(got, strings.TrimSuffix(want, "]")) {
@@ -281,7 +278,7 @@ func TestWaitsForTheSignature(t *testing.T) {
 		return c.signed(text)
 	}
 	var said []string
-	if _, err := (Discovery{c.URL, token, Authority{Pins: []Pin{c.ca.pin}}}).Find(t.Context(), func(err error) { said = append(said, err.Error()) }); err != nil {
+	if _, err := (Discovery{c.URL, token, Authority{Pins: []Pin{c.ca.pin}}}).Find(t.Context(), time.Now().Add(time.Minute), func(err error) { said = append(said, err.Error()) }); err != nil {
 		t.Fatal(err)
 	}
 	if len(said) != 1 || !strings.Contains(said[0], "no signature for the token abcdef") {
@@ -292,7 +289,7 @@ func TestWaitsForTheSignature(t *testing.T) {
 func TestKubeletConfig(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, newAuthority(t, time.Now().Add(time.Hour)))
-	credentials, err := Discovery{c.URL, token, Authority{PEM: c.ca.pem}}.Find(t.Context(), nil)
+	credentials, err := Discovery{c.URL, token, Authority{PEM: c.ca.pem}}.Find(t.Context(), time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -369,7 +366,7 @@ func TestParse(t *testing.T) {
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, newAuthority(t, time.Now().Add(time.Hour)))
-	credentials, err := Discovery{c.URL, token, Authority{PEM: c.ca.pem}}.Find(t.Context(), nil)
+	credentials, err := Discovery{c.URL, token, Authority{PEM: c.ca.pem}}.Find(t.Context(), time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

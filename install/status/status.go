@@ -117,7 +117,7 @@ const (
 
 // CredentialsHint and KubeadmHint say what to do about a kubelet that waits for credentials, or for kubeadm.
 const (
-	CredentialsHint = "put the node's kubeconfig there, owned by root, mode 0600"
+	CredentialsHint = "kubeletctl join writes them; or put the node's kubeconfig there, owned by root, mode 0600"
 	KubeadmHint     = "run kubeadm init, or kubeadm join, which starts kubelet"
 )
 

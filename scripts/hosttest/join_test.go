@@ -1,11 +1,15 @@
 package hosttest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubeletctl/kubeletctl/scripts/controlplane"
 )
@@ -22,33 +26,133 @@ func (h *host) pinOf() string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// A host joins a cluster, is Ready, and leaves it.
+// admin asks the API server of the control plane, as an administrator.
+func (h *host) admin(path string, args ...string) string {
+	h.t.Helper()
+	return h.must("curl", append([]string{"-sSf", "--max-time", "5", "--cacert", controlPlane + "/ca.crt", "-H", "Authorization: Bearer " + controlplane.AdminToken,
+		controlplane.Server + path}, args...)...)
+}
+
+// decide approves or denies the request for a client certificate that waits; false when there is none.
+func (h *host) decide(condition string) bool {
+	h.t.Helper()
+	const requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+	var list struct{ Items []map[string]any }
+	if err := json.Unmarshal([]byte(h.admin(requests)), &list); err != nil {
+		h.t.Fatal(err)
+	}
+	for _, item := range list.Items {
+		status, _ := item["status"].(map[string]any)
+		if len(status) > 0 {
+			continue
+		}
+		item["status"] = map[string]any{"conditions": []any{map[string]any{"type": condition, "status": "True", "reason": "Test", "message": "the test says so"}}}
+		data, err := json.Marshal(item)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.write("/run/request.json", string(data))
+		name := item["metadata"].(map[string]any)["name"].(string)
+		h.admin(requests+"/"+name+"/approval", "-o", "/dev/null", "-X", "PUT", "-H", "Content-Type: application/json", "--data-binary", "@/run/request.json")
+		return true
+	}
+	return false
+}
+
+// settled are the files of the host without the record, which grows.
+func (h *host) settled() string {
+	h.t.Helper()
+	var lines []string
+	for line := range strings.Lines(h.ours()) {
+		if !strings.Contains(line, "/var/lib/kubeletctl") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+// A host joins a cluster by a request that somebody has to approve, is Ready, and leaves it.
 func TestJoin(t *testing.T) {
 	t.Parallel()
 	dir := realDir(t)
 	h := start(t, dir)
 	h.write("/etc/cni/net.d/10-bridge.conflist", bridge)
 	h.startControlPlane()
+	h.admin("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/test:nodeclient", "-o", "/dev/null", "-X", "DELETE")
 	h.must("kubeletctl", append([]string{"install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false", "--node-ip", "192.0.2.1"},
 		given(t, dir, "v1.37.2")...)...)
-	before := h.ours()
+	before, name := h.settled(), h.Name()
 	h.write("/run/token", controlplane.BootstrapToken)
-	join := func(code int, more ...string) string {
-		t.Helper()
-		r := h.exits(code, "kubeletctl", append([]string{"join", "--server", controlplane.Server, "--discovery-token-ca-cert-hash", h.pinOf(), "--token-file", "/run/token"}, more...)...)
-		return r.Stdout + r.Stderr
+	args := func(pin string, more ...string) []string {
+		return append([]string{"join", "--server", controlplane.Server, "--discovery-token-ca-cert-hash", pin, "--token-file", "/run/token"}, more...)
 	}
-	out := join(0)
-	t.Log(out)
-	contains(t, out, `(?m)^joined https://127\.0\.0\.1:6443: the node `+h.Name()+` is Ready$`)
-	if version, ready := h.clusterNode(h.Name()); version != "v1.37.2" || ready != "True" {
+	pin := h.pinOf()
+	outside := func() {
+		t.Helper()
+		h.must("sh", "-c", "! ls /var/lib/kubelet/kubeconfig /var/lib/kubelet/bootstrap-kubeconfig /var/lib/kubelet/cluster-ca.crt /var/lib/kubelet/pki/kubelet-client* 2>/dev/null")
+		if after := h.settled(); after != before {
+			t.Errorf("the host is another one than before:\n%s", difference(before, after))
+		}
+		if state := h.show("ActiveState"); state != "inactive" {
+			t.Errorf("kubelet is %s", state)
+		}
+	}
+
+	// One that is denied leaves the host as it was.
+	denied := h.Command(t.Context(), "kubeletctl", args(pin)...)
+	var said bytes.Buffer
+	denied.Stdout, denied.Stderr = &said, &said
+	if err := denied.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for !h.decide("Denied") && h.show("LoadState") == "loaded" && denied.ProcessState == nil { // until the deadline of the test
+		time.Sleep(time.Second)
+	}
+	if err := denied.Wait(); err == nil || denied.ProcessState.ExitCode() != 1 {
+		t.Errorf("a join that was denied: %v", err)
+	}
+	contains(t, said.String(), `error: the request csr-\w+ for a client certificate was denied: the test says so; the host is as it was before`)
+	outside()
+
+	// A wait that runs out keeps the join.
+	r := h.exits(1, "kubeletctl", args(pin, "--wait-ready", "20s")...)
+	contains(t, r.Stderr, `error: timed out \(--wait-ready 20s\): the request csr-\w+ for a client certificate waits to be approved`)
+	contains(t, r.Stderr, `hint: kubectl certificate approve csr-\w+; kubelet goes on by itself`)
+	if !h.decide("Approved") {
+		t.Error("no request waits")
+	}
+	contains(t, h.must("kubeletctl", args(pin)...), `(?m)^joined https://127\.0\.0\.1:6443: the node `+name+` is Ready$`)
+	if version, ready := h.clusterNode(name); version != "v1.37.2" || ready != "True" {
 		t.Errorf("the API server says: %s, Ready %s", version, ready)
 	}
-	h.must("test", "!", "-e", "/var/lib/kubelet/bootstrap-kubeconfig")
 	h.status(0)
-	t.Log(join(0))
-	t.Log(h.must("kubeletctl", "leave"))
-	if after := h.ours(); after != before {
-		t.Errorf("the host is another one than before:\n%s", difference(before, after))
+	h.exits(0, "kubeletctl", "diff")
+	contains(t, h.must("cat", "/var/lib/kubelet/kubelet-config.yaml"), `(?m)^clusterDomain: cluster\.test$`)
+	contains(t, h.must("kubeletctl", args(pin)...), `^joined to https://127\.0\.0\.1:6443 already: nothing to do`)
+	secret := strings.Split(controlplane.BootstrapToken, ".")[1]
+	h.must("sh", "-c", "! grep -rl "+secret+" /var/lib/kubelet /var/lib/kubeletctl /etc /var/log 2>/dev/null")
+	if journal := h.must("journalctl", "--no-pager", "-t", "kubeletctl"); strings.Contains(journal, secret) {
+		t.Error("the token is in the journal")
 	}
+	r = h.exits(7, "kubeletctl", args("sha256:"+strings.Repeat("00", 32))...)
+	contains(t, r.Stderr, `error: joined: this host is joined to another cluster already: https://127\.0\.0\.1:6443`)
+
+	contains(t, h.must("kubeletctl", "leave", "--skip-rehearsal"), `the Node object stays until an administrator deletes it: kubectl delete node `+name)
+	outside()
+	contains(t, h.must("kubeletctl", "leave"), `this host is joined to no cluster: nothing to do`)
+	contains(t, h.exits(7, "kubeletctl", args(pin)...).Stderr, `error: the cluster has a node `+name+` already, and it is Ready`)
+	outside()
+
+	// One command, as at a first boot and at the next.
+	h.admin("/api/v1/nodes/"+name, "-o", "/dev/null", "-X", "DELETE")
+	h.write("/run/join.yaml", "server: "+controlplane.Server+"\ntoken: "+controlplane.BootstrapToken+"\ncaFile: "+controlPlane+"/ca.crt\nwaitReady: 20s\n")
+	install := append([]string{"install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false", "--node-ip", "192.0.2.1", "--join-file", "/run/join.yaml"},
+		given(t, dir, "v1.37.2")...)
+	h.must("chmod", "0644", "/run/join.yaml")
+	contains(t, h.exits(2, "kubeletctl", install...).Stderr, `hint: chmod 0600 /run/join\.yaml`)
+	h.must("chmod", "0600", "/run/join.yaml")
+	contains(t, h.exits(1, "kubeletctl", install...).Stderr, `waits to be approved`)
+	h.decide("Approved")
+	contains(t, h.must("kubeletctl", install...), `is Ready`)
+	contains(t, h.must("kubeletctl", install...), `joined to https://127\.0\.0\.1:6443 already: nothing to do`)
 }
