@@ -76,7 +76,7 @@ func (o *changeOptions) registerGate(f *pflag.FlagSet, wait, skipRehearsal strin
 }
 
 func (o *changeOptions) check(a *app, f *pflag.FlagSet) error {
-	errs := []error{o.lockWait.check(), o.drain.check(f)}
+	errs := []error{o.lockWait.check(), o.drain.check(f, a.root)}
 	if o.wait < 0 {
 		errs = append(errs, fmt.Errorf("--wait %s is negative", o.wait))
 	}

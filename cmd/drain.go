@@ -49,9 +49,12 @@ func (o *drainOptions) options(tell func(string)) *drain.Options {
 }
 
 // check refuses flags that mean nothing.
-func (o *drainOptions) check(f *pflag.FlagSet) error {
-	if o.how.Timeout < 0 {
-		return fmt.Errorf("a drain of %s is negative", o.how.Timeout)
+func (o *drainOptions) check(f *pflag.FlagSet, root string) error {
+	switch {
+	case o.wanted && root != "/":
+		return fmt.Errorf("--drain is for a node, and not for a tree (--root %s)", root)
+	case o.how.Timeout < 0:
+		return fmt.Errorf("a drain cannot take %s", o.how.Timeout)
 	}
 	for _, name := range []string{"drain-timeout", "grace-period", "delete-emptydir-data", "drain-force"} {
 		if f.Lookup("drain") != nil && f.Changed(name) && !o.wanted {
@@ -130,7 +133,7 @@ func openDrain(a *app) (*install.Host, *drain.Drain, func(), error) {
 }
 
 func runDrain(a *app, c *cobra.Command, o *drainOptions) error {
-	if err := o.check(c.Flags()); err != nil {
+	if err := o.check(c.Flags(), a.root); err != nil {
 		return &usageError{err}
 	}
 	_, d, done, err := openDrain(a)
