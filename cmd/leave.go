@@ -21,8 +21,8 @@ func leaveCommand(a *app) *cobra.Command {
 		Short: "Take the installed kubelet out of its cluster, and keep it installed",
 		Long: `Leave stops kubelet and removes its kubeconfigs, the certificates that it had from the cluster, and what join wrote and recorded.
 kubelet stays installed and waits for credentials. The Node object stays in the cluster until an administrator deletes it, and
-containers go on running: drain the node first.`,
-		Example: `  kubectl drain worker-1 --ignore-daemonsets && kubeletctl leave --yes && kubectl delete node worker-1
+containers go on running: kubeletctl drain first.`,
+		Example: `  kubeletctl drain && kubeletctl leave --yes
   kubeletctl leave --dry-run`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), leave(a, c, o)) },
