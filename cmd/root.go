@@ -160,6 +160,7 @@ func (a *app) commands() []*cobra.Command {
 		statusCommand(a),
 		diagnoseCommand(a),
 		logsCommand(a),
+		reportCommand(a),
 		diffCommand(a),
 		repairCommand(a),
 		historyCommand(a),
@@ -189,6 +190,9 @@ func (a *app) register(f *pflag.FlagSet) {
 func (a *app) begin(c *cobra.Command) error {
 	if a.timeout < 0 {
 		return fmt.Errorf("--timeout %s is negative", a.timeout)
+	}
+	if a.Format == terminal.Prometheus && c.Name() != "status" {
+		return errors.New("-o prometheus is of kubeletctl status alone")
 	}
 	if a.root == "" {
 		return errors.New("--root is empty")

@@ -3,6 +3,7 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -20,6 +21,7 @@ import (
 
 func statusCommand(a *app) *cobra.Command {
 	var wait time.Duration
+	var watch bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show what runs, whether it is healthy and whether it is what was installed",
@@ -27,8 +29,13 @@ func statusCommand(a *app) *cobra.Command {
 host differs from what was installed. It needs no privilege, and says what it could not read.
 
 It exits with 0 when kubelet is healthy, 3 when it is installed and not healthy, 4 when none is installed. With --wait it
-waits until kubelet is healthy, and shows the status of then, or of when the time was over.`,
+waits until kubelet is healthy, and shows the status of then, or of when the time was over.
+
+--watch shows it again every two seconds until it is interrupted, and exits with the code of the last one. In a pipe that is a line
+with the time whenever something has changed; with -o json, one JSON object a line. -o prometheus prints metrics for the textfile
+collector of node_exporter; kubeletctl help monitoring shows a timer for that.`,
 		Example: `  kubeletctl status
+  kubeletctl status --watch
   kubeletctl status --wait 2m && kubectl uncordon "$(hostname)"
   kubeletctl status -o json`,
 		Args: takes(),
@@ -36,24 +43,34 @@ waits until kubelet is healthy, and shows the status of then, or of when the tim
 			if wait < 0 {
 				return &usageError{fmt.Errorf("--wait %s is negative", wait)}
 			}
+			if watch && (wait > 0 || a.Format == "yaml" || a.Format == terminal.Prometheus) {
+				return &usageError{errors.New("--watch cannot be combined with --wait, -o yaml or -o prometheus")}
+			}
 			h, done, err := a.host()
 			if err != nil {
 				return err
 			}
 			defer done()
+			if watch {
+				return watchStatus(c.Context(), a, h)
+			}
 			s, err := statusWithin(c.Context(), h, wait)
 			if err != nil {
 				return err
 			}
-			if a.Structured() {
+			switch {
+			case a.Structured():
 				a.Print(s)
-			} else {
+			case a.Format == terminal.Prometheus:
+				printMetrics(a.Out, s)
+			default:
 				printStatus(a, s)
 			}
 			return statusError(s)
 		},
 	}
 	c.Flags().DurationVar(&wait, "wait", 0, "wait up to this time until kubelet is healthy (0: show what is so now)")
+	c.Flags().BoolVar(&watch, "watch", false, "show the status again and again, until it is interrupted")
 	return c
 }
 

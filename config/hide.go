@@ -31,6 +31,9 @@ func HideInLine(line string) string {
 	if !slices.ContainsFunc(secretSigns, func(sign string) bool { return strings.Contains(lower, sign) }) {
 		return line
 	}
+	if masked, found := new(hider).privateKey(line); found {
+		return masked
+	}
 	masked, _ := hideInLine(line)
 	return masked
 }
@@ -55,9 +58,13 @@ func isDiff(text []byte) bool {
 type hider struct {
 	diff     bool
 	old, new reader
+	pem      bool // a private key has begun
 }
 
 func (h *hider) line(line string) string {
+	if before, found := h.privateKey(line); found {
+		return before
+	}
 	mark, readers := "", []*reader{&h.new}
 	if h.diff && line != "" {
 		switch line[0] {
@@ -84,6 +91,24 @@ func (h *hider) line(line string) string {
 		}
 	}
 	return mark + masked
+}
+
+// privateKey masks a line of a private key in PEM (RFC 7468); false for any other line.
+func (h *hider) privateKey(line string) (masked string, found bool) {
+	begin := strings.Index(line, "-----BEGIN ")
+	switch {
+	case h.pem:
+		h.pem = !strings.Contains(line, "-----END ")
+		begin = 0
+		if h.diff && line != "" {
+			begin = 1
+		}
+	case begin < 0 || !strings.Contains(line[begin:], "PRIVATE KEY-----"):
+		return "", false
+	default:
+		h.pem = !strings.Contains(line[begin:], "-----END ")
+	}
+	return line[:begin] + Hidden, true
 }
 
 // reader knows whether the next line of a text goes on with a secret.
@@ -179,6 +204,11 @@ var (
 	schemeRE   = regexp.MustCompile(`\b(Bearer|Basic) +[^\s"',\]]+`)
 )
 
+// webTokenRE matches a JSON Web Token (RFC 7519), as those of service accounts: its header is a JSON object in base64.
+var webTokenRE = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\beyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?`)
+})
+
 // findSecret finds the first name of a secret in a line.
 func findSecret(line string) secretAt {
 	var first secretAt
@@ -218,7 +248,8 @@ func hideInLine(line string) (string, secretAt) {
 			}
 		}
 	}
-	return schemeRE.ReplaceAllString(hideURLs(line), "$1 "+Hidden) + tail, s
+	line = schemeRE.ReplaceAllString(hideURLs(line), "$1 "+Hidden)
+	return webTokenRE().ReplaceAllString(line, Hidden) + tail, s
 }
 
 // maskTail hides the rest of a line, but for what ends a quotation, and for the backslash with which the line goes on.

@@ -47,6 +47,16 @@ func TestHideSecrets(t *testing.T) {
 		{"a value of its own", "ExecStart=/bin/kubelet --manifest-url-header A:pw --v=2\n", "ExecStart=/bin/kubelet --manifest-url-header (hidden)\n"},
 		{"a value in the next line", "--manifest-url-header \\\n  A:pw \\\n  --v=2\nX=1\n", "--manifest-url-header \\\n  (hidden)\n  (hidden)\nX=1\n"},
 		{"--set", "kubeletctl install --set staticPodURLHeader.A=[pw]", "kubeletctl install --set staticPodURLHeader.A=(hidden)"},
+		{
+			"a private key", "a: |\n  -----BEGIN EC PRIVATE KEY-----\n  pw\n\n  -----END EC PRIVATE KEY-----\nb: 1\n",
+			"a: |\n  (hidden)\n(hidden)\n(hidden)\n(hidden)\nb: 1\n",
+		},
+		{"a certificate", "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"},
+		{
+			"kubeconfig", "users:\n- name: u\n  user:\n    client-certificate-data: QUI=\n    client-key-data: cHc=\n    token: pw\n",
+			"users:\n- name: u\n  user:\n    client-certificate-data: QUI=\n    client-key-data: (hidden)\n    token: (hidden)\n",
+		},
+		{"a token anywhere", "got eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJwdyJ9.pw-_pw from a", "got (hidden) from a"},
 		{"underscores", "--storage_driver_password=pw", "--storage_driver_password=(hidden)"},
 		{"unknown flag", "--bootstrap-token=pw", "--bootstrap-token=(hidden)"},
 		{
@@ -188,4 +198,18 @@ func writtenForms(header, secret string) map[string]string {
 		forms[variable+" removed"] = "-" + proxy
 	}
 	return forms
+}
+
+// A line has a sign of whatever is masked in it.
+func TestHideInLine(t *testing.T) {
+	for _, line := range []string{
+		"", "maxPods: 110", "staticPodURL: https://u:pw@h/p?sig=1", "staticPodURLHeader: pw", "GET http://u:pw@h: refused", "--manifest-url-header=A:pw",
+		"--storage-driver-password pw", "manifest_url=u:pw@h", "http_proxy=u:pw@h", "password: pw", "X_SECRET=pw", "Authorization: pw", "a Bearer pw", "a Basic pw",
+		"client-key-data: pw", "API_KEY=pw", "eyJhbGciOiJSUzI1NiJ9.pw.pw", `"-----BEGIN PRIVATE KEY-----\npw"`,
+	} {
+		got := HideInLine(line)
+		if want := string(HideSecrets([]byte(line))); got != want || strings.Contains(got, "pw") {
+			t.Errorf("%q: %q, HideSecrets has %q", line, got, want)
+		}
+	}
 }

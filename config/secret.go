@@ -19,9 +19,10 @@ var (
 	secretFlags = []string{"manifest-url-header", "storage-driver-password"}
 	// secretWords make a secret of whatever the tables do not know: environment variables, flags and fields of a newer
 	// release, HTTP headers.
-	secretWords = regexp.MustCompile(`(?i)token|passw(or)?d|secret|^(proxy-)?authorization$`)
+	secretWords = regexp.MustCompile(`(?i)token|passw(or)?d|secret|^(proxy-)?authorization$|key-?data$|(api|access|private)[-_]?key$`)
 	// secretSigns are what a line has somewhere, in lower case, that holds any secret of these lists.
-	secretSigns = []string{"token", "passw", "secret", "authorization", "header", "://", "podurl", "manifest", "proxy", "bearer", "basic"}
+	secretSigns = []string{"token", "passw", "secret", "authorization", "header", "://", "podurl", "manifest", "proxy", "bearer", "basic",
+		"key", "eyj"}
 	// urlNames have a URL for a value; a user, a password and a query in it are secrets. Those in URLs anywhere else are as
 	// well.
 	urlNames = regexp.MustCompile(`(?i)^(staticPodURL|manifest[-_]url|[a-z]+_proxy)$`)

@@ -5,6 +5,9 @@ import "fmt"
 // Format is the value of --output.
 type Format string
 
+// Prometheus is a format of one command alone, status.
+const Prometheus Format = "prometheus"
+
 func (f *Format) String() string {
 	if *f == "" {
 		return "table"
@@ -15,7 +18,7 @@ func (f *Format) String() string {
 // Set implements pflag.Value.
 func (f *Format) Set(s string) error {
 	switch s {
-	case "table", "json", "yaml":
+	case "table", "json", "yaml", string(Prometheus):
 		*f = Format(s)
 		return nil
 	}

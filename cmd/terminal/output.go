@@ -89,6 +89,9 @@ func (o *Output) Digest(digest string) string {
 // redraws reports whether stderr is a terminal on which a line can be written anew.
 func (o *Output) redraws() bool { return Is(o.Err) && os.Getenv("TERM") != "dumb" }
 
+// Clear takes away what a terminal shows.
+const Clear = "\x1b[H\x1b[2J"
+
 // eraseLine takes away what the line of a terminal shows.
 const eraseLine = "\r\x1b[K"
 
