@@ -169,7 +169,7 @@ func printGeneration(a *app, g generationResult) error {
 	add("trust", fmt.Sprintf("%s, from %s", g.Trust, g.DigestFrom))
 	add("source", g.URL)
 	for _, t := range g.Tools {
-		add("beside it", fmt.Sprintf("%s, %s, trust %s, from %s", t, t.Digest, t.Trust, t.DigestFrom))
+		add("tool", fmt.Sprintf("%s, %s, trust %s, from %s", t, t.Digest, t.Trust, t.DigestFrom))
 	}
 	for _, f := range g.Files {
 		value := f.Path + " -> " + f.Target

@@ -176,7 +176,7 @@ func (a *app) statusRows(s *status.Status) [][]string {
 	}
 	rows := [][]string{row("installed", "%s, generation %d, trust %s (%s)", s.Version, s.Generation, s.Trust, a.Digest(digest))}
 	if len(s.Tools) > 0 {
-		rows = append(rows, row("beside it", "%s", toolNames(s.Tools)))
+		rows = append(rows, row("tools", "%s", toolNames(s.Tools)))
 	}
 	if s.State == status.Offline {
 		rows = append(rows, row("service", "%s, %s", s.Service.Unit, enabled(s.Service.Enabled)))

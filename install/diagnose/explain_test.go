@@ -1,11 +1,14 @@
 package diagnose
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
 	"github.com/kubeletctl/kubeletctl/systemd"
@@ -103,7 +106,7 @@ var golden = []struct{ rule, log, cause string }{
 		failure("unable to load bootstrap kubeconfig: stat /etc/kubernetes/bootstrap-kubelet.conf: no such file or directory"), ""},
 	{"client-cert-expired", klog("E", `part of the existing bootstrap client certificate is expired: 2020-01-01 00:00:00 +0000 UTC`) +
 		klog("F", "failed to run Kubelet: unable to load bootstrap kubeconfig: stat /etc/kubernetes/bootstrap-kubelet.conf: no such file or directory"), ""},
-	{"client-cert-ended", klog("E", `"The currently active client certificate has expired and the server is responsive, exiting"`), ""},
+	{"client-cert-not-renewed", klog("E", `"The currently active client certificate has expired and the server is responsive, exiting"`), ""},
 	{"bootstrap-missing", "real bootstrap-v1.34.4", ""},
 	{"kubeconfig-missing", "real kubeconfig-v1.36.3", "the kubeconfig /nope/kubeconfig does not exist: this node has not joined a cluster"},
 	{"token-unknown", failure("cannot create certificate signing request: Unauthorized"), ""},
@@ -143,11 +146,24 @@ var golden = []struct{ rule, log, cause string }{
 	{"csr-denied", klog("E", `"Failed while requesting a signed certificate" err="certificate signing request is denied, reason: Policy, message: no"`), "the cluster has denied this node's request for a certificate: Policy, message: no"},
 	{"csr-pending", later(`"Failed while requesting a signed certificate from the control plane" err="cannot create certificate signing request: timed out waiting for the condition"`), ""},
 	{"memory-static", "real memory-static-v1.37.2", ""},
+	{"memory-static", "real memory-static-v1.36.3", ""},
+	{"reserved-cgroup", "real reserved-cgroup-v1.37.2", "enforceNodeAllocatable names the cgroup /nope.slice (System reserved), which does not exist"},
+	{"reserved-cgroup", "real reserved-cgroup-v1.34.4", "enforceNodeAllocatable names the cgroup /nope.slice (Kube reserved), which does not exist"},
+	{"cgroup-root", "real cgroup-root-v1.36.3", `the cgroup of cgroupRoot does not exist: "nope"`},
+	{"kernel-flags", "real kernel-flags-v1.36.3", "protectKernelDefaults is true, and the kernel setting vm/overcommit_memory is 0 instead of 1"},
+	{"cpu-static", "real cpu-static-v1.34.4", ""},
+	{"cpu-state", "real cpu-state-v1.37.2", "cpuManagerPolicy was changed from none to static, and /var/lib/kubelet/cpu_manager_state was written with the old one"},
+	{"reserved-cpus", "real reserved-cpus-v1.36.3", "reservedSystemCPUs is 4000, and this host has the CPUs 0-1"},
+	{"eviction-signal", "real eviction-signal-v1.37.2", "an eviction threshold is not valid: memory.avail"},
+	{"swap-v1", "real swap-v1-v1.37.2", ""},
+	{"exec-denied", "real exec-denied-v1.37.2", ""},
+	{"bootstrap-missing", "real bootstrap-missing-v1.36.3", ""},
 	{"memory-static", failure("[memorymanager] you should specify the system reserved memory"), "memoryManagerPolicy is Static, and reservedMemory is not the sum of kubeReserved, systemReserved and evictionHard of memory: you should specify the system reserved memory"},
 	{"memory-state", manager("start memory manager error: [memorymanager] the expected machine state is different from the real one"), ""},
 	{"loader", "kubelet: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.34' not found (required by kubelet)\n" + unit("Failed with result 'exit-code'."), "this kubelet needs a newer C library (GLIBC_2.34) than this host has"},
 	{"watchdog-small", failure("configure watchdog timeout too small: 500ms"), "WatchdogSec of the unit of kubelet is too small: 500ms"},
 	{"server-cert-expired", register(`tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2026-11-30T00:00:00Z is after 2026-11-01T00:00:00Z`), "the certificate of the API server has expired: it was valid until 2026-11-01T00:00:00Z"},
+	{"node-missing", later(`"Error updating node status, will retry" err="error getting node \"n\": nodes \"n\" not found"`), "the cluster has no Node object n: somebody has deleted it, and kubelet registers it only when it starts"},
 	{"not-a-node", register(`nodes is forbidden: User \"system:anonymous\" cannot create resource`), ""},
 	{"not-a-node", register(`leases is forbidden: unknown node for user \"system:node:x\"`), ""},
 	{"unauthorized", register("Unauthorized"), ""},
@@ -175,6 +191,12 @@ var notes = []struct{ rule, log, note string }{
 		`kubelet ignores a part of its configuration: strict decoding error: unknown field "maxpod"`},
 	{"runtime-config", klog("I", `"CRI implementation should be updated to support RuntimeConfig. Falling back to using cgroupDriver from kubelet config."`),
 		"the container runtime cannot tell its cgroup driver: containerd 2.0 can, and kubelet 1.38 is to require it"},
+	{"file-handles", klog("E", `"Failed to set rlimit on max file handles" err="operation not permitted"`), "kubelet may not raise its limit of open files: operation not permitted"},
+	{"no-route", klog("E", `"Failed to set some node status fields" err="can't get ip address of node n. error: no default routes found in \"/proc/net/route\"" node="n"`),
+		"this host has no default route, by which kubelet finds the address of its node; --node-ip names one"},
+	{"pod-logs", klog("E", `"Container garbage collection failed" err="failed to read podLogsDirectory \"/var/log/pods\": open /var/log/pods: no such file or directory"`), "there is no directory for the logs of pods yet: /var/log/pods"},
+	{"pod-waits", klog("E", `"Error syncing pod, skipping" err="failed to \"StartContainer\" for \"c\" with CrashLoopBackOff: \"back-off 5m0s\"" pod="default/p"`), "a container of a pod does not start, which is no failure of kubelet: CrashLoopBackOff"},
+	{"container-gone", klog("E", `"ContainerStatus from runtime service failed" err="rpc error: code = NotFound desc = an error occurred when try to find container \"x\": not found"`), "a container was gone before kubelet looked at it"},
 	{"shutdown-manager", klog("E", `"Failed to start node shutdown manager" err="no inhibit"`), "pods are not ended in order when this host is shut down (shutdownGracePeriod): no inhibit"},
 	{"manifest-dir", klog("E", `"Unable to read config path" err="path does not exist, ignoring" path="/nope"`), "the directory of staticPodPath does not exist: /nope"},
 }
@@ -243,11 +265,54 @@ func TestUnknownFailures(t *testing.T) {
 		{"SIGABRT: abort\nPC=0x46 m=0 sigcode=0\n\ngoroutine 1 [running]:\n", "SIGABRT: abort PC=0x46 m=0 sigcode=0"},
 		{"panic: assignment to entry in nil map\n\ngoroutine 9 [running]:\n", "panic: assignment to entry in nil map"},
 		{klog("E", `"Unable to register node" err="admission webhook \"x\" denied the request"`), `Unable to register node: admission webhook "x" denied the request`},
-		{klog("E", `"Error syncing pod, skipping" err="failed to \"StartContainer\" for \"c\" with CrashLoopBackOff"`), `Error syncing pod, skipping: failed to "StartContainer" for "c" with CrashLoopBackOff`},
+		{klog("E", `"Error syncing pod, skipping" err="unmounted volumes=[x]: timed out"`), `Error syncing pod, skipping: unmounted volumes=[x]: timed out`},
 	} {
 		d := explainText(tt.log)
 		if d.Rule != "" || d.Cause != "" || d.Words != tt.words {
 			t.Errorf("%q: got %+v", tt.log, d)
+		}
+	}
+}
+
+// healthy are logs of kubelets that are well, made from the sources and from threads of users.
+var healthy = map[string]string{
+	"nothing":                   "",
+	"started":                   klog("I", `"Started kubelet"`),
+	"started, JSON":             `{"ts":1796031741758.3,"caller":"app/server.go:1336","msg":"Started kubelet","v":0}` + "\n",
+	"registers":                 klog("I", `"Attempting to register node" node="n"`) + klog("E", `"Error getting the current node from lister" err="node \"n\" not found"`) + klog("I", `"Successfully registered node" node="n"`),
+	"a lease that is not there": klog("E", `"Error updating node status, will retry" err="error getting node \"n\": nodes \"n\" not found"`) + klog("I", `"Successfully registered node" node="n"`),
+	"no network yet":            klog("I", `"Started kubelet"`) + klog("E", `"Container runtime network not ready" networkReady="NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized"`),
+	"no runtime status yet":     klog("E", `"Skipping pod synchronization" err="[container runtime status check may not have completed yet, PLEG is not healthy: pleg has yet to be successful]"`),
+	"no image file system yet":  klog("E", `"Image garbage collection failed once. Stats initialization may not have completed yet" err="invalid capacity 0 on image filesystem"`),
+	"a certificate is rotated":  klog("I", `"Certificate rotation is enabled"`) + klog("I", `"Rotating certificates"`) + klog("I", `"Certificate request was signed" csr="csr-x"`),
+	"a request that waits":      klog("I", `"Waiting for client certificate to be issued"`) + klog("E", `"Failed while requesting a signed certificate from the control plane" err="cannot create certificate signing request: timed out waiting for the condition"`),
+	"the API server was away":   klog("E", `"Failed to ensure lease exists, will retry" err="Get \"https://api:6443/x\": dial tcp 192.0.2.7:6443: connect: connection refused"`) + strings.Replace(klog("I", "later"), "09:42", "09:52", 1),
+	"the runtime was restarted": klog("I", "x") + klog("E", `"ListPodSandbox with filter from runtime service failed" err="rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: dial unix /run/containerd/containerd.sock: connect: connection refused\""`),
+	"a pod of a user":           klog("E", `"Error syncing pod, skipping" err="failed to \"StartContainer\" for \"c\" with ImagePullBackOff: \"Back-off pulling image\"" pod="default/p"`),
+	"a container that is gone":  klog("E", `"ContainerStatus from runtime service failed" err="rpc error: code = NotFound desc = an error occurred when try to find container"`) + klog("I", `"DeleteContainer returned error" err="failed to get container status"`),
+	"an unknown field":          klog("I", `"Using lenient decoding as strict decoding failed" err="unknown field \"x\""`) + klog("I", `"Started kubelet"`),
+	"warnings":                  klog("W", `would violate PodSecurity "restricted:latest"`) + klog("W", `Skipping CSINode initialization, kubelet running in standalone mode`),
+	"a drain":                   klog("I", `"SyncLoop DELETE" source="api" pods=["default/p"]`) + klog("I", `"Killing container with a grace period" pod="default/p"`),
+	"words of failures":         klog("I", `"running with swap on is not supported"`) + klog("I", `"x509: certificate signed by unknown authority"`),
+	"stopped by hand":           klog("I", `"Started kubelet"`) + unit("Deactivated successfully."),
+	"stopped, systemd 246":      klog("I", `"Started kubelet"`) + unit("Succeeded."),
+}
+
+func TestHealthyKubelets(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/healthy.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs := maps.Clone(healthy)
+	for _, f := range archive.Files {
+		logs[f.Name] = string(f.Data)
+	}
+	if len(logs) < 30 {
+		t.Errorf("%d logs", len(logs))
+	}
+	for name, log := range logs {
+		if d := explainText(log); d.Rule != "" || d.Ended || len(d.Errors) > 0 {
+			t.Errorf("%s: %+v", name, d)
 		}
 	}
 }

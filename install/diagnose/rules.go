@@ -259,7 +259,7 @@ var startRules = []rule{
 		Kubeadm: []string{"openssl x509 -noout -enddate -in " + clientCertificate, "# on a node of the control plane:", "kubeadm kubeconfig user --org system:nodes --client-name system:node:NAME >kubelet.conf", "# put that file at /etc/kubernetes/kubelet.conf of this host, then:", "systemctl restart kubelet"},
 		Source:  "kubernetes#65991, #98150, kubeadm#2054",
 	}, {
-		ID: "client-cert-ended", Pattern: `(?:currently active client certificate has expired|No valid client certificate is found) and the server is responsive, exiting`, Severity: Fatal, Stated: true,
+		ID: "client-cert-not-renewed", Pattern: `(?:currently active client certificate has expired|No valid client certificate is found) and the server is responsive, exiting`, Severity: Fatal, Stated: true,
 		Cause:  "the client certificate of this node expired while kubelet ran, and was not renewed",
 		Remedy: []string{"openssl x509 -noout -enddate -in /var/lib/kubelet/pki/kubelet-client-current.pem", "kubectl get csr  # with an administrator's kubeconfig: what waits for approval", "# put a bootstrap kubeconfig with a new token in place, then:", "systemctl restart kubelet"},
 		Source: "kubernetes#78758",

@@ -32,6 +32,11 @@ var runRules = []rule{
 		Remedy: []string{"hostnamectl --static", "kubeletctl set --hostname-override $1  # or join anew with the new name"},
 		Source: "kubernetes#93884, #54482, microshift#761",
 	}, {
+		ID: "node-missing", Pattern: `^(?:Error getting the current node from lister|Error updating node status, will retry|Unable to update node status|this node is not joined).*nodes? "([^"]+)" not found`, Severity: AtStart, Unready: true, Stated: true,
+		Cause:  "the cluster has no Node object $1: somebody has deleted it, and kubelet registers it only when it starts",
+		Remedy: []string{"systemctl restart kubelet"},
+		Source: "pkg/kubelet/kubelet_node_status.go",
+	}, {
 		ID: "not-a-node", Pattern: `User "(system:anonymous)" cannot|unknown node for user "(system:node:[^"]*)"`, Severity: Lasting, Unready: true,
 		Cause:  "the API server takes this kubelet for $1$2, which is no node of the cluster: its client certificate is missing, or of another cluster",
 		Remedy: []string{"openssl x509 -noout -subject -issuer -enddate -in " + clientCertificate, "# put a bootstrap kubeconfig with a new token in place and remove the kubeconfig, then:", "systemctl restart kubelet"},
@@ -150,6 +155,26 @@ var runRules = []rule{
 		ID: "shutdown-manager", Pattern: `^Failed to start node shutdown manager: (.*)`, Severity: Harmless,
 		Cause:  "pods are not ended in order when this host is shut down (shutdownGracePeriod): $1",
 		Source: "pkg/kubelet/kubelet.go",
+	}, {
+		ID: "file-handles", Pattern: `^Failed to set rlimit on max file handles: (.*)`, Severity: Harmless,
+		Cause:  "kubelet may not raise its limit of open files: $1",
+		Source: "seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "no-route", Pattern: `^Failed to set some node status fields: can't get ip address of node .*no default routes found`, Severity: Harmless,
+		Cause:  "this host has no default route, by which kubelet finds the address of its node; --node-ip names one",
+		Source: "seen with 1.34, 1.36 and 1.37",
+	}, {
+		ID: "pod-logs", Pattern: `^Container garbage collection failed: failed to read podLogsDirectory "([^"]+)"`, Severity: Harmless,
+		Cause:  "there is no directory for the logs of pods yet: $1",
+		Source: "seen with 1.37",
+	}, {
+		ID: "pod-waits", Pattern: `^Error syncing pod, skipping: .* with (CrashLoopBackOff|ImagePullBackOff|ErrImagePull|ErrImageNeverPull|CreateContainerConfigError|RunContainerError)`, Severity: Harmless,
+		Cause:  "a container of a pod does not start, which is no failure of kubelet: $1",
+		Source: "pkg/kubelet/pod_workers.go",
+	}, {
+		ID: "container-gone", Pattern: `^(?:ContainerStatus|RemoveContainer|StopContainer|StopPodSandbox|PodSandboxStatus) from runtime service failed: .*code = NotFound|^(?:DeleteContainer returned error|getPodContainerStatuses for pod failed|Failed to get status for pod)`, Severity: Harmless,
+		Cause:  "a container was gone before kubelet looked at it",
+		Source: "pkg/kubelet/cri/remote",
 	}, {
 		ID: "manifest-dir", Pattern: `^Unable to read config path.*path="([^"]+)"`, Severity: Harmless,
 		Cause:  "the directory of staticPodPath does not exist: $1",

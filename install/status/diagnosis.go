@@ -36,10 +36,12 @@ func (r Reader) diagnose(ctx context.Context, s *Status, current *plan.Generatio
 	defer cancel()
 	run := diagnose.Run{Started: state.Started, Now: time.Now(), Ready: s.Node != nil && s.Node.Ready == "True", Complaint: s.NodeProblem().Message}
 	var err error
-	if run.Log, err = health.Log(brief, state); err != nil {
-		s.problem(idUnreadable, preflight.Warning, err.Error(), "run this as root to see all")
-	}
+	run.Log, err = health.Log(brief, state)
 	d := r.Subject(current).Explain(ctx, run)
+	if err != nil {
+		s.problem(idUnreadable, preflight.Warning, err.Error(), "run this as root to see all")
+		d.Checked = append(d.Checked, err.Error())
+	}
 	s.Diagnosis = &d
 	return d
 }
