@@ -197,12 +197,18 @@ func (h *host) running(version string) {
 // eventually runs a check until it holds, for at most some seconds.
 func (h *host) eventually(what string, check func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	h.within(20*time.Second, what, check)
+}
+
+// within runs a check until it holds, for at most as long.
+func (h *host) within(limit time.Duration, what string, check func() bool) {
+	h.t.Helper()
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if check() {
 			return
 		}
 	}
-	h.t.Fatalf("not in 20 s: %s", what)
+	h.t.Fatalf("not in %s: %s", limit, what)
 }
 
 // ours are all places that kubeletctl writes to, with modes, owners, links and digests, but not kubelet's own data.
