@@ -114,8 +114,8 @@ func runPreflight(c *cobra.Command, w *work, rehearse bool) error {
 	return nil
 }
 
-// readPreflight puts the spec together: what is recorded, unless a file is named, and what the flags say. It returns what is installed; nil
-// for nothing.
+// readPreflight puts the spec together: what is recorded, unless a file is named, and what the flags say. It returns what is
+// installed; nil for nothing.
 func (w *work) readPreflight(c *cobra.Command) (*plan.Generation, error) {
 	current, err := w.host.Installed()
 	if errors.Is(err, store.ErrNotInstalled) {
@@ -142,7 +142,7 @@ func (w *work) readPreflight(c *cobra.Command) (*plan.Generation, error) {
 
 // preflightVersion is the release to check for. Only a channel is asked for at the sources, and a minor that is to be downloaded.
 func (w *work) preflightVersion(ctx context.Context, doc *preflightResult, current *plan.Generation, rehearse bool) (release.Version, error) {
-	if w.want.spec.Version == "" && current != nil {
+	if w.want.spec.Version == "" && w.want.recorded {
 		doc.Version, doc.Chosen = current.Version.String(), "installed"
 		w.spec.Version = doc.Version
 		return current.Version, nil
@@ -167,6 +167,7 @@ func (w *work) preparePreflight(ctx context.Context, version release.Version, re
 	}
 	found := spec.Resolution{Artifact: release.Artifact{Version: version, Arch: w.spec.Architecture()}}
 	if rehearse {
+		w.host.Unvouched = !w.host.Live && w.spec.FromTree
 		if err := w.lockPreflight(ctx); err != nil {
 			return nil, nil, err
 		}

@@ -58,8 +58,8 @@ func (h *Host) PreflightHost(ctx context.Context, c *Change, all bool) []preflig
 	return append(problems, more...)
 }
 
-// PreflightDraft is PreflightHost with all for a draft, and returns the change that would lead to it; nil when it cannot be planned. What
-// refuses the change is among the problems.
+// PreflightDraft is PreflightHost with all for a draft, and returns the change that would lead to it; nil when it cannot be
+// planned. What refuses the change is among the problems.
 func (h *Host) PreflightDraft(ctx context.Context, d *spec.Draft) (*Change, []preflight.Problem, error) {
 	c, err := h.Prepare(ctx, d, PrepareOptions{})
 	var failed *preflight.FailedError

@@ -211,7 +211,8 @@ func (k Kubelet) portProblem(f *facts.Facts, id, field, address string, port int
 		return nil
 	}
 	place := net.JoinHostPort(address, strconv.Itoa(port))
-	return problem(id, k.failure(), fmt.Sprintf("another program already listens on %s, where kubelet would %s: %s", place, use, who(l.Process)), "",
+	return problem(id, k.failure(),
+		fmt.Sprintf("another program already listens on %s, where kubelet would %s: %s", place, use, who(l.Process)), "",
 		stop(l.Process)+"; or choose another port: "+k.set(field+"=PORT"))
 }
 

@@ -3,7 +3,6 @@ package preflight
 import (
 	"fmt"
 	"net/url"
-	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
@@ -20,7 +19,8 @@ func checkClock(_ Kubelet, f *facts.Facts) *Problem {
 	if !f.Clock.Known || f.Clock.Synchronized {
 		return nil
 	}
-	return problem(Clock, Info, "nothing synchronizes the clock of this host", "certificates are valid by the clock", "timedatectl set-ntp true")
+	return problem(Clock, Info, "nothing synchronizes the clock of this host", "certificates are valid by the clock",
+		"timedatectl set-ntp true")
 }
 
 func checkClockOfServer(_ Kubelet, f *facts.Facts) *Problem {
@@ -31,7 +31,8 @@ func checkClockOfServer(_ Kubelet, f *facts.Facts) *Problem {
 	if ahead <= mostAhead {
 		return nil
 	}
-	return problem(Clock, Warning, fmt.Sprintf("the clock of this host is %s %s that of the API server", ahead, words), "certificates are valid by the clock", "timedatectl set-ntp true")
+	return problem(Clock, Warning, fmt.Sprintf("the clock of this host is %s %s that of the API server", ahead, words),
+		"certificates are valid by the clock", "timedatectl set-ntp true")
 }
 
 func checkAPIServer(k Kubelet, f *facts.Facts) *Problem {
@@ -42,7 +43,8 @@ func checkAPIServer(k Kubelet, f *facts.Facts) *Problem {
 	if f.API.URL != "" {
 		remedy = "curl -k " + f.API.URL + "/version shows whether it can be reached"
 	}
-	return problem(APIServer, Warning, fmt.Sprintf("the API server could not be asked whether kubelet %s fits it: %v", k.Version, f.API.Err), "", remedy)
+	return problem(APIServer, Warning,
+		fmt.Sprintf("the API server could not be asked whether kubelet %s fits it: %v", k.Version, f.API.Err), "", remedy)
 }
 
 func checkSkew(k Kubelet, f *facts.Facts) *Problem {
@@ -53,10 +55,10 @@ func checkSkew(k Kubelet, f *facts.Facts) *Problem {
 }
 
 // checkProxy looks whether kubelet would ask its API server through a proxy.
-func checkProxy(_ Kubelet, f *facts.Facts) *Problem {
+func checkProxy(k Kubelet, f *facts.Facts) *Problem {
 	settings := httpproxy.Config{HTTPProxy: f.Proxy["HTTP_PROXY"], HTTPSProxy: f.Proxy["HTTPS_PROXY"], NoProxy: f.Proxy["NO_PROXY"]}
 	server, err := url.Parse(f.API.URL)
-	if settings.HTTPSProxy == "" && settings.HTTPProxy == "" || err != nil {
+	if settings.HTTPSProxy == "" && settings.HTTPProxy == "" || err != nil || k.Standalone {
 		return nil
 	}
 	const remedy = "add it to NO_PROXY in the drop-in of kubelet.service, with the networks of pods and services"
@@ -64,12 +66,14 @@ func checkProxy(_ Kubelet, f *facts.Facts) *Problem {
 		if settings.NoProxy != "" {
 			return nil
 		}
-		return problem(Proxy, Warning, "kubelet.service has a proxy and no NO_PROXY", "kubelet would ask its API server through the proxy", "set NO_PROXY in the drop-in of kubelet.service")
+		return problem(Proxy, Warning, "kubelet.service has a proxy and no NO_PROXY",
+			"kubelet would ask its API server through the proxy", "set NO_PROXY in the drop-in of kubelet.service")
 	}
 	if through, err := settings.ProxyFunc()(server); err != nil || through == nil {
 		return nil
 	}
-	return problem(Proxy, Warning, "kubelet.service has a proxy, and NO_PROXY does not name "+server.Hostname(), "kubelet would ask its API server through the proxy", remedy)
+	return problem(Proxy, Warning, "kubelet.service has a proxy, and NO_PROXY does not name "+server.Hostname(),
+		"kubelet would ask its API server through the proxy", remedy)
 }
 
 func checkClusterDNS(k Kubelet, _ *facts.Facts) *Problem {
@@ -84,7 +88,8 @@ func checkClientCA(k Kubelet, _ *facts.Facts) *Problem {
 	if !k.Hardened || k.Standalone || k.setting("", "authentication.x509.clientCAFile") != "" {
 		return nil
 	}
-	return problem(ClientCA, Info, "no client certificate is accepted, and most API servers come with one for logs, exec and port-forward", "",
+	return problem(ClientCA, Info,
+		"no client certificate is accepted, and most API servers come with one for logs, exec and port-forward", "",
 		"--set authentication.x509.clientCAFile=/etc/kubernetes/pki/ca.crt, or where the cluster's CA is")
 }
 
@@ -96,14 +101,12 @@ func checkServingCert(k Kubelet, _ *facts.Facts) *Problem {
 		"--set serverTLSBootstrap=true, once something approves kubelet-serving requests; or tlsCertFile and tlsPrivateKeyFile")
 }
 
-// checkTables speaks of a release that is not out yet, or newer than this program.
+// checkTables speaks of a release that is not out yet, or newer than this program (kubeadm#3229).
 func checkTables(k Kubelet, _ *facts.Facts) *Problem {
 	if k.minor() <= config.Newest {
 		return nil
 	}
-	return problem(Foresight, Info, fmt.Sprintf("kubelet %s is newer than what this kubeletctl knows, which ends with %s", k.minor(), config.Newest),
-		"what is known to come is checked: "+strings.Join(toCome, "; "), "use a newer kubeletctl when there is one")
+	return problem(Foresight, Info,
+		fmt.Sprintf("kubelet %s is newer than what this kubeletctl knows, which ends with %s", k.minor(), config.Newest),
+		fmt.Sprintf("what is known to come is checked: CRI RuntimeConfig is required from %s on", firstNeedingDriver), "use a newer kubeletctl when there is one")
 }
-
-// toCome is what is known of releases beyond the tables (kubeadm#3229, kubernetes#135870).
-var toCome = []string{fmt.Sprintf("CRI RuntimeConfig is required from %s on", firstNeedingDriver), "upstream's kubelets need no glibc from 1.38 on"}

@@ -32,9 +32,11 @@ func checkCgroupV1(k Kubelet, f *facts.Facts) *Problem {
 	}
 	const boot = "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1)"
 	if k.minor() < firstRefusingV1 {
-		return problem(CgroupV1, Warning, "this host uses cgroup v1", fmt.Sprintf("kubelet refuses to run on it from %s on", firstRefusingV1), boot)
+		return problem(CgroupV1, Warning, "this host uses cgroup v1",
+			fmt.Sprintf("kubelet refuses to run on it from %s on", firstRefusingV1), boot)
 	}
-	return problem(CgroupV1, k.failure(), fmt.Sprintf("this host uses cgroup v1, and kubelet refuses to run on it from %s on", firstRefusingV1), "",
+	return problem(CgroupV1, k.failure(),
+		fmt.Sprintf("this host uses cgroup v1, and kubelet refuses to run on it from %s on", firstRefusingV1), "",
 		boot+", or accept cgroup v1: "+k.set("failCgroupV1=false"))
 }
 
@@ -47,7 +49,8 @@ func checkControllers(_ Kubelet, f *facts.Facts) *Problem {
 	if f.Cgroup.Version == 0 || len(missing) == 0 {
 		return nil
 	}
-	return problem(Controllers, Failure, "the kernel has no cgroup controller for "+strings.Join(missing, ", "), "kubelet does not start without",
+	return problem(Controllers, Failure, "the kernel has no cgroup controller for "+strings.Join(missing, ", "),
+		"kubelet does not start without",
 		"add cgroup_enable="+strings.Join(missing, " cgroup_enable=")+" to the kernel's command line, and boot")
 }
 
@@ -63,7 +66,8 @@ func checkSwapBehavior(k Kubelet, f *facts.Facts) *Problem {
 	if f.Cgroup.Version != 1 || k.minor() < firstRefusingLimitedSwap || k.setting("", "memorySwap.swapBehavior") != "LimitedSwap" {
 		return nil
 	}
-	return problem(SwapBehavior, k.failure(), "memorySwap.swapBehavior is LimitedSwap, and this host uses cgroup v1", "kubelet refuses it without cgroup v2",
+	return problem(SwapBehavior, k.failure(), "memorySwap.swapBehavior is LimitedSwap, and this host uses cgroup v1",
+		"kubelet refuses it without cgroup v2",
 		k.set("memorySwap.swapBehavior=NoSwap"))
 }
 
@@ -94,14 +98,16 @@ func checkOtherKubelet(k Kubelet, f *facts.Facts) *Problem {
 	if len(names) == 0 {
 		return nil
 	}
-	return problem(OtherKubelet, k.newly(), "another kubelet runs on this host: "+strings.Join(names, ", "), "two of them take each other's pods for leftovers", strings.Join(remedies, "; "))
+	return problem(OtherKubelet, k.newly(), "another kubelet runs on this host: "+strings.Join(names, ", "),
+		"two of them take each other's pods for leftovers", strings.Join(remedies, "; "))
 }
 
 func checkCredentials(k Kubelet, _ *facts.Facts) *Problem {
 	if !k.runs() || k.Seen.Credentials {
 		return nil
 	}
-	return problem(StopsKubelet, Failure, "kubelet runs, and would be stopped until one of these exists: "+strings.Join(k.Credentials, ", "), "",
+	return problem(StopsKubelet, Failure,
+		"kubelet runs, and would be stopped until one of these exists: "+strings.Join(k.Credentials, ", "), "",
 		"keep it with --standalone, or put the kubeconfig there first")
 }
 
@@ -112,7 +118,8 @@ func checkNodeName(k Kubelet, f *facts.Facts) *Problem {
 	switch first, _, _ := strings.Cut(name, "."); {
 	case name == "" || k.Standalone:
 	case first == "localhost":
-		return problem(NodeName, k.newly(), "the node would be called "+name, "each node of a cluster needs a name of its own", rename)
+		return problem(NodeName, k.newly(), "the node would be called "+name, "each node of a cluster needs a name of its own",
+			rename)
 	case !isNodeName(name):
 		return problem(NodeName, k.newly(), fmt.Sprintf("the node would be called %q, which the API server refuses", name),
 			"a name has lower-case letters, digits, '-' and '.' only, and begins and ends with a letter or digit", rename)
@@ -135,7 +142,8 @@ func checkCertificateName(k Kubelet, f *facts.Facts) *Problem {
 	if f.API.Node == "" || name == "" || name == f.API.Node {
 		return nil
 	}
-	return problem(NodeName, Failure, fmt.Sprintf("the node would be called %s, and its client certificate is for %s", name, f.API.Node),
+	return problem(NodeName, Failure,
+		fmt.Sprintf("the node would be called %s, and its client certificate is for %s", name, f.API.Node),
 		"the API server lets a node change only itself", "--hostname-override "+f.API.Node+", or a certificate for "+name)
 }
 
@@ -152,7 +160,8 @@ func checkRootDir(k Kubelet, f *facts.Facts) *Problem {
 	if root.Unwritable == nil {
 		return nil
 	}
-	return problem(KubeletDir, Failure, fmt.Sprintf("kubelet has to write to %s and cannot: %v", k.KubeletRoot(), root.Unwritable), "", "mount it writable")
+	return problem(KubeletDir, Failure,
+		fmt.Sprintf("kubelet has to write to %s and cannot: %v", k.KubeletRoot(), root.Unwritable), "", "mount it writable")
 }
 
 func checkRootDirForm(k Kubelet, _ *facts.Facts) *Problem {
@@ -160,7 +169,8 @@ func checkRootDirForm(k Kubelet, _ *facts.Facts) *Problem {
 	if !given || k.minor() < firstCanonicalRoot || dir == path.Clean(dir) {
 		return nil
 	}
-	return problem(RootDir, Failure, "--root-dir is "+dir, "kubelet takes it only in its shortest form", "--kubelet-flag root-dir="+path.Clean(dir))
+	return problem(RootDir, Failure, "--root-dir is "+dir, "kubelet takes it only in its shortest form",
+		"--kubelet-flag root-dir="+path.Clean(dir))
 }
 
 const nfs = 0x6969 // statfs(2)
@@ -168,9 +178,11 @@ const nfs = 0x6969 // statfs(2)
 func checkRootDirType(k Kubelet, f *facts.Facts) *Problem {
 	switch root := f.Files[k.KubeletRoot()]; {
 	case root.Type == nfs:
-		return problem(RootDir, Warning, k.KubeletRoot()+" is on NFS", "kubelet needs a local file system for its sockets and its volumes", "mount a local file system there")
+		return problem(RootDir, Warning, k.KubeletRoot()+" is on NFS",
+			"kubelet needs a local file system for its sockets and its volumes", "mount a local file system there")
 	case root.NoExec:
-		return problem(RootDir, Warning, k.KubeletRoot()+" is on a file system that is mounted noexec", "no program in an emptyDir volume can be started",
+		return problem(RootDir, Warning, k.KubeletRoot()+" is on a file system that is mounted noexec",
+			"no program in an emptyDir volume can be started",
 			"mount -o remount,exec it, and change /etc/fstab")
 	}
 	return nil
@@ -181,7 +193,9 @@ func checkPluginDir(k Kubelet, f *facts.Facts) *Problem {
 	if dir.Unwritable == nil {
 		return nil
 	}
-	return problem(PluginDir, Warning, fmt.Sprintf("kubelet cannot make its directory for volume plugins, %s: %v", path.Clean(k.pluginDir()), dir.Unwritable), "",
+	return problem(PluginDir, Warning,
+		fmt.Sprintf("kubelet cannot make its directory for volume plugins, %s: %v", path.Clean(k.pluginDir()), dir.Unwritable),
+		"",
 		k.set("volumePluginDir=/var/lib/kubelet/volumeplugins"))
 }
 
@@ -195,9 +209,11 @@ const (
 	lowMemory = 900 << 20
 )
 
+func size(n uint64) string { return release.FormatSize(int64(n)) }
+
 func checkDisk(k Kubelet, f *facts.Facts) *Problem {
 	fs := f.Files[k.KubeletRoot()]
-	free := fmt.Sprintf("the file system of %s has %s free of %s", k.KubeletRoot(), release.FormatSize(int64(fs.Free)), release.FormatSize(int64(fs.Size))) //nolint:gosec // of a disk
+	free := fmt.Sprintf("the file system of %s has %s free of %s", k.KubeletRoot(), size(fs.Free), size(fs.Size))
 	find := "du -xh --max-depth=2 /var | sort -h shows what takes it"
 	switch {
 	case fs.Size == 0 || fs.Free >= fullDisk && fs.Free*100/fs.Size >= lowDisk:
@@ -213,7 +229,8 @@ func checkInodes(k Kubelet, f *facts.Facts) *Problem {
 	if fs.Inodes == 0 || fs.FreeInodes*100/fs.Inodes >= lowInodes {
 		return nil
 	}
-	return problem(Disk, Warning, fmt.Sprintf("the file system of %s has %d inodes free of %d", k.KubeletRoot(), fs.FreeInodes, fs.Inodes),
+	return problem(Disk, Warning,
+		fmt.Sprintf("the file system of %s has %d inodes free of %d", k.KubeletRoot(), fs.FreeInodes, fs.Inodes),
 		fmt.Sprintf("kubelet removes pods below %d %%", lowInodes), "du -x --inodes --max-depth=2 /var | sort -n shows what takes them")
 }
 
@@ -221,7 +238,8 @@ func checkMemory(_ Kubelet, f *facts.Facts) *Problem {
 	if f.Memory == 0 || f.Memory >= lowMemory {
 		return nil
 	}
-	return problem(Memory, Warning, "this host has "+release.FormatSize(int64(f.Memory))+" of memory", "a node needs 1 GiB", "give it more memory") //nolint:gosec // of a machine
+	return problem(Memory, Warning, "this host has "+size(f.Memory)+" of memory", "a node needs 1 GiB",
+		"give it more memory")
 }
 
 func checkKmsg(k Kubelet, f *facts.Facts) *Problem {
@@ -229,7 +247,8 @@ func checkKmsg(k Kubelet, f *facts.Facts) *Problem {
 	if inside || !errors.Is(f.Files["/dev/kmsg"].Err, fs.ErrNotExist) {
 		return nil
 	}
-	return problem(Kmsg, k.failure(), "/dev/kmsg does not exist", "kubelet reads there which programs the kernel has killed for lack of memory",
+	return problem(Kmsg, k.failure(), "/dev/kmsg does not exist",
+		"kubelet reads there which programs the kernel has killed for lack of memory",
 		"pass it to the container that this is: lxc config device add NAME kmsg unix-char source=/dev/kmsg path=/dev/kmsg")
 }
 
@@ -238,7 +257,8 @@ func checkMachineID(_ Kubelet, f *facts.Facts) *Problem {
 	if text := strings.TrimSpace(string(id.Content)); !looked || id.Err != nil && !errors.Is(id.Err, fs.ErrNotExist) || text != "" && text != "uninitialized" {
 		return nil
 	}
-	return problem(MachineID, Warning, "/etc/machine-id is empty", "a node reports it, and it tells machines apart", "systemd-machine-id-setup")
+	return problem(MachineID, Warning, "/etc/machine-id is empty", "a node reports it, and it tells machines apart",
+		"systemd-machine-id-setup")
 }
 
 func checkResolvConf(k Kubelet, f *facts.Facts) *Problem {
@@ -249,7 +269,8 @@ func checkResolvConf(k Kubelet, f *facts.Facts) *Problem {
 	if f.Resolver.Err == nil {
 		return nil
 	}
-	return problem(ResolvConf, severity, fmt.Sprintf("cannot read %s: %v", k.resolvConf(), f.Resolver.Err), "without it no pod starts that uses the cluster's DNS or the node's",
+	return problem(ResolvConf, severity, fmt.Sprintf("cannot read %s: %v", k.resolvConf(), f.Resolver.Err),
+		"without it no pod starts that uses the cluster's DNS or the node's",
 		k.set("resolvConf=FILE"))
 }
 
@@ -258,7 +279,8 @@ func checkResolvers(k Kubelet, f *facts.Facts) *Problem {
 	if len(servers) == 0 || slices.ContainsFunc(servers, func(s string) bool { return !strings.HasPrefix(s, "127.") && s != "::1" }) {
 		return nil
 	}
-	return problem(ResolvConf, Warning, k.resolvConf()+" names "+strings.Join(servers, ", ")+" only", "pods cannot reach a name server on the node's loopback",
+	return problem(ResolvConf, Warning, k.resolvConf()+" names "+strings.Join(servers, ", ")+" only",
+		"pods cannot reach a name server on the node's loopback",
 		k.set("resolvConf=/run/systemd/resolve/resolv.conf"))
 }
 
@@ -266,14 +288,17 @@ func checkProviderConfig(_ Kubelet, f *facts.Facts) *Problem {
 	if f.ProvidersErr == nil {
 		return nil
 	}
-	return problem(CredentialProvider, Failure, fmt.Sprintf("cannot read the configuration of credential providers: %v", f.ProvidersErr), "kubelet does not start without",
+	return problem(CredentialProvider, Failure,
+		fmt.Sprintf("cannot read the configuration of credential providers: %v", f.ProvidersErr),
+		"kubelet does not start without",
 		"correct --image-credential-provider-config")
 }
 
 func checkProviders(_ Kubelet, f *facts.Facts) *Problem {
 	for _, p := range f.Providers {
 		if p.Err != nil {
-			return problem(CredentialProvider, Failure, fmt.Sprintf("the credential provider %s cannot be started: %s: %v", p.Name, p.Path, p.Err),
+			return problem(CredentialProvider, Failure,
+				fmt.Sprintf("the credential provider %s cannot be started: %s: %v", p.Name, p.Path, p.Err),
 				"kubelet needs each that is configured", "install it there, or take it out of --image-credential-provider-config")
 		}
 	}
@@ -286,14 +311,16 @@ func checkClientCAFile(k Kubelet, f *facts.Facts) *Problem {
 	if !looked || ca.Err == nil && hasPEM(ca.Content) || errors.Is(ca.Err, fs.ErrPermission) {
 		return nil
 	}
-	return problem(ClientCA, k.whileWaiting(Failure), fmt.Sprintf("clientCAFile is %s: %s", file, fileTrouble(ca)), "kubelet does not start without", "put the CA of the cluster there")
+	return problem(ClientCA, k.whileWaiting(Failure), fmt.Sprintf("clientCAFile is %s: %s", file, fileTrouble(ca)),
+		"kubelet does not start without", "put the CA of the cluster there")
 }
 
 func checkServingFiles(k Kubelet, f *facts.Facts) *Problem {
 	for _, field := range []string{"tlsCertFile", "tlsPrivateKeyFile"} {
 		file := k.setting("", field)
 		if found, looked := f.Files[file]; looked && !errors.Is(found.Err, fs.ErrPermission) && (found.Err != nil || !hasPEM(found.Content)) {
-			return problem(TLSCert, k.whileWaiting(Failure), fmt.Sprintf("%s is %s: %s", field, file, fileTrouble(found)), "kubelet does not start without", "put it there")
+			return problem(TLSCert, k.whileWaiting(Failure), fmt.Sprintf("%s is %s: %s", field, file, fileTrouble(found)),
+				"kubelet does not start without", "put it there")
 		}
 	}
 	return nil
@@ -316,6 +343,7 @@ func checkSELinux(_ Kubelet, f *facts.Facts) *Problem {
 	if !f.SELinux.Enforcing || f.SELinux.Policy != cri.No {
 		return nil
 	}
-	return problem(SELinux, Warning, "SELinux is enforced, and there is no policy for containers", "containers are kept from what they need",
+	return problem(SELinux, Warning, "SELinux is enforced, and there is no policy for containers",
+		"containers are kept from what they need",
 		"install the package container-selinux")
 }

@@ -52,7 +52,8 @@ func checkKernelSettings(k Kubelet, f *facts.Facts) *Problem {
 	if k.Fields["protectKernelDefaults"] != true || len(differ) == 0 {
 		return nil
 	}
-	return problem(KernelDefaults, k.failure(), "protectKernelDefaults is true, and the kernel is not set as kubelet needs it", "it needs "+strings.Join(differ, ", "), persist(differ))
+	return problem(KernelDefaults, k.failure(), "protectKernelDefaults is true, and the kernel is not set as kubelet needs it",
+		"it needs "+strings.Join(differ, ", "), persist(differ))
 }
 
 // checkKernelAtBoot looks whether what is right now will be so after a boot (kubernetes#66241).
@@ -68,7 +69,8 @@ func checkKernelAtBoot(k Kubelet, f *facts.Facts) *Problem {
 	if k.Fields["protectKernelDefaults"] != true || len(f.Sysctl) == 0 || f.Boot == nil || len(differing(f.Sysctl)) > 0 || len(differ) == 0 {
 		return nil
 	}
-	return problem(KernelDefaults, Warning, "protectKernelDefaults is true, and the kernel is set as kubelet needs it only until the next boot",
+	return problem(KernelDefaults, Warning,
+		"protectKernelDefaults is true, and the kernel is set as kubelet needs it only until the next boot",
 		"nothing in sysctl.d sets "+strings.Join(differ, ", "), persist(differ))
 }
 
@@ -89,7 +91,8 @@ func checkKernelRelease(_ Kubelet, f *facts.Facts) *Problem {
 	if n, _ := fmt.Sscanf(f.Kernel, "%d.%d", &major, &minor); n < 2 || major > 5 || major == 5 && minor >= 4 {
 		return nil
 	}
-	return problem(KernelRelease, Warning, "the kernel is "+f.Kernel, "Kubernetes is tested with 5.4 and later", "upgrade the kernel")
+	return problem(KernelRelease, Warning, "the kernel is "+f.Kernel, "Kubernetes is tested with 5.4 and later",
+		"upgrade the kernel")
 }
 
 // checkInotify holds the limits against what a node with a hundred pods uses (kubernetes#58081).
@@ -110,7 +113,8 @@ func checkInotify(_ Kubelet, f *facts.Facts) *Problem {
 	if len(wanted) == 0 {
 		return nil
 	}
-	return problem(Inotify, severity, fmt.Sprintf("the limits of inotify are low: %s instances, %s watches", f.Sysctl[instances], f.Sysctl[watches]),
+	return problem(Inotify, severity,
+		fmt.Sprintf("the limits of inotify are low: %s instances, %s watches", f.Sysctl[instances], f.Sysctl[watches]),
 		"with many pods kubelet and containers run out of them", strings.Replace(persist(wanted), "90-kubelet", "90-inotify", 1))
 }
 
@@ -118,7 +122,8 @@ func checkForwarding(k Kubelet, f *facts.Facts) *Problem {
 	if f.Sysctl[forward] != "0" || k.Standalone {
 		return nil
 	}
-	return problem(IPForward, Info, "the kernel does not forward IPv4 packets", "most networks of pods need that", strings.Replace(persist([]string{"net.ipv4.ip_forward=1"}), "90-kubelet", "90-forward", 1))
+	return problem(IPForward, Info, "the kernel does not forward IPv4 packets", "most networks of pods need that",
+		strings.Replace(persist([]string{"net.ipv4.ip_forward=1"}), "90-kubelet", "90-forward", 1))
 }
 
 func checkLate(_ Kubelet, f *facts.Facts) *Problem {

@@ -48,7 +48,9 @@ func runtimeProblem(r facts.Runtime) *Problem {
 	case socket == "" || r.Err == nil && (!isURL || scheme == "unix"):
 		return nil
 	case isURL && scheme != "unix":
-		return problem(Runtime, Failure, "kubelet reaches a container runtime only through a unix socket, and not through "+release.Redact(r.Endpoint), "", start)
+		return problem(Runtime, Failure,
+			"kubelet reaches a container runtime only through a unix socket, and not through "+release.Redact(r.Endpoint), "",
+			start)
 	case !errors.Is(r.Err, fs.ErrNotExist):
 		return problem(Runtime, Failure, fmt.Sprintf("the container runtime on %s does not answer: %v", socket, r.Err), "",
 			"restart the container runtime (systemctl restart "+unit+"), or name another socket: --container-runtime-endpoint")
@@ -66,13 +68,16 @@ func interfaceProblem(r facts.Runtime, minor config.Minor) *Problem {
 	case r.V1 && minor >= firstCRIv1, r.V1alpha2 && minor < firstCRIv1Only:
 		return nil
 	case !r.V1 && !r.V1alpha2:
-		return problem(CRIDisabled, Failure, "what listens on "+socket+" answers, but does not speak CRI: containerd's cri plugin is disabled", "",
+		return problem(CRIDisabled, Failure,
+			"what listens on "+socket+" answers, but does not speak CRI: containerd's cri plugin is disabled", "",
 			"sed -i '/^disabled_plugins/d' /etc/containerd/config.toml && systemctl restart "+runtimeUnit(socket))
 	case !r.V1:
-		return problem(CRIVersion, Failure, runtimeName(r)+" speaks CRI v1alpha2 only", fmt.Sprintf("kubelet needs CRI v1 from %s on", firstCRIv1Only),
+		return problem(CRIVersion, Failure, runtimeName(r)+" speaks CRI v1alpha2 only",
+			fmt.Sprintf("kubelet needs CRI v1 from %s on", firstCRIv1Only),
 			"upgrade the container runtime: containerd 1.6 or later, CRI-O 1.20 or later")
 	}
-	return problem(CRIVersion, Failure, runtimeName(r)+" speaks CRI v1 only", fmt.Sprintf("kubelet needs CRI v1alpha2 up to %s", firstCRIv1-1),
+	return problem(CRIVersion, Failure, runtimeName(r)+" speaks CRI v1 only",
+		fmt.Sprintf("kubelet needs CRI v1alpha2 up to %s", firstCRIv1-1),
 		"install a newer kubelet, or containerd 1.7")
 }
 
@@ -86,7 +91,8 @@ func checkReady(_ Kubelet, f *facts.Facts) *Problem {
 	if f.Runtime.NotReady == "" {
 		return nil
 	}
-	return problem(Runtime, Warning, runtimeName(f.Runtime)+" is not ready: "+f.Runtime.NotReady, "", "journalctl -u "+runtimeUnit(f.Runtime.Endpoint))
+	return problem(Runtime, Warning, runtimeName(f.Runtime)+" is not ready: "+f.Runtime.NotReady, "",
+		"journalctl -u "+runtimeUnit(f.Runtime.Endpoint))
 }
 
 // checkRuntimeConfig looks whether the runtime tells kubelet its cgroup driver.
@@ -98,7 +104,8 @@ func checkRuntimeConfig(k Kubelet, f *facts.Facts) *Problem {
 	if f.Runtime.RuntimeConfig != cri.No {
 		return nil
 	}
-	return problem(CRIRuntimeConfig, severity, runtimeName(f.Runtime)+" does not tell kubelet its cgroup driver (CRI RuntimeConfig)",
+	return problem(CRIRuntimeConfig, severity,
+		runtimeName(f.Runtime)+" does not tell kubelet its cgroup driver (CRI RuntimeConfig)",
 		fmt.Sprintf("kubelet requires that from %s on", firstNeedingDriver), "upgrade the container runtime: containerd 2.0 or later, CRI-O 1.28 or later")
 }
 
@@ -147,7 +154,8 @@ func CheckRuntime(ctx context.Context, endpoint string, minor config.Minor, ask 
 	if minor < firstCRIv1Only {
 		return nil
 	}
-	return problem(Runtime, Failure, fmt.Sprintf("what listens on %s answers, but does not speak CRI v1, which kubelet needs from %s on", socket, firstCRIv1Only), "",
+	return problem(Runtime, Failure,
+		fmt.Sprintf("what listens on %s answers, but does not speak CRI v1, which kubelet needs from %s on", socket, firstCRIv1Only), "",
 		"turn on containerd's cri plugin (disabled_plugins in /etc/containerd/config.toml), or update the container runtime")
 }
 

@@ -103,12 +103,12 @@ func TestPreflight(t *testing.T) {
 		{name: "runtime stopped", before: "systemctl stop containerd.service; rm -f /run/containerd/containerd.sock", want: "error runtime"},
 		{name: "CRI disabled", before: `cp /etc/containerd/config.toml /root/; printf 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n' >/etc/containerd/config.toml
 			systemctl start containerd.service`, want: "error cri-disabled"},
-		{name: "runtime as before", before: "cp /root/config.toml /etc/containerd/; systemctl restart containerd.service; sleep 1", want: ""},
+		{name: "runtime as before", before: "cp /root/config.toml /etc/containerd/; systemctl restart containerd.service; sleep 2", want: ""},
 		{name: "swap", before: "printf 'Filename\\n/swapfile file 1048572 0 -2\\n' >/run/swaps; mount --bind /run/swaps /proc/swaps", after: "umount /proc/swaps",
 			flags: []string{"--set", "failSwapOn=true"}, want: "error swap"},
 		{name: "kernel after a boot", flags: []string{"--set", "protectKernelDefaults=true"}, want: "warning kernel-defaults"},
 		{name: "proxy", before: "mkdir -p /run/systemd/system/kubelet.service.d; printf '[Service]\\nEnvironment=HTTPS_PROXY=http://192.0.2.1:3128\\n' >/run/systemd/system/kubelet.service.d/proxy.conf",
-			after: "rm -r /run/systemd/system/kubelet.service.d", want: "warning proxy"},
+			after: "rm -r /run/systemd/system/kubelet.service.d", flags: []string{"--standalone=false"}, want: "warning proxy"},
 		{name: "cgroup v1", flags: []string{"--set", "failCgroupV1=true"}, want: "error cgroup-v1"},
 		{name: "resolv.conf", before: "mv /etc/resolv.conf /etc/resolv.old", after: "mv /etc/resolv.old /etc/resolv.conf", want: "warning resolv-conf"},
 		{name: "noexec", before: "mkdir -p /opt/bin; mount -t tmpfs -o noexec,mode=755 tmpfs /opt/bin", after: "umount /opt/bin", flags: []string{"--bin-dir", "/opt/bin"}, want: "error noexec"},
@@ -130,7 +130,7 @@ func TestPreflight(t *testing.T) {
 			code = 7
 		}
 		before := h.ours()
-		found := slices.DeleteFunc(h.in(t).problems(code, append(tt.flags, "--standalone")...), func(p string) bool { return strings.HasPrefix(p, "info ") })
+		found := slices.DeleteFunc(h.in(t).problems(code, append([]string{"--standalone"}, tt.flags...)...), func(p string) bool { return strings.HasPrefix(p, "info ") })
 		if got := strings.Join(found, ", "); got != tt.want {
 			t.Errorf("%s: found %q, want %q", tt.name, got, tt.want)
 		}

@@ -23,7 +23,7 @@ func here(t testing.TB, files map[string]string) Where {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(file, []byte(content), 0o755); err != nil { //nolint:gosec // programs among them
+		if err := os.WriteFile(file, []byte(content), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -51,8 +51,8 @@ func look(tree hostfs.Tree, name string) File {
 			break
 		}
 	}
-	f.NoExec, f.Type = st.Flags&unix.ST_NOEXEC != 0, int64(st.Type) //nolint:unconvert // 32 bits on some machines
-	block := uint64(st.Bsize)                                       //nolint:gosec // a size
+	f.NoExec, f.Type = st.Flags&unix.ST_NOEXEC != 0, int64(st.Type)
+	block := uint64(st.Bsize)
 	f.Size, f.Free, f.Inodes, f.FreeInodes = st.Blocks*block, st.Bavail*block, st.Files, st.Ffree
 	return f
 }

@@ -198,7 +198,7 @@ func kernel(_ context.Context, w Where) func(*Facts) {
 	return func(f *Facts) {
 		f.Sysctl = settings
 		f.Kernel, f.Hostname = unix.ByteSliceToString(name.Release[:]), unix.ByteSliceToString(name.Nodename[:])
-		f.Memory = uint64(info.Totalram) * uint64(info.Unit) //nolint:unconvert // 32 bits on some machines
+		f.Memory = uint64(info.Totalram) * uint64(info.Unit)
 		f.Clock = Clock{Known: err == nil, Synchronized: state != unsynchronized}
 	}
 }
