@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
@@ -56,7 +58,7 @@ Exit codes: 0 it would run, also with warnings; 7 it would not.`,
 // preflightResult is the document of preflight.
 type preflightResult struct {
 	Version string `json:"version"`
-	// Chosen is how the release was: given, installed or stable.
+	// Chosen is how the release was: given, installed, stable, or known where no source answers.
 	Chosen    string              `json:"chosen"`
 	Runs      bool                `json:"runs"`
 	Errors    int                 `json:"errors"`
@@ -156,6 +158,11 @@ func (w *work) preflightVersion(ctx context.Context, doc *preflightResult, curre
 	}
 	version, err := install.Resolver{Host: w.host, Client: w.client}.Version(ctx, w.spec)
 	doc.Version = version.String()
+	if err != nil && doc.Chosen == "stable" && !rehearse && ctx.Err() == nil {
+		w.app.Note(fmt.Sprintf("%v; checking for %s instead, the newest release that this kubeletctl knows", err, config.Newest))
+		doc.Version, doc.Chosen = config.Newest.String(), "known"
+		return spec.TargetVersion(doc.Version)
+	}
 	return version, err
 }
 
