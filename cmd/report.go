@@ -38,7 +38,7 @@ func reportCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "report FILE.tar.gz",
 		Short: "Collect all that is known of the kubelet of this host in one archive, without secrets",
-		Long: `Report writes an archive for whoever is to help: status, diagnose, history, the recorded spec, the configuration, the units with
+		Long: `Report writes an archive for whoever is to help: status, preflight, diagnose, history, the recorded spec, the configuration, the units with
 their drop-ins, the journal of the last three boots, the container runtime, and what of the kernel matters to kubelet. It works for
 a kubelet that kubeletctl has not installed, too, and changes nothing else. What could not be had is said in errors.txt.
 

@@ -15,10 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -28,6 +31,7 @@ var sections = []struct {
 	collect func(context.Context, *reporter) error
 }{
 	{"status", reportStatus},
+	{"preflight", reportPreflight},
 	{"diagnose", reportDiagnosis},
 	{"history", reportHistory},
 	{"spec", reportSpec},
@@ -50,6 +54,27 @@ func reportStatus(ctx context.Context, r *reporter) error {
 	printStatus(&app{Output: terminal.Output{Out: &text, Wide: true}}, s)
 	r.add("status.txt", text.Bytes())
 	return r.addJSON("status.json", s)
+}
+
+// reportPreflight checks the host for the kubelet that is installed.
+func reportPreflight(ctx context.Context, r *reporter) error {
+	current, err := r.host.Installed()
+	if err != nil {
+		return err
+	}
+	s, err := recordedSpec(current)
+	if err != nil {
+		return err
+	}
+	draft, err := spec.Build(s, config.Positions{}, spec.Resolution{Artifact: release.Artifact{Version: current.Version, Arch: current.Arch}})
+	if err != nil {
+		return err
+	}
+	_, problems, err := r.host.PreflightDraft(ctx, draft)
+	if err != nil {
+		return err
+	}
+	return r.addJSON("preflight.json", problems)
 }
 
 func reportDiagnosis(ctx context.Context, r *reporter) error {
