@@ -369,7 +369,8 @@ func changedDefaults(c *install.Change) []config.Item {
 // endedEarly says of an interrupted run what became of it.
 func endedEarly(ctx context.Context, err error) error {
 	var back *install.RolledBackError
-	if err == nil || ctx.Err() == nil {
+	var waits *joinWaitsError
+	if err == nil || ctx.Err() == nil || errors.As(err, &waits) {
 		return err
 	}
 	err = install.Interrupted(ctx, err)

@@ -349,7 +349,11 @@ func (j *joiner) await(ctx context.Context, server string, began bool) error {
 	case waits && j.options.waitReady == 0:
 		return j.print(&joinResult{Result: "started", Server: server, Waits: state.Message})
 	case waits:
-		return &joinWaitsError{state, j.options.waitReady, ctx.Err() != nil}
+		why := fmt.Sprintf("timed out (--wait-ready %s)", j.options.waitReady)
+		if ctx.Err() != nil {
+			why = install.ContextError(ctx).Error()
+		}
+		return &joinWaitsError{state, why}
 	case err != nil:
 		return err
 	}
@@ -366,17 +370,11 @@ func (j *joiner) await(ctx context.Context, server string, began bool) error {
 
 // joinWaitsError reports a join that has begun and is not at its end.
 type joinWaitsError struct {
-	state       *join.Error
-	wait        time.Duration
-	interrupted bool
+	state *join.Error
+	why   string // nobody waits any longer
 }
 
-func (e *joinWaitsError) Error() string {
-	if e.interrupted {
-		return "interrupted: " + e.state.Error()
-	}
-	return fmt.Sprintf("timed out (--wait-ready %s): %v", e.wait, e.state)
-}
+func (e *joinWaitsError) Error() string { return e.why + ": " + e.state.Error() }
 
 // Hint says what to do about it.
 func (e *joinWaitsError) Hint() string {
