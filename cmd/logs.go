@@ -259,7 +259,9 @@ func runEnd(r *kubeletlog.Run) string {
 func (p *logPrinter) folded(list []kubeletlog.Folded) {
 	for _, f := range list {
 		e := f.Masked()
-		colour := map[kubeletlog.Severity]terminal.Colour{kubeletlog.Warning: terminal.Yellow, kubeletlog.Error: terminal.Red, kubeletlog.Fatal: terminal.Red}[e.Severity]
+		colour := map[kubeletlog.Severity]terminal.Colour{
+			kubeletlog.Warning: terminal.Yellow, kubeletlog.Error: terminal.Red, kubeletlog.Fatal: terminal.Red,
+		}[e.Severity]
 		severity, text := " ", e.Text()
 		switch {
 		case e.OfSystemd:
