@@ -178,6 +178,8 @@ func explain(ctx context.Context, run Run, host Host, owner owner) Diagnosis {
 	if d.Rule == "" {
 		reason, _ := kubeletlog.Reason(run.Log)
 		d.Words = hide(reason.Text())
+	}
+	if d.Rule == "" && !d.Ended {
 		d.Errors = unexplained(texts, run)
 	}
 	return d
