@@ -116,7 +116,7 @@ that version, starts the service, and reports its actual state afterwards.
 		Args:              onlyCommands,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if version {
-				a.printVersion()
+				a.printVersion(c)
 				return nil
 			}
 			return c.Help()
@@ -141,6 +141,13 @@ that version, starts the service, and reports its actual state afterwards.
 			group(sub)
 		}
 	}
+	return c
+}
+
+// Commands are all commands, for a text about them: kubeletctl, with the verbs below it.
+func Commands() *cobra.Command {
+	c := (&app{Output: terminal.Output{Out: io.Discard, Err: io.Discard}}).rootCommand()
+	c.InitDefaultHelpCmd()
 	return c
 }
 

@@ -1,7 +1,6 @@
 package install
 
 import (
-	"cmp"
 	"context"
 	"debug/buildinfo"
 	"errors"
@@ -103,12 +102,40 @@ func checkRecoverBinary(file, arch string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, name, "version").Output(); err != nil || !strings.HasPrefix(string(out), "kubeletctl ") {
-		return wrong(fmt.Sprintf("it does not run: %v", cmp.Or(err, errors.New("it does not say its version"))))
+	if _, err := askVersion(context.Background(), name); err != nil {
+		return wrong(fmt.Sprintf("it does not run: %v", err))
 	}
 	return nil
+}
+
+// askVersion asks a kubeletctl for its version, and waits ten seconds for the answer.
+func askVersion(ctx context.Context, file string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, file, "version").Output()
+	if err != nil {
+		return "", err
+	}
+	words := strings.Fields(string(out))
+	if len(words) < 2 || words[0] != "kubeletctl" {
+		return "", errors.New("it does not say its version")
+	}
+	return words[1], nil
+}
+
+// RecoveryVersion is the version of the kubeletctl that recovers this host, by its own word; empty when there is none, when it
+// does not say, and when it is this program.
+func RecoveryVersion(ctx context.Context, file string) string {
+	running, err := os.Stat(self)
+	if err != nil {
+		return ""
+	}
+	copied, err := os.Stat(file)
+	if err != nil || os.SameFile(running, copied) {
+		return ""
+	}
+	version, _ := askVersion(ctx, file) // what does not answer has no version
+	return version
 }
 
 // RecoveryError reports that there is no program with which the host could recover from an interrupted change.
