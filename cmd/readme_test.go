@@ -94,8 +94,8 @@ func TestReadmeNamesEveryTopic(t *testing.T) {
 			t.Errorf("the link of %s leads to %s", link[1], link[2])
 		}
 	}
-	for _, topic := range topics() {
-		want = append(want, topic.name)
+	for _, topic := range Topics() {
+		want = append(want, topic.Name)
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("README.md names the topics\n%q, there are\n%q", got, want)
@@ -105,8 +105,8 @@ func TestReadmeNamesEveryTopic(t *testing.T) {
 // What a text in Markdown refers to is there: files by their links, commands and topics by their names.
 func TestTextsReferToWhatIsThere(t *testing.T) {
 	texts := []string{"../README.md", "../scripts/README.md"}
-	for _, topic := range topics() {
-		texts = append(texts, "topics/"+topic.name+".md")
+	for _, topic := range Topics() {
+		texts = append(texts, "topics/"+topic.Name+".md")
 	}
 	named := 0
 	for _, name := range texts {
@@ -154,7 +154,7 @@ func checkCommand(t *testing.T, text, verb, next string) {
 		t.Errorf("%s: kubeletctl %s: there is no such command", text, verb)
 		return
 	}
-	if verb == "help" && next != "" && !slices.ContainsFunc(topics(), func(topic topic) bool { return topic.name == next }) {
+	if verb == "help" && next != "" && !slices.ContainsFunc(Topics(), func(topic Topic) bool { return topic.Name == next }) {
 		t.Errorf("%s: kubeletctl help %s: there is no such topic", text, next)
 	}
 	if sub, _, _ := root.Find([]string{verb, next}); c.HasSubCommands() && next != "" && sub == c {
@@ -166,20 +166,20 @@ func checkCommand(t *testing.T, text, verb, next string) {
 func TestTopicsAreReadable(t *testing.T) {
 	const widest = 80
 	root := (&app{Output: terminal.Output{Out: io.Discard}}).rootCommand()
-	for _, topic := range topics() {
-		if c, _, err := root.Find([]string{topic.name}); err == nil && c != root {
-			if hint := "kubeletctl " + topic.name + " --help"; !strings.Contains(topic.text, hint) {
-				t.Errorf("%s is a command, too, and the topic does not name %s", topic.name, hint)
+	for _, topic := range Topics() {
+		if c, _, err := root.Find([]string{topic.Name}); err == nil && c != root {
+			if hint := "kubeletctl " + topic.Name + " --help"; !strings.Contains(topic.Text, hint) {
+				t.Errorf("%s is a command, too, and the topic does not name %s", topic.Name, hint)
 			}
 		}
-		if !strings.HasPrefix(topic.text, "# ") || !strings.HasSuffix(topic.text, "\n") {
-			t.Errorf("%s begins with no heading, or does not end with a line", topic.name)
+		if !strings.HasPrefix(topic.Text, "# ") || !strings.HasSuffix(topic.Text, "\n") {
+			t.Errorf("%s begins with no heading, or does not end with a line", topic.Name)
 		}
 		n := 0
-		for line := range strings.Lines(topic.text) {
+		for line := range strings.Lines(topic.Text) {
 			n++
 			if len(strings.TrimSuffix(line, "\n")) > widest {
-				t.Errorf("topics/%s.md:%d is wider than %d columns", topic.name, n, widest)
+				t.Errorf("topics/%s.md:%d is wider than %d columns", topic.Name, n, widest)
 			}
 		}
 	}

@@ -14,27 +14,27 @@ import (
 //go:embed topics/*.md
 var topicFiles embed.FS
 
-// A topic is a text about something that concerns several commands.
-type topic struct {
-	name  string
-	title string // the heading that the text begins with
-	text  string
+// A Topic is a text about something that concerns several commands.
+type Topic struct {
+	Name  string
+	Title string // the heading that the text begins with
+	Text  string // in Markdown: paragraphs, headings, code that is indented
 }
 
-// topics lists the topics by name.
-func topics() []topic {
+// Topics lists the topics by name.
+func Topics() []Topic {
 	entries, err := topicFiles.ReadDir("topics")
 	if err != nil {
 		panic(err) // the files are part of the program
 	}
-	var all []topic
+	var all []Topic
 	for _, entry := range entries {
 		text, err := topicFiles.ReadFile("topics/" + entry.Name())
 		if err != nil {
 			panic(err)
 		}
 		heading, _, _ := strings.Cut(string(text), "\n")
-		all = append(all, topic{strings.TrimSuffix(entry.Name(), ".md"), strings.TrimPrefix(heading, "# "), string(text)})
+		all = append(all, Topic{strings.TrimSuffix(entry.Name(), ".md"), strings.TrimPrefix(heading, "# "), string(text)})
 	}
 	return all
 }
@@ -46,9 +46,9 @@ func helpCommand(a *app) *cobra.Command {
 		Short:             "Show the help of a command, or a text about a topic",
 		ValidArgsFunction: completeHelp,
 		RunE: func(c *cobra.Command, args []string) error {
-			for _, t := range topics() {
-				if len(args) == 1 && args[0] == t.name {
-					_, err := io.WriteString(a.Out, t.text)
+			for _, t := range Topics() {
+				if len(args) == 1 && args[0] == t.Name {
+					_, err := io.WriteString(a.Out, t.Text)
 					return err
 				}
 			}
@@ -66,8 +66,8 @@ func helpCommand(a *app) *cobra.Command {
 func noHelp(c *cobra.Command, args, rest []string) error {
 	known := commandNames(c)
 	if !c.HasParent() {
-		for _, t := range topics() {
-			known = append(known, t.name)
+		for _, t := range Topics() {
+			known = append(known, t.Name)
 		}
 	}
 	err := orRather(fmt.Errorf("no help for %q", strings.Join(args, " ")), rest[0], known)
@@ -87,8 +87,8 @@ func completeHelp(c *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 		}
 	}
 	if about == c.Root() {
-		for _, t := range topics() {
-			names = append(names, cobra.CompletionWithDesc(t.name, t.title))
+		for _, t := range Topics() {
+			names = append(names, cobra.CompletionWithDesc(t.Name, t.Title))
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp

@@ -85,8 +85,8 @@ func usage(a *app, c *cobra.Command) error {
 	if !c.HasParent() {
 		b.WriteString("\nHelp topics:\n")
 		var rows [][]string
-		for _, t := range topics() {
-			rows = append(rows, []string{"  " + t.name, t.title})
+		for _, t := range Topics() {
+			rows = append(rows, []string{"  " + t.Name, t.Title})
 		}
 		terminal.WriteTable(&b, limit, terminal.Sentences(0), rows)
 	}
@@ -98,9 +98,22 @@ func usage(a *app, c *cobra.Command) error {
 	return err
 }
 
-// printFlags lists the flags of a command in groups. One that has flags of a single group besides those of every command gets
-// a plain list.
+// A FlagGroup are flags of a command that stand together in its help.
+type FlagGroup struct {
+	Name  string
+	Flags *pflag.FlagSet
+}
+
+// printFlags lists the flags of a command in groups.
 func printFlags(w io.Writer, c *cobra.Command, width int) {
+	for _, group := range FlagGroups(c) {
+		fmt.Fprintf(w, "\n%s:\n%s", group.Name, group.Flags.FlagUsagesWrapped(width))
+	}
+}
+
+// FlagGroups are the flags of a command in groups. One that has flags of a single group besides those of every command gets a
+// plain list.
+func FlagGroups(c *cobra.Command) []FlagGroup {
 	c.Flags().SortFlags = false // as they were registered: the most important ones first
 	groups := map[string]*pflag.FlagSet{}
 	add := func(flag *pflag.Flag) {
@@ -125,11 +138,13 @@ func printFlags(w io.Writer, c *cobra.Command, width int) {
 		groups[noGroup] = plain
 		delete(groups, own[0])
 	}
+	var ordered []FlagGroup
 	for _, group := range groupOrder {
 		if flags := groups[group]; flags != nil && flags.HasAvailableFlags() {
-			fmt.Fprintf(w, "\n%s:\n%s", group, flags.FlagUsagesWrapped(width))
+			ordered = append(ordered, FlagGroup{group, flags})
 		}
 	}
+	return ordered
 }
 
 // helpWidth is the number of columns that the help takes at most.
