@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,9 +67,9 @@ func channels() []string {
 	return list
 }
 
-// completeVersion completes channels, the releases that were installed on the host, and those of a directory that is a source.
-// It asks no server.
-func (a *app) completeVersion(c *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+// completeVersion completes channels, the releases that were installed on the host, those of a directory that is a source and, of
+// a minor that is begun (v1.36), those that are known. It asks no server.
+func (a *app) completeVersion(c *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	list := channels()
 	known := map[release.Version]bool{}
 	add := func(v release.Version, what string) {
@@ -91,6 +92,11 @@ func (a *app) completeVersion(c *cobra.Command, _ []string, _ string) ([]cobra.C
 		found, _ := release.InSource(source) // what cannot be read has nothing to offer
 		for _, m := range slices.Backward(found) {
 			add(m.Version, "in "+release.Redact(source))
+		}
+	}
+	if len(word) >= len("v1.36") {
+		for _, v := range slices.Backward(release.PublishedVersions(word)) {
+			add(v, "published")
 		}
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
@@ -133,4 +139,67 @@ func (a *app) record() store.Store { return store.In(hostfs.At(absolute(a.root))
 func committed(record store.Store) ([]store.Entry, error) {
 	history, _, err := record.History().List(historyLimit)
 	return slices.DeleteFunc(history, func(e store.Entry) bool { return !e.IsGeneration() }), err
+}
+
+// target is the minor that a command is about: that of its --version, else of what is installed, else the newest that is known.
+func (a *app) target(c *cobra.Command) config.Minor {
+	if f := c.Flags().Lookup("version"); f != nil {
+		if v, err := spec.TargetVersion(strings.TrimPrefix(f.Value.String(), "stable-")); err == nil {
+			return min(config.Minor(v.Minor()), config.Newest)
+		}
+	}
+	if current, err := a.record().Installed(); err == nil {
+		if minor, known := release.MinorOf(current.Version.String()); known {
+			return min(config.Minor(minor), config.Newest)
+		}
+	}
+	return config.Newest
+}
+
+// completesSettings makes a shell complete the settings of kubelet that install, set and upgrade take.
+func (a *app) completesSettings(c *cobra.Command) {
+	completes(c, "set", a.completeField)
+	completes(c, "kubelet-flag", a.completeKubeletFlag)
+}
+
+// completeKubeletFlag completes the name of a flag of the kubelet that the command is about.
+func (a *app) completeKubeletFlag(c *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if strings.Contains(word, "=") {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var list []cobra.Completion
+	for _, f := range config.FlagsOf(a.target(c)) {
+		list = append(list, cobra.CompletionWithDesc(f.Name+"=", f.Type))
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeField completes the path of a field of the kubelet that the command is about, one level at a time.
+func (a *app) completeField(c *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if strings.Contains(word, "=") {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	minor, parent := a.target(c), word[:strings.LastIndexByte(word, '.')+1]
+	var list []cobra.Completion
+	for _, f := range config.AllFields() {
+		name, below := strings.CutPrefix(f.Path, parent)
+		switch {
+		case !below || !f.AcceptedBy(minor) || strings.ContainsAny(name, ".["):
+		case f.Type == "object":
+			list = append(list, f.Path+".")
+		case f.Path != "apiVersion" && f.Path != "kind":
+			list = append(list, cobra.CompletionWithDesc(f.Path+"=", f.Type))
+		}
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeUnset completes what set --unset takes away: what is recorded.
+func (a *app) completeUnset(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	current, err := a.record().Installed()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	recorded, _ := spec.Recorded(current) // without it there is nothing to take away
+	return slices.Concat(slices.Sorted(maps.Keys(recorded.Flags)), slices.Sorted(maps.Keys(recorded.KubeletConfiguration))), cobra.ShellCompDirectiveNoFileComp
 }

@@ -365,6 +365,7 @@ nothing. The flags are those of spec.`,
 	}
 	o.registerVersion(c)
 	o.registerSpec(c)
+	a.completesSettings(c)
 	completes(c, "version", oneOf(minors()...))
 	o.registerFile(c)
 	c.Flags().StringVar(&out, "out", "", "write the files below this `DIR`")

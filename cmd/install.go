@@ -105,6 +105,7 @@ What --set takes, with the quotes that a shell needs:
 	o.registerSpec(c)
 	o.registerJoin(c)
 	completes(c, "version", a.completeVersion)
+	a.completesSettings(c)
 	f := c.Flags()
 	f.BoolVar(&o.adopt, "adopt", false, "take over the kubelet that runs here and that kubeletctl did not install: its flags and configuration are carried over")
 	f.BoolVar(&o.replace, "replace", false, "drop the settings of earlier installs that this one does not repeat, and those of kubeletctl set")

@@ -17,8 +17,9 @@ import (
 func setCommand(a *app) *cobra.Command {
 	o := newInstallOptions()
 	c := &cobra.Command{
-		Use:   "set [FIELD=VALUE]... [--unset SETTING]...",
-		Short: "Change settings of the installed kubelet, and keep the others",
+		Use:               "set [FIELD=VALUE]... [--unset SETTING]...",
+		Short:             "Change settings of the installed kubelet, and keep the others",
+		ValidArgsFunction: a.completeField,
 		Long: `Set changes the recorded spec and applies it: the same release with these fields and flags, and everything else as it is.
 It is planned, rehearsed and gated as an install is. What was set stays when install is run again; kubeletctl config show
 prints all that is recorded.
@@ -39,6 +40,8 @@ by the name that kubeletctl config show has for it.`,
 	inGroup(f, groupConfig)
 	o.registerWith(c)
 	o.registerSpec(c)
+	a.completesSettings(c)
+	completes(c, "unset", a.completeUnset)
 	o.registerChange(c)
 	return c
 }

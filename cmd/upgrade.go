@@ -50,6 +50,7 @@ is put back and started. A release that is older than the installed one is refus
 	o.registerSpec(c)
 	c.Flags().Lookup("version").Usage = versionForms + ", or cluster: the minor release of the API server; default: the newest patch of the installed minor"
 	completes(c, "version", a.completeVersion)
+	a.completesSettings(c)
 	o.registerChange(c)
 	o.change.registerDrain(c)
 	c.Flags().BoolVar(&o.allowDowngrade, "allow-downgrade", false, "install the release also when it is older than the installed one")

@@ -116,6 +116,19 @@ func lastPublished() Version {
 	return v
 }
 
+// PublishedVersions lists the releases in the table that begin with prefix,
+// oldest first.
+func PublishedVersions(prefix string) (all []Version) {
+	for line := range strings.Lines(published) {
+		if name, _, _ := strings.Cut(line, " "); strings.HasPrefix(name, prefix) {
+			if v, err := ParseVersion(name); err == nil {
+				all = append(all, v)
+			}
+		}
+	}
+	return all
+}
+
 // newestPublished returns the newest release of a minor in the table that has
 // a kubelet for arch.
 func newestPublished(minor int, arch string) (newest Version) {
