@@ -127,18 +127,30 @@ func (s Spec) Unset(name string) (Spec, bool, error) {
 		if err != nil {
 			return s, false, err
 		}
-		level := fields
-		for _, key := range path[:len(path)-1] {
-			if level, _ = level[key].(map[string]any); level == nil {
-				return s, false, nil
-			}
+		if !remove(fields, path) {
+			return s, false, nil
 		}
-		delete(level, path[len(path)-1])
 		next, err := s.withFields(fields)
 		next.Expand = slices.DeleteFunc(next.Expand, func(flag string) bool { return next.Flags[flag] == nil })
 		return next, true, err
 	}
 	return s, false, nil
+}
+
+// remove takes away what is at a path, and what it leaves empty above; false when there is nothing.
+func remove(level map[string]any, path []string) bool {
+	if len(path) == 1 {
+		delete(level, path[0])
+		return true
+	}
+	below, isMap := level[path[0]].(map[string]any)
+	if !isMap || !remove(below, path[1:]) {
+		return false
+	}
+	if len(below) == 0 {
+		delete(level, path[0])
+	}
+	return true
 }
 
 // covered reports whether settings speak of a path: of itself, of what is above or of what is below it.

@@ -81,6 +81,11 @@ publish() { # NAMESPACE CONFIGMAP GROUP KEY FILE
 		"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "'"test:$2"'"},
 		"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "'"$3"'"}]}'
 }
+# As kubeadm does, those who join may look whether their name is taken.
+create /apis/rbac.authorization.k8s.io/v1/clusterroles '{"metadata": {"name": "test:get-nodes"}, "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]}'
+create /apis/rbac.authorization.k8s.io/v1/clusterrolebindings '{"metadata": {"name": "test:get-nodes"},
+	"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "test:get-nodes"},
+	"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:bootstrappers"}]}'
 publish kube-public cluster-info system:unauthenticated kubeconfig "$dir/cluster-info"
 publish kube-system kubelet-config system:bootstrappers kubelet "$dir/kubelet-config"
 `
