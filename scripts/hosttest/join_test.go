@@ -157,6 +157,7 @@ func TestJoin(t *testing.T) {
 	h.must("chmod", "0600", "/run/join.yaml")
 	contains(t, h.exits(1, "kubeletctl", install...).Stderr, `waits to be approved`)
 	h.decide("Approved")
+	h.must("sed", "-i", "s/waitReady: .*/waitReady: 90s/", "/run/join.yaml") // kubelet has waited for long, and tries again only now and then
 	contains(t, h.must("kubeletctl", install...), `is Ready`)
 	contains(t, h.must("kubeletctl", install...), `joined to https://127\.0\.0\.1:6443 already: nothing to do`)
 }
