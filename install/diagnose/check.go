@@ -60,8 +60,6 @@ func portTaken(_ context.Context, h Host, found []string) (verdict, string) {
 		return unsure, ""
 	case p == nil:
 		return unsure, fmt.Sprintf("nothing listens on port %d at this moment: systemctl restart kubelet may be enough", port)
-	case p.PID == 0:
-		return confirmed, fmt.Sprintf("a process that only root may look at listens on port %d", port)
 	default:
 		return confirmed, fmt.Sprintf("%s listens on port %d", p, port)
 	}

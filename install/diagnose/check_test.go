@@ -85,7 +85,7 @@ func TestChecks(t *testing.T) {
 		likely        bool
 	}{
 		{"the process on the port", port, fakeHost{listener: &probe.Process{PID: 7, Name: "kubelite", Unit: "snap.microk8s.service"}}, "port-in-use",
-			"kubelite (process 7, snap.microk8s.service) listens on port 10250", false},
+			"kubelite (pid 7, snap.microk8s.service) listens on port 10250", false},
 		{"nobody on the port by now", port, fakeHost{}, "port-in-use", "nothing listens on port 10250 at this moment: systemctl restart kubelet may be enough", false},
 		{"a mode", denied, fakeHost{file: script}, "exec-denied", "/usr/local/bin/kubelet has mode 0644, which nobody may execute", false},
 		{"noexec", denied, fakeHost{file: "/bin/sh", fileSystem: probe.FileSystem{NoExec: true}}, "exec-denied", "the file system of /usr/local/bin/kubelet is mounted noexec", false},

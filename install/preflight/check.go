@@ -14,6 +14,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight/facts"
+	"github.com/kubeletctl/kubeletctl/install/probe"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -192,7 +193,7 @@ func problem(id string, s Severity, found, expected, remedy string) *Problem {
 }
 
 // listener is who listens where kubelet would, and is not the one that runs already; nil for nobody.
-func (k Kubelet) listener(f *facts.Facts, address string, port int) *facts.Listener {
+func (k Kubelet) listener(f *facts.Facts, address string, port int) *probe.Listener {
 	wanted, err := netip.ParseAddr(address)
 	anywhere := err != nil || wanted.IsUnspecified()
 	for _, l := range f.Listeners {
@@ -212,24 +213,12 @@ func (k Kubelet) portProblem(f *facts.Facts, id, field, address string, port int
 	}
 	place := net.JoinHostPort(address, strconv.Itoa(port))
 	return problem(id, k.failure(),
-		fmt.Sprintf("another program already listens on %s, where kubelet would %s: %s", place, use, who(l.Process)), "",
+		fmt.Sprintf("another program already listens on %s, where kubelet would %s: %s", place, use, l.Process), "",
 		stop(l.Process)+"; or choose another port: "+k.set(field+"=PORT"))
 }
 
-// who is a process in words.
-func who(p facts.Process) string {
-	if p.PID == 0 {
-		return "not known which"
-	}
-	words := fmt.Sprintf("%s (pid %d", p.Name, p.PID)
-	if p.Unit != "" {
-		words += ", " + p.Unit
-	}
-	return words + ")"
-}
-
 // stop is the command that stops a process.
-func stop(p facts.Process) string {
+func stop(p probe.Process) string {
 	switch {
 	case p.Unit != "":
 		return "systemctl disable --now " + p.Unit

@@ -15,6 +15,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/node"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight/facts"
+	"github.com/kubeletctl/kubeletctl/install/probe"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -56,8 +57,8 @@ func goodHost() *facts.Facts {
 }
 
 // on is a listener of another program.
-func on(address string) []facts.Listener {
-	return []facts.Listener{{Address: netip.MustParseAddrPort(address), Process: facts.Process{PID: 7, Name: "socat", Unit: "squatter.service"}}}
+func on(address string) []probe.Listener {
+	return []probe.Listener{{Address: netip.MustParseAddrPort(address), Process: probe.Process{PID: 7, Name: "socat", Unit: "squatter.service"}}}
 }
 
 func running(k *Kubelet) {
@@ -152,11 +153,11 @@ func TestCheck(t *testing.T) {
 		}, "error port-readonly: 10255"},
 		{"no read-only port", "", func(_ *Kubelet, f *facts.Facts) { f.Listeners = on("10.0.0.1:10255") }, ""},
 		{"another kubelet", "", func(_ *Kubelet, f *facts.Facts) {
-			f.Kubelets = []facts.Process{{PID: 8, Name: "kubelite", Unit: "snap.microk8s.daemon-kubelite.service"}, {PID: 9, Name: "kubelet"}}
+			f.Kubelets = []probe.Process{{PID: 8, Name: "kubelite", Unit: "snap.microk8s.daemon-kubelite.service"}, {PID: 9, Name: "kubelet"}}
 		}, "error other-kubelet: kubelite (pid 8, snap.microk8s.daemon-kubelite.service), kubelet (pid 9)"},
-		{"another kubelet beside", "", func(k *Kubelet, f *facts.Facts) { f.Kubelets = []facts.Process{{PID: 8, Name: "kubelet"}}; running(k) }, "warning other-kubelet: kubelet (pid 8)"},
+		{"another kubelet beside", "", func(k *Kubelet, f *facts.Facts) { f.Kubelets = []probe.Process{{PID: 8, Name: "kubelet"}}; running(k) }, "warning other-kubelet: kubelet (pid 8)"},
 		{"a process of kubelet.service", "", func(_ *Kubelet, f *facts.Facts) {
-			f.Kubelets = []facts.Process{{PID: 8, Name: "kubelet", Unit: systemd.KubeletService}}
+			f.Kubelets = []probe.Process{{PID: 8, Name: "kubelet", Unit: systemd.KubeletService}}
 		}, ""},
 		{"would be stopped", "", func(k *Kubelet, _ *facts.Facts) { k.Seen.Credentials = false; running(k) }, "error stops-kubelet: /var/lib/kubelet/kubeconfig"},
 

@@ -92,7 +92,7 @@ func checkOtherKubelet(k Kubelet, f *facts.Facts) *Problem {
 	var names, remedies []string
 	for _, p := range f.Kubelets {
 		if p.Unit != systemd.KubeletService {
-			names, remedies = append(names, who(p)), append(remedies, stop(p))
+			names, remedies = append(names, p.String()), append(remedies, stop(p))
 		}
 	}
 	if len(names) == 0 {

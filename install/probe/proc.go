@@ -3,12 +3,16 @@ package probe
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,70 +21,142 @@ import (
 // procTimeout bounds the time for looking at all processes.
 const procTimeout = time.Second
 
-// Process is one that runs.
+// Process is one that runs. PID is 0 when it cannot be told which it is.
 type Process struct {
 	PID int
-	// Name is that of its program, Unit the systemd unit that it belongs to; empty for none.
-	Name, Unit string
+	// Name is that of its program and Path where that lies, Unit the systemd unit that it belongs to; empty for none.
+	Name, Path, Unit string
 }
 
 func (p Process) String() string {
-	text := fmt.Sprintf("%s (process %d", p.Name, p.PID)
+	if p.PID == 0 {
+		return "a process that only root may look at"
+	}
+	text := fmt.Sprintf("%s (pid %d", p.Name, p.PID)
 	if p.Unit != "" {
 		text += ", " + p.Unit
 	}
 	return text + ")"
 }
 
-// Listener is the process that listens on a TCP port of this machine; nil when none does. The PID is 0 when a process does that
-// this user may not look at.
-func (m Machine) Listener(port int) (*Process, error) {
-	sockets := map[string]bool{}
+// Listener is a process that listens on a TCP port of this machine.
+type Listener struct {
+	Address netip.AddrPort
+	Process
+}
+
+// Listeners are those on some ports, in the network namespace of this process. The process first is looked at first; 0 for none.
+func Listeners(first int, ports ...int) (found []Listener, err error) {
+	sockets := map[string]Listener{} // by inode
 	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		table, err := os.ReadFile(file)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // without IPv6
 			return nil, err
 		}
-		for _, inode := range listening(table, port) {
-			sockets["socket:["+inode+"]"] = true
+		for inode, address := range listening(table) {
+			if slices.Contains(ports, int(address.Port())) {
+				sockets[inode] = Listener{Address: address}
+			}
 		}
 	}
-	if len(sockets) == 0 {
-		return nil, nil
-	}
-	found := &Process{}
-	err := eachFD(func(pid, _, target string) bool {
-		if !sockets[target] {
-			return true
+	for _, pid := range append([]int{first}, Processes()...) {
+		if len(sockets) == 0 {
+			break
 		}
-		*found = processOf(pid)
-		return false
-	})
-	return found, err
+		for _, inode := range socketsOf(pid) {
+			if l, wanted := sockets[inode]; wanted {
+				l.Process = ProcessOf(pid)
+				found = append(found, l)
+				delete(sockets, inode)
+			}
+		}
+	}
+	for _, l := range sockets { // of a process that this user may not look at, or of another namespace
+		found = append(found, l)
+	}
+	slices.SortFunc(found, func(a, b Listener) int { return a.Address.Compare(b.Address) })
+	return found, nil
 }
 
-// listening are the inodes of the sockets in a table (proc_net_tcp in the documentation of Linux) that listen on a port.
-func listening(table []byte, port int) (inodes []string) {
+// Listener is the process that listens on a TCP port of this machine; nil when none does.
+func (m Machine) Listener(port int) (*Process, error) {
+	found, err := Listeners(0, port)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0].Process, nil
+}
+
+// listening are the sockets in a table (proc_net_tcp in the documentation of Linux) that listen, by their inodes.
+func listening(table []byte) map[string]netip.AddrPort {
+	sockets := map[string]netip.AddrPort{}
 	for line := range bytes.Lines(table) {
 		f := strings.Fields(string(line))
 		const local, state, inode = 1, 3, 9
-		if len(f) > inode && f[state] == "0A" && strings.HasSuffix(f[local], fmt.Sprintf(":%04X", port)) {
-			inodes = append(inodes, f[inode])
+		if len(f) <= inode || f[state] != "0A" {
+			continue
+		}
+		if address, ok := socketAddress(f[local]); ok {
+			sockets[f[inode]] = address
+		}
+	}
+	return sockets
+}
+
+// socketAddress reads an address of proc_net_tcp: each 32 bits of it in the byte order of the machine, as 0100007F:2808.
+func socketAddress(text string) (netip.AddrPort, bool) {
+	digits, port, _ := strings.Cut(text, ":")
+	b, err := hex.DecodeString(digits)
+	number, err2 := strconv.ParseUint(port, 16, 16)
+	if err != nil || err2 != nil || len(b)%4 != 0 {
+		return netip.AddrPort{}, false
+	}
+	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
+		for word := range slices.Chunk(b, 4) {
+			slices.Reverse(word)
+		}
+	}
+	address, ok := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(address.Unmap(), uint16(number)), ok
+}
+
+// Processes are the numbers of all processes that can be seen.
+func Processes() (pids []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// socketsOf are the inodes of the sockets that a process has open.
+func socketsOf(pid int) (inodes []string) {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		target, _ := os.Readlink(dir + "/" + e.Name())
+		if inode, isSocket := strings.CutPrefix(target, "socket:["); isSocket {
+			inodes = append(inodes, strings.TrimSuffix(inode, "]"))
 		}
 	}
 	return inodes
 }
 
-func processOf(pid string) Process {
-	p := Process{Name: "?"}
-	p.PID, _ = strconv.Atoi(pid)
-	if name, err := os.ReadFile("/proc/" + pid + "/comm"); err == nil {
-		p.Name = strings.TrimSpace(string(name))
-	}
-	groups, _ := os.ReadFile("/proc/" + pid + "/cgroup")
-	for line := range bytes.Lines(groups) {
-		if unit := path.Base(strings.TrimSpace(string(line))); strings.HasSuffix(unit, ".service") {
-			p.Unit = unit
+// ProcessOf tells what a process is. Its unit is the last service in the path of its cgroup.
+func ProcessOf(pid int) Process {
+	p := Process{PID: pid}
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	p.Name = strings.TrimSpace(string(name))
+	program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	p.Path = strings.TrimSuffix(program, " (deleted)")
+	groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	for line := range strings.Lines(string(groups)) {
+		for element := range strings.SplitSeq(strings.TrimSpace(line), "/") {
+			if strings.HasSuffix(element, ".service") {
+				p.Unit = element
+			}
 		}
 	}
 	return p

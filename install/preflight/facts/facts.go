@@ -7,12 +7,12 @@ package facts
 
 import (
 	"context"
-	"net/netip"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/node"
 	"github.com/kubeletctl/kubeletctl/install/observe"
+	"github.com/kubeletctl/kubeletctl/install/probe"
 )
 
 // Facts are what is known of a host that runs.
@@ -20,8 +20,8 @@ type Facts struct {
 	Runtime   Runtime
 	Cgroup    Cgroup
 	Swap      []string          // devices and files that are in use
-	Listeners []Listener        // on the ports that were asked for
-	Kubelets  []Process         // that run beside the one of kubelet.service
+	Listeners []probe.Listener  // on the ports that were asked for
+	Kubelets  []probe.Process   // that run beside the one of kubelet.service
 	Hostname  string            // as the kernel has it
 	Files     map[string]File   // what was asked for, by path
 	Sysctl    map[string]string // of the kernel now, by name: "vm/overcommit_memory"
@@ -76,18 +76,6 @@ type Cgroup struct {
 	Version int // 1 or 2
 	// Controllers are those that can be used.
 	Controllers []string
-}
-
-// Listener is a program that listens on a TCP port.
-type Listener struct {
-	Address netip.AddrPort
-	Process
-}
-
-// Process is a program that runs. PID is 0 when it cannot be told.
-type Process struct {
-	PID              int
-	Name, Path, Unit string
 }
 
 // File is what is known of a file or directory.

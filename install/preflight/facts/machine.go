@@ -5,19 +5,16 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
-	"net/netip"
 	"os"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/kubeletctl/kubeletctl/install/cri"
+	"github.com/kubeletctl/kubeletctl/install/probe"
 )
 
 // cgroups looks how the kernel's controllers are mounted, and which can be used: those of the root group (v2), or those that are
@@ -64,99 +61,11 @@ func table(file string) (rows [][]string) {
 
 // listeners looks who listens on the ports, in the network namespace of this process.
 func listeners(_ context.Context, w Where) func(*Facts) {
-	sockets := map[string]Listener{} // by inode
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		for _, fields := range table(file) {
-			const listening = "0A"
-			if len(fields) < 10 || fields[3] != listening {
-				continue
-			}
-			if address, ok := socketAddress(fields[1]); ok && slices.Contains(w.Ports, int(address.Port())) {
-				sockets[fields[9]] = Listener{Address: address}
-			}
-		}
-	}
-	if len(sockets) == 0 {
+	found, err := probe.Listeners(w.PID, w.Ports...)
+	if err != nil {
 		return nothing
 	}
-	all := append([]int{w.PID}, processes()...)
-	var found []Listener
-	for _, pid := range all {
-		for _, inode := range socketsOf(pid) {
-			if l, wanted := sockets[inode]; wanted {
-				l.Process = processOf(pid)
-				found = append(found, l)
-				delete(sockets, inode)
-			}
-		}
-		if len(sockets) == 0 {
-			break
-		}
-	}
-	for _, l := range sockets { // of a process that this user may not look at, or of another namespace
-		found = append(found, l)
-	}
-	slices.SortFunc(found, func(a, b Listener) int { return a.Address.Compare(b.Address) })
 	return func(f *Facts) { f.Listeners = found }
-}
-
-// socketAddress reads an address of proc_net_tcp: each 32 bits of it in the byte order of the machine, as 0100007F:2808.
-func socketAddress(text string) (netip.AddrPort, bool) {
-	digits, port, _ := strings.Cut(text, ":")
-	b, err := hex.DecodeString(digits)
-	number, err2 := strconv.ParseUint(port, 16, 16)
-	if err != nil || err2 != nil || len(b)%4 != 0 {
-		return netip.AddrPort{}, false
-	}
-	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
-		for word := range slices.Chunk(b, 4) {
-			slices.Reverse(word)
-		}
-	}
-	address, ok := netip.AddrFromSlice(b)
-	return netip.AddrPortFrom(address.Unmap(), uint16(number)), ok
-}
-
-// processes are the numbers of all processes that can be seen.
-func processes() (pids []int) {
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-// socketsOf are the inodes of the sockets that a process has open.
-func socketsOf(pid int) (inodes []string) {
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		target, _ := os.Readlink(dir + "/" + e.Name())
-		if inode, isSocket := strings.CutPrefix(target, "socket:["); isSocket {
-			inodes = append(inodes, strings.TrimSuffix(inode, "]"))
-		}
-	}
-	return inodes
-}
-
-// processOf tells what a process is. Its unit is the last service in the path of its cgroup.
-func processOf(pid int) Process {
-	p := Process{PID: pid}
-	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	p.Name = strings.TrimSpace(string(name))
-	program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	p.Path = strings.TrimSuffix(program, " (deleted)")
-	groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-	for line := range strings.Lines(string(groups)) {
-		for element := range strings.SplitSeq(strings.TrimSpace(line), "/") {
-			if strings.HasSuffix(element, ".service") {
-				p.Unit = element
-			}
-		}
-	}
-	return p
 }
 
 // embedding are the names of processes that have a kubelet in themselves: of MicroK8s and of k3s.
@@ -166,15 +75,15 @@ var embedding = []string{"kubelite", "k3s-server", "k3s-agent"}
 // other machines.
 func kubelets(_ context.Context, w Where) func(*Facts) {
 	own, _ := os.Readlink("/proc/self/ns/pid")
-	var found []Process
-	for _, pid := range processes() {
+	var found []probe.Process
+	for _, pid := range probe.Processes() {
 		data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 		name := strings.TrimSpace(string(data))
 		if pid == w.PID || name != "kubelet" && !strings.HasPrefix(name, "kubelet-v") && !slices.Contains(embedding, name) {
 			continue
 		}
 		if namespace, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid)); err == nil && namespace == own {
-			found = append(found, processOf(pid))
+			found = append(found, probe.ProcessOf(pid))
 		}
 	}
 	return func(f *Facts) { f.Kubelets = found }
