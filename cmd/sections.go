@@ -56,13 +56,19 @@ func reportStatus(ctx context.Context, r *reporter) error {
 	return r.addJSON("status.json", s)
 }
 
-// reportPreflight checks the host for the kubelet that is installed.
-func reportPreflight(ctx context.Context, r *reporter) error {
+// recorded is what is installed, and the spec that was asked for.
+func (r *reporter) recorded() (*plan.Generation, spec.Spec, error) {
 	current, err := r.host.Installed()
 	if err != nil {
-		return err
+		return nil, spec.Spec{}, err
 	}
 	s, err := recordedSpec(current)
+	return current, s, err
+}
+
+// reportPreflight checks the host for the kubelet that is installed.
+func reportPreflight(ctx context.Context, r *reporter) error {
+	current, s, err := r.recorded()
 	if err != nil {
 		return err
 	}
@@ -97,11 +103,7 @@ func reportHistory(_ context.Context, r *reporter) error {
 }
 
 func reportSpec(_ context.Context, r *reporter) error {
-	current, err := r.host.Installed()
-	if err != nil {
-		return err
-	}
-	s, err := recordedSpec(current)
+	current, s, err := r.recorded()
 	if err != nil {
 		return err
 	}

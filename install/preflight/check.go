@@ -205,16 +205,23 @@ func (k Kubelet) listener(f *facts.Facts, address string, port int) *probe.Liste
 	return nil
 }
 
+// listening is a port of kubelet's: the field that sets it, and what it is for.
+type listening struct {
+	id, field, address string
+	port               int
+	use                string
+}
+
 // portProblem says who has a port of kubelet's.
-func (k Kubelet) portProblem(f *facts.Facts, id, field, address string, port int, use string) *Problem {
-	l := k.listener(f, address, port)
-	if l == nil || port == 0 {
+func (k Kubelet) portProblem(f *facts.Facts, want listening) *Problem {
+	l := k.listener(f, want.address, want.port)
+	if l == nil || want.port == 0 {
 		return nil
 	}
-	place := net.JoinHostPort(address, strconv.Itoa(port))
-	return problem(id, k.failure(),
-		fmt.Sprintf("another program already listens on %s, where kubelet would %s: %s", place, use, l.Process), "",
-		stop(l.Process)+"; or choose another port: "+k.set(field+"=PORT"))
+	place := net.JoinHostPort(want.address, strconv.Itoa(want.port))
+	return problem(want.id, k.failure(),
+		fmt.Sprintf("another program already listens on %s, where kubelet would %s: %s", place, want.use, l.Process), "",
+		stop(l.Process)+"; or choose another port: "+k.set(want.field+"=PORT"))
 }
 
 // stop is the command that stops a process.

@@ -265,10 +265,8 @@ func (r Reader) notInstalled(ctx context.Context, s *Status, current *plan.Gener
 	}
 }
 
-// installed describes a host with a kubelet of ours.
-func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState, change State) error {
-	s.Installed, s.Version, s.Generation = true, current.Version.String(), current.Number
-	s.Trust, s.Digest, s.SHA256 = string(current.Trust), current.Digest.String(), current.Binary().SHA256
+// aroundIt is what kubeadm and the packages of the distribution have to do with a kubelet.
+func (r Reader) aroundIt(s *Status, current *plan.Generation) {
 	var refused *preflight.FailedError
 	if errors.As(preflight.CheckKubeadm(r.Observer, current), &refused) { // what runs may run on
 		for _, p := range refused.Problems {
@@ -281,6 +279,13 @@ func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generati
 			s.Problems = append(s.Problems, *problem)
 		}
 	}
+}
+
+// installed describes a host with a kubelet of ours.
+func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState, change State) error {
+	s.Installed, s.Version, s.Generation = true, current.Version.String(), current.Number
+	s.Trust, s.Digest, s.SHA256 = string(current.Trust), current.Digest.String(), current.Binary().SHA256
+	r.aroundIt(s, current)
 	s.Tools = current.Tools
 	seen, err := r.Observe(ctx, current)
 	if err != nil {
@@ -296,16 +301,7 @@ func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generati
 	}
 	a := assessment{reader: r, status: s, unit: state, current: current, seen: seen}
 	_, a.busy = r.store().Busy()
-	if seen.Process != nil {
-		s.Running = running(ctx, r.store(), seen.Process, current)
-		if change == "" && len(seen.OtherProcess(current)) > 0 {
-			hint := a.advise("kubeletctl repair starts the installed one")
-			if names := seen.ForeignOverrides(current); len(names) > 0 {
-				hint = "this drop-in starts another one: " + diagnose.ForeignCause(r.Observer, "", current)
-			}
-			s.problem("running-differs", preflight.Failure, "the process that runs is not the kubelet that was installed: "+strings.Join(seen.OtherProcess(current), "; "), hint)
-		}
-	}
+	a.process(ctx, change)
 	// These are asked side by side; each has a time limit of its own.
 	certificates := beside(ctx, func() []Certificate { return certificates(r.Tree, current) })
 	exit := beside(ctx, func() *Exit { return lastExit(ctx, state) })
@@ -337,6 +333,22 @@ func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generati
 		s.State = Unhealthy
 	}
 	return nil
+}
+
+// process looks whether what runs is what was installed.
+func (a assessment) process(ctx context.Context, change State) {
+	r, s, seen, current := a.reader, a.status, a.seen, a.current
+	if seen.Process == nil {
+		return
+	}
+	s.Running = running(ctx, r.store(), seen.Process, current)
+	if change == "" && len(seen.OtherProcess(current)) > 0 {
+		hint := a.advise("kubeletctl repair starts the installed one")
+		if names := seen.ForeignOverrides(current); len(names) > 0 {
+			hint = "this drop-in starts another one: " + diagnose.ForeignCause(r.Observer, "", current)
+		}
+		s.problem("running-differs", preflight.Failure, "the process that runs is not the kubelet that was installed: "+strings.Join(seen.OtherProcess(current), "; "), hint)
+	}
 }
 
 // assessment finds out how an installed kubelet is.
