@@ -76,12 +76,15 @@ authentication: {webhook: {enabled: false}, anonymous: {enabled: true}}
 authorization: {mode: AlwaysAllow}
 `
 
-// A failure that is known is told from every other, for a kubelet that kubeletctl has not installed.
+// A failure that is known is told from every other, for a kubelet that kubeletctl has not installed. scripts/sweep causes tries all.
 func TestCausesOfRealKubelets(t *testing.T) {
 	t.Parallel()
 	h := start(t, realDir(t))
 	h.preparePods()
-	for _, c := range causes {
+	for i, c := range causes {
+		if i%8 != 0 && !fullSweep() {
+			continue
+		}
 		t.Run(c.rule+"-"+c.version, func(t *testing.T) {
 			h := h.in(t)
 			h.plainKubelet(c.version, c.fields, c.flags)
