@@ -50,7 +50,7 @@ What the cluster says of its kubelets (clusterDNS, clusterDomain, cgroupDriver) 
 nobody on this host has asked for something else.`,
 		Example: `  kubeletctl join --server https://10.0.0.1:6443 --token-file - \
     --discovery-token-ca-cert-hash sha256:7c1a...
-  kubeletctl join --server https://10.0.0.1:6443 --token-file /run/token --ca-file ca.crt
+  kubeletctl join --server https://10.0.0.1:6443 --token-file t --ca-file ca.crt
   kubeletctl join --bootstrap-kubeconfig bootstrap.conf --wait-ready 5m`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error { return endedEarly(c.Context(), runJoin(a, c, o)) },

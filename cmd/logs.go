@@ -51,7 +51,7 @@ of strings), systemd (true: systemd said it of the unit), invocation and pid (wh
 Exit codes: 0 also when it is interrupted, 1 the journal cannot be read, 4 this host has no kubelet.`,
 		Example: `  kubeletctl logs -f
   kubeletctl logs --boot=-1 --wide
-  kubeletctl logs --since 10m -o json | jq -r 'select(.severity == "error").message'`,
+  kubeletctl logs -o json | jq -r 'select(.severity == "error").message'`,
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			events, done, err := o.events(c, a)

@@ -48,6 +48,9 @@ func (h *Host) PreflightHost(ctx context.Context, c *Change, all bool) []preflig
 	case all: // what its configuration alone tells
 		problems = preflight.Check(k, &facts.Facts{})
 	}
+	if c.options.TakeOver != "" {
+		accept(problems)
+	}
 	if c.sameRelease() && !all {
 		return problems
 	}
@@ -108,12 +111,19 @@ func (h *Host) surroundings(c *Change) (problems []preflight.Problem, known bool
 	if problem := preflight.CheckPackages(h.Tree); problem != nil {
 		problems = append(problems, *problem)
 	}
-	if c.options.TakeOver != "" { // what runs already is no reason to refuse it
-		for i := range problems {
+	if c.options.TakeOver != "" {
+		accept(problems)
+	}
+	return problems, known
+}
+
+// accept makes warnings of errors: what runs already with them is no reason to refuse it.
+func accept(problems []preflight.Problem) {
+	for i := range problems {
+		if problems[i].Severity == preflight.Failure {
 			problems[i].Severity = preflight.Warning
 		}
 	}
-	return problems, known
 }
 
 // back reports whether a kubelet of a newer minor release is installed, or one that is taken over as it is.

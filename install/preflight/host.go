@@ -142,7 +142,7 @@ func checkCertificateName(k Kubelet, f *facts.Facts) *Problem {
 	if f.API.Node == "" || name == "" || name == f.API.Node {
 		return nil
 	}
-	return problem(NodeName, Failure,
+	return problem(NodeName, k.newly(),
 		fmt.Sprintf("the node would be called %s, and its client certificate is for %s", name, f.API.Node),
 		"the API server lets a node change only itself", "--hostname-override "+f.API.Node+", or a certificate for "+name)
 }

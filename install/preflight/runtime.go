@@ -117,7 +117,7 @@ func checkCgroupDriver(k Kubelet, f *facts.Facts) *Problem {
 	}
 	found := fmt.Sprintf("kubelet uses the cgroup driver %s, and %s uses %s", ours, runtimeName(f.Runtime), theirs)
 	if ours == "cgroupfs" {
-		return problem(CgroupDriver, k.failure(), found, "no pod starts unless both use the same", k.set("cgroupDriver=systemd"))
+		return problem(CgroupDriver, k.newly(), found, "no pod starts unless both use the same", k.set("cgroupDriver=systemd"))
 	}
 	return problem(CgroupDriver, Warning, found, "the limits of pods are not kept unless both use the same", systemdCgroup)
 }

@@ -253,7 +253,7 @@ func TestRuntimeDoesNotAnswer(t *testing.T) {
 		"(?m)^kubeletctl: error: runtime: the container runtime on .*/containerd.sock does not answer: no answer within 3s$")
 	h.must("pkill", "-CONT", "-x", "containerd")
 	h.must("kubeletctl", h.install("v1.37.2")...)
-	contains(t, h.must("kubeletctl", "status"), `(?m)^  runtime +answers \(unix:///.*containerd.sock\)$`)
+	contains(t, h.must("kubeletctl", "status"), `(?m)^  runtime +containerd \S+ \(unix:///.*containerd.sock\)$`)
 	h.must("systemctl", "stop", "containerd.service")
 	if s := h.status(3); s.State != "unhealthy" {
 		t.Errorf("status: %+v", s)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // kubeadmConfig is for a control plane of which etcd runs on the host itself.
@@ -147,7 +148,7 @@ func (h *host) nodeReady(name string) (version string, ready bool) {
 // seesReady waits until the API server of a host has a node Ready, with a kubelet of that release.
 func (h *host) seesReady(name, version string) {
 	h.t.Helper()
-	h.eventually(name+" is Ready with "+version, func() bool {
+	h.within(time.Minute, name+" is Ready with "+version, func() bool {
 		got, ready := h.nodeReady(name)
 		return got == version && ready
 	})

@@ -40,7 +40,7 @@ func TestRealKubeletIsRolledBack(t *testing.T) {
 	r := h.exits(8, "kubeletctl", h.install("v1.37.2", "--set", "reservedSystemCPUs=4000", "--reset-manager-state", "--skip-rehearsal")...)
 	contains(t, r.Stderr, "reserved-cpus: 4000 is not a subset of online-cpus")
 	h.running("v1.37.2")
-	r = h.exits(8, "kubeletctl", h.install("v1.37.2", "--set", "authentication.x509.clientCAFile=/nowhere.crt", "--skip-rehearsal")...)
+	r = h.exits(8, "kubeletctl", h.install("v1.37.2", "--set", "authentication.x509.clientCAFile=/nowhere.crt", "--skip-rehearsal", "--ignore-preflight", "client-ca")...)
 	contains(t, r.Stderr, "nowhere.crt: no such file")
 	h.running("v1.37.2")
 	contains(t, h.must("kubeletctl", "history"), `(?m)^3 .* reverted: kubelet exited with status 1: failed to `)

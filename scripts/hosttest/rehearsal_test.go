@@ -34,9 +34,9 @@ func TestRehearsal(t *testing.T) {
 		flags []string
 		words string
 	}{
-		{"no client CA", []string{"--set", "authentication.x509.clientCAFile=/etc/none.crt"}, `open /etc/none.crt: no such file or directory.*clientCAFile: /etc/none.crt\)`},
+		{"no client CA", []string{"--set", "authentication.x509.clientCAFile=/etc/none.crt", "--ignore-preflight", "client-ca"}, `open /etc/none.crt: no such file or directory.*clientCAFile: /etc/none.crt\)`},
 		{"a CPU that this machine has not", []string{"--set", "reservedSystemCPUs=4000", "--reset-manager-state"}, `reserved-cpus: 4000 is not a subset of online-cpus`},
-		{"no certificate", []string{"--set", "tlsCertFile=/etc/none.crt", "--set", "tlsPrivateKeyFile=/etc/none.key"}, `open /etc/none.crt: no such file`},
+		{"no certificate", []string{"--set", "tlsCertFile=/etc/none.crt", "--set", "tlsPrivateKeyFile=/etc/none.key", "--ignore-preflight", "tls-cert"}, `open /etc/none.crt: no such file`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
