@@ -261,7 +261,7 @@ func (x *changer) apply(ctx context.Context, c *install.Change) (plan.Outcome, e
 		},
 	})
 	x.progress.Finish()
-	return outcome, err
+	return outcome, x.options.drain.hint(err)
 }
 
 // phaseText says what a phase does, for people.

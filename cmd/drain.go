@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,6 +63,15 @@ func (o *drainOptions) check(f *pflag.FlagSet, root string) error {
 		}
 	}
 	return nil
+}
+
+// hint names the flags with which a change is not refused for its drain.
+func (o *drainOptions) hint(err error) error {
+	var refused *drain.RefusedError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	return withHint(err, evictHint(refused, "--drain-force"))
 }
 
 func drainCommand(a *app) *cobra.Command {
@@ -161,7 +171,20 @@ func refusedDrain(err error) error {
 	if !errors.As(err, &refused) {
 		return err
 	}
-	return preflight.Failed("drain", refused.Error(), refused.Hint())
+	return preflight.Failed("drain", refused.Error(), evictHint(refused, "--force"))
+}
+
+// evictHint says which flags evict pods that would be lost. force is the one for those without a controller, which verbs with another
+// --force call otherwise.
+func evictHint(refused *drain.RefusedError, force string) string {
+	var flags []string
+	if len(refused.Alone) > 0 {
+		flags = append(flags, force)
+	}
+	if len(refused.Local) > 0 {
+		flags = append(flags, "--delete-emptydir-data")
+	}
+	return "to evict them all the same: " + strings.Join(flags, " ")
 }
 
 func stillCordoned(ctx context.Context, err error) error {
