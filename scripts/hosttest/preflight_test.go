@@ -37,7 +37,7 @@ func TestPreflightOfAnInstall(t *testing.T) {
 }
 
 // problems are those that kubeletctl preflight has, "severity id", but for what the machines of these tests have of their own: cgroup
-// v1 is accepted, and the clock is the machine's.
+// v1 is accepted; the clock, and how full the disk is, are the machine's.
 func (h *host) problems(code int, flags ...string) (found []string) {
 	h.t.Helper()
 	var doc struct {
@@ -50,7 +50,9 @@ func (h *host) problems(code int, flags ...string) (found []string) {
 		h.t.Fatalf("preflight -o json: %v\n%s", err, r.Stdout)
 	}
 	for _, p := range doc.Problems {
-		found = append(found, p.Severity+" "+p.ID)
+		if problem := p.Severity + " " + p.ID; problem != "warning disk" {
+			found = append(found, problem)
+		}
 	}
 	if doc.Runs != (code == 0) {
 		h.t.Errorf("it says that kubelet runs: %t", doc.Runs)
