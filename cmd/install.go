@@ -14,13 +14,13 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/sys/unix"
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/probe"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/release"
 )
@@ -644,7 +644,7 @@ func (o *installOptions) mergeReserve(f *pflag.FlagSet, s *spec.Spec) error {
 	if s.KubeletConfiguration == nil {
 		s.KubeletConfiguration = map[string]any{}
 	}
-	r := config.Reserve(machineSize())
+	r := config.Reserve(probe.Memory(), runtime.NumCPU())
 	var errs []error
 	for field, values := range map[string]map[string]string{"kubeReserved": r.Kube, "systemReserved": r.System} {
 		for resource, value := range values {
@@ -652,13 +652,6 @@ func (o *installOptions) mergeReserve(f *pflag.FlagSet, s *spec.Spec) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// machineSize is how much memory this machine has, in bytes, and how many CPUs.
-func machineSize() (memory uint64, cpus int) {
-	var info unix.Sysinfo_t
-	_ = unix.Sysinfo(&info)                                            // cannot fail with memory that is there
-	return uint64(info.Totalram) * uint64(info.Unit), runtime.NumCPU() //nolint:unconvert // 32 bits on some machines
 }
 
 // mergeRelease takes over what the command line says of the release and of the trust in it.

@@ -154,7 +154,7 @@ func reportFiles(_ context.Context, r *reporter) error {
 	return nil
 }
 
-// copy adds a file of the host; nothing where there is none.
+// copy adds a file of the host, if it exists.
 func (r *reporter) copy(name string) {
 	data, err := r.host.Tree.ReadRegular(name, mostOfSection)
 	switch {

@@ -60,7 +60,7 @@ func (h *Host) chooseRuntime(ctx context.Context) ([]spec.Choice, error) {
 	if h.AskRuntime == nil {
 		h.note("could not ask which container runtime answers; run this as root")
 	}
-	answering := preflight.Runtimes(ctx, h.AskRuntime)
+	answering := cri.Answering(ctx, h.AskRuntime)
 	usual := cri.Known[0]
 	switch {
 	case len(answering) > 1:

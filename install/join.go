@@ -21,7 +21,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
-// Member is what the files of a host say of the cluster that its kubelet is joined to; the zero value is none.
+// Member describes the cluster that the kubelet of a host has joined, by its files; the zero value means none.
 type Member struct {
 	Server string
 	// Authority is the CA of the cluster, in PEM.
@@ -173,27 +173,16 @@ const joinPause = time.Second
 
 // Wait waits for some time until the node is Ready, and reports what it waits for each time. When the time is over it returns
 // that.
-func (j *Join) Wait(ctx context.Context, wait time.Duration, report func(error)) (*node.Node, error) {
-	end := time.Now().Add(wait)
+func (j *Join) Wait(ctx context.Context, wait time.Duration, report func(error)) (n *node.Node, err error) {
 	var last error
-	for {
-		n, err := j.look(ctx)
-		if ctx.Err() != nil && last != nil {
-			return nil, last
-		}
-		var state *join.Error
-		left := time.Until(end)
-		if err == nil || !errors.As(err, &state) || !state.Passes || left <= 0 {
-			return n, err
-		}
-		last = err
-		report(err)
-		select {
-		case <-ctx.Done():
-			return nil, last
-		case <-time.After(min(left, joinPause)):
-		}
+	err = join.WaitFor(ctx, time.Now().Add(wait), joinPause, func(err error) { last = err; report(err) }, func() (err error) {
+		n, err = j.look(ctx)
+		return err
+	})
+	if ctx.Err() != nil && last != nil {
+		return nil, last
 	}
+	return n, err
 }
 
 // look says how far the join is at this moment.
@@ -227,7 +216,7 @@ func (j *Join) look(ctx context.Context) (*node.Node, error) {
 	return n, nil
 }
 
-// lacksNetwork reports whether a node is not Ready for want of a network plugin, in kubelet's words
+// lacksNetwork reports whether a node is not Ready because it has no network plugin, by kubelet's words
 // (k8s.io/kubernetes/pkg/kubelet, runtimeState.networkErrors).
 func lacksNetwork(message string) bool {
 	return strings.Contains(message, "NetworkPluginNotReady") || strings.Contains(message, "cni plugin not initialized") ||
@@ -361,7 +350,7 @@ func (h *Host) Leave(ctx context.Context, g *plan.Generation) (removed []string,
 	return removed, nil
 }
 
-// CredentialFiles are those with which a kubelet is a node of its cluster, as far as they are there.
+// CredentialFiles lists the files with which a kubelet is a node of its cluster, as far as they exist.
 func (h *Host) CredentialFiles(g *plan.Generation) (files []string) {
 	for _, file := range []string{bootstrapFile(g), g.Kubeconfig()} {
 		if _, err := h.Tree.Lstat(file); err == nil {
@@ -377,10 +366,7 @@ func (h *Host) RemoveClusterCA() error { return h.Tree.Remove(hostfs.ClusterCA) 
 // certificateFiles are the certificates and keys that a kubelet has had from its cluster (k8s.io/client-go/util/certificate,
 // fileStore), and a key for which it is still waiting.
 func certificateFiles(tree hostfs.Tree, g *plan.Generation) (files []string) {
-	dir, given := g.Arg("cert-dir")
-	if !given || dir == "" {
-		dir = hostfs.KubeletDir + "/pki" // wherever its root directory is
-	}
+	dir := g.CertDir()
 	entries, err := tree.ReadDir(dir)
 	if err != nil {
 		return nil

@@ -23,6 +23,17 @@ var Known = []struct{ Unit, Endpoint string }{
 	{"cri-docker.service", "unix:///var/run/cri-dockerd.sock"},
 }
 
+// Answering lists the endpoints of the common container runtimes that answer; ask may be nil.
+func Answering(ctx context.Context, ask func(context.Context, string) error) []string {
+	var endpoints []string
+	for _, known := range Known {
+		if ask != nil && ask(ctx, known.Endpoint) == nil {
+			endpoints = append(endpoints, known.Endpoint)
+		}
+	}
+	return endpoints
+}
+
 // podLabel is on every sandbox that a kubelet makes (k8s.io/kubelet/pkg/types/labels.go).
 const podLabel = "io.kubernetes.pod.uid"
 

@@ -97,7 +97,7 @@ func (r *Runtime) describe(ctx context.Context, d *Description) error {
 }
 
 // configuredDriver is the cgroup driver in the configuration that containerd's cri plugin shows in its status, up to 1.7
-// (containerd, pkg/cri/config/config.go); empty when there is none.
+// (containerd, pkg/cri/config/config.go); empty if it is not set.
 func configuredDriver(config string) string {
 	type handler struct {
 		Options struct{ SystemdCgroup *bool }

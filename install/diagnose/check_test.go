@@ -155,7 +155,7 @@ func TestOwners(t *testing.T) {
 		for _, line := range r.Remedy {
 			for _, o := range []owner{user, anybody} {
 				if own := o.line(line); strings.HasPrefix(own[0], "kubeletctl set") {
-					t.Errorf("%s: %q is for a kubelet of kubeletctl's only", r.ID, line)
+					t.Errorf("%s: %q is only for a kubelet that kubeletctl has installed", r.ID, line)
 				}
 			}
 		}

@@ -216,15 +216,18 @@ func (r Run) texts(ended bool) (list []said) {
 	return list
 }
 
-// matcher is a rule with its patterns compiled.
+// matcher is a rule with its patterns, which are compiled when they are needed first: most are of a kubelet that has ended.
 type matcher struct {
 	rule
-	pattern, with *regexp.Regexp
+	pattern, with func() *regexp.Regexp
 }
 
 var matchers = sync.OnceValue(func() (list []matcher) {
+	when := func(pattern string) func() *regexp.Regexp {
+		return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+	}
 	for _, r := range rules {
-		list = append(list, matcher{r, regexp.MustCompile(r.Pattern), regexp.MustCompile(r.With)})
+		list = append(list, matcher{r, when(r.Pattern), when(r.With)})
 	}
 	return list
 })
@@ -244,8 +247,8 @@ func (r matcher) find(texts []said, run Run, ended bool) (words string, found []
 			continue
 		}
 		words = s.text
-		if found = r.pattern.FindStringSubmatch(s.text); found == nil {
-			words, found = s.full, r.pattern.FindStringSubmatch(s.full)
+		if found = r.pattern().FindStringSubmatch(s.text); found == nil {
+			words, found = s.full, r.pattern().FindStringSubmatch(s.full)
 		}
 		if found != nil && r.accompanied(run) {
 			return words, found
@@ -267,7 +270,7 @@ func (r rule) counts(e kubeletlog.Entry, run Run) bool {
 
 // accompanied reports whether the other entry is there that a rule wants.
 func (r matcher) accompanied(run Run) bool {
-	return r.With == "" || slices.ContainsFunc(run.Log, func(e kubeletlog.Entry) bool { return r.with.MatchString(e.Text()) })
+	return r.With == "" || slices.ContainsFunc(run.Log, func(e kubeletlog.Entry) bool { return r.with().MatchString(e.Text()) })
 }
 
 // mostErrors is of how many errors a diagnosis speaks that has no cause for them.
@@ -277,7 +280,7 @@ const mostErrors = 3
 func unexplained(texts []said, run Run) (list []string) {
 	for _, s := range texts {
 		excused := slices.ContainsFunc(matchers(), func(r matcher) bool {
-			return (r.Severity == AtStart || r.Severity == Harmless) && r.pattern.MatchString(s.full)
+			return (r.Severity == AtStart || r.Severity == Harmless) && r.pattern().MatchString(s.full)
 		})
 		if s.of.Severity == kubeletlog.Error && !excused && run.now().Sub(s.of.Time) <= recent && len(list) < mostErrors {
 			list = append(list, hide(s.text))
@@ -301,12 +304,8 @@ func hide(text string) string { return string(config.HideSecrets([]byte(text))) 
 // minorOf is the release of the kubelet that logged something; 0 when it did not say.
 func minorOf(entries []kubeletlog.Entry) config.Minor {
 	for _, e := range entries {
-		for _, v := range e.Values {
-			if v.Key == "kubeletVersion" || v.Key == "version" {
-				if minor, known := release.MinorOf(v.Value); known && e.Message == "Kubelet version" {
-					return config.Minor(minor)
-				}
-			}
+		if minor, known := release.MinorOf(e.KubeletVersion()); known {
+			return config.Minor(minor)
 		}
 	}
 	return 0

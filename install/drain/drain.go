@@ -87,18 +87,6 @@ func (e *RefusedError) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// Hint says which flags evict them.
-func (e *RefusedError) Hint() string {
-	var flags []string
-	if len(e.Alone) > 0 {
-		flags = append(flags, "--force")
-	}
-	if len(e.Local) > 0 {
-		flags = append(flags, "--delete-emptydir-data")
-	}
-	return "to evict them all the same: " + strings.Join(flags, " ")
-}
-
 // TimeoutError reports that pods did not go in time.
 type TimeoutError struct {
 	After time.Duration

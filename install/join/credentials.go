@@ -85,14 +85,14 @@ func unpack(data []byte) ([]byte, error) {
 // Check asks the API server whether it accepts the credentials, and whether a node of that name is there already. A node that is
 // Ready has another kubelet. What passes by itself is waited for until end, and reported each time.
 func (c *Credentials) Check(ctx context.Context, name string, end time.Time, report func(error)) error {
-	return waitFor(ctx, end, report, func() error {
+	return WaitFor(ctx, end, pause, report, func() error {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
 		n, err := c.client.Get(ctx, name)
 		var status *node.StatusError
 		switch {
 		case errors.As(err, &status) && (status.Code == 404 || status.Code == 403):
-			return nil // there is none, or these credentials may not know
+			return nil // no such node, or these credentials may not read it
 		case err != nil:
 			return Explain(c.Server(), err)
 		case n.IsReady() && !c.Whole:
@@ -103,8 +103,8 @@ func (c *Credentials) Check(ctx context.Context, name string, end time.Time, rep
 	})
 }
 
-// KubeletConfig is what the cluster says of its kubelets (kube-system/kubelet-config, as kubeadm writes it), as far as it is not
-// for each node to say: nil when there is none, or when the credentials may not read it, as the error says.
+// KubeletConfig returns the fields that the cluster sets for all its kubelets (kube-system/kubelet-config, as kubeadm writes it). It
+// returns nil if the cluster sets none, or with an error if the credentials may not read them.
 func (c *Credentials) KubeletConfig(ctx context.Context) (map[string]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

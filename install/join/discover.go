@@ -60,7 +60,7 @@ type cluster struct {
 func (d Discovery) Find(ctx context.Context, end time.Time, report func(error)) (*Credentials, error) {
 	found := &cluster{Server: d.Server, Authority: d.Authority.PEM}
 	if len(d.Authority.PEM) == 0 {
-		if err := waitFor(ctx, end, report, func() (err error) {
+		if err := WaitFor(ctx, end, pause, report, func() (err error) {
 			found, err = d.ask(ctx)
 			return err
 		}); err != nil {
@@ -70,8 +70,8 @@ func (d Discovery) Find(ctx context.Context, end time.Time, report func(error)) 
 	return found.credentials(d.Token)
 }
 
-// waitFor repeats what fails by something that passes, until end.
-func waitFor(ctx context.Context, end time.Time, report func(error), f func() error) error {
+// WaitFor repeats f, with a pause, while it fails by something that passes, until end, and reports that each time.
+func WaitFor(ctx context.Context, end time.Time, pause time.Duration, report func(error), f func() error) error {
 	for {
 		err := f()
 		var e *Error

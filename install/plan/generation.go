@@ -355,6 +355,15 @@ func (g *Generation) KubeletRoot() string {
 	return hostfs.KubeletDir
 }
 
+// CertDir is where the generation's kubelet keeps the certificates that it gets or makes; kubelet's default does not depend on its
+// root directory.
+func (g *Generation) CertDir() string {
+	if dir, _ := g.Arg("cert-dir"); dir != "" {
+		return dir
+	}
+	return hostfs.KubeletDir + "/pki"
+}
+
 // DropInDir holds the drop-ins of this host.
 const DropInDir = hostfs.UnitDir + "/" + systemd.KubeletService + ".d"
 

@@ -144,7 +144,7 @@ func CheckRuntime(ctx context.Context, endpoint string, minor config.Minor, ask 
 	}
 	r := facts.Runtime{Endpoint: endpoint}
 	if _, err := os.Stat(socket); errors.Is(err, fs.ErrNotExist) {
-		r.Err, r.Others = err, Runtimes(ctx, ask)
+		r.Err, r.Others = err, cri.Answering(ctx, ask)
 	} else if ask != nil && socket != "" && (!isURL || strings.HasPrefix(endpoint, "unix://")) {
 		r.Err = ask(ctx, endpoint)
 	}
@@ -157,17 +157,6 @@ func CheckRuntime(ctx context.Context, endpoint string, minor config.Minor, ask 
 	return problem(Runtime, Failure,
 		fmt.Sprintf("what listens on %s answers, but does not speak CRI v1, which kubelet needs from %s on", socket, firstCRIv1Only), "",
 		"turn on containerd's cri plugin (disabled_plugins in /etc/containerd/config.toml), or update the container runtime")
-}
-
-// Runtimes are the endpoints of the known container runtimes that answer; ask may be nil.
-func Runtimes(ctx context.Context, ask func(context.Context, string) error) []string {
-	var endpoints []string
-	for _, known := range cri.Known {
-		if ask != nil && ask(ctx, known.Endpoint) == nil {
-			endpoints = append(endpoints, known.Endpoint)
-		}
-	}
-	return endpoints
 }
 
 // runtimeUnit is the unit of the container runtime that has a socket; containerd's for one that is not known.

@@ -74,6 +74,15 @@ func (m Machine) FileSystem(name string) (FileSystem, error) {
 	}
 }
 
+// Memory is how much this machine has, in bytes; 0 when that is not known.
+func Memory() uint64 {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return 0
+	}
+	return uint64(info.Totalram) * uint64(info.Unit) //nolint:unconvert // 32 bits on some machines
+}
+
 // Stat is the file behind a path.
 func (m Machine) Stat(name string) (fs.FileInfo, error) { return m.Tree.Stat(name) }
 
@@ -92,13 +101,16 @@ func (m Machine) SELinux(name string) (label string, enforcing bool) {
 	return strings.TrimRight(string(value[:n]), "\x00"), string(state) == "1"
 }
 
+// mostOfCertificate is how much of a file with certificates is read, in bytes.
+const mostOfCertificate = 1 << 20
+
 // Certificate is the first one in a PEM file.
 func (m Machine) Certificate(name string) (*x509.Certificate, error) {
 	data, err := m.Tree.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+	for block, rest := pem.Decode(data[:min(len(data), mostOfCertificate)]); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "CERTIFICATE" {
 			return x509.ParseCertificate(block.Bytes)
 		}

@@ -3,8 +3,6 @@ package status
 import (
 	"context"
 	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"path"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/node"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/probe"
 )
 
 // Certificate is one of kubelet's.
@@ -46,8 +45,9 @@ func certificates(tree hostfs.Tree, g *plan.Generation) (list []Certificate) {
 			add("client", c, false)
 		}
 	}
+	machine := probe.Machine{Tree: tree}
 	for i, file := range servingFiles(g) {
-		if c, err := readCertificate(tree, file); err == nil {
+		if c, err := machine.Certificate(file); err == nil {
 			add("serving", c, i > 0 && path.Base(file) == ownCertificate)
 			break
 		}
@@ -67,27 +67,7 @@ func servingFiles(g *plan.Generation) []string {
 	if file, _ := fields["tlsCertFile"].(string); file != "" {
 		return []string{file}
 	}
-	dir, given := g.Arg("cert-dir")
-	if !given {
-		dir = path.Join(hostfs.KubeletDir, "pki") // kubelet's default, whatever its root directory
-	}
-	return []string{path.Join(dir, "kubelet-server-current.pem"), path.Join(dir, ownCertificate)}
-}
-
-// mostOfCertificate is how much of a file with certificates is read, in bytes.
-const mostOfCertificate = 1 << 20
-
-func readCertificate(tree hostfs.Tree, file string) (*x509.Certificate, error) {
-	data, err := tree.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	for block, rest := pem.Decode(data[:min(len(data), mostOfCertificate)]); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type == "CERTIFICATE" {
-			return x509.ParseCertificate(block.Bytes)
-		}
-	}
-	return nil, errors.New("no certificate")
+	return []string{path.Join(g.CertDir(), "kubelet-server-current.pem"), path.Join(g.CertDir(), ownCertificate)}
 }
 
 // checkCertificates says which of them end soon, or have ended.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/install/diagnose"
 	"github.com/kubeletctl/kubeletctl/install/health"
+	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/probe"
@@ -30,17 +31,27 @@ func (r Reader) Subject(current *plan.Generation) diagnose.Subject {
 	return diagnose.Subject{Observer: r.Observer, Host: machine, Ours: current}
 }
 
-// diagnose finds out why a kubelet is not well, by what the journal has of its run, and by what was seen of its node.
-func (r Reader) diagnose(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState, wait time.Duration) diagnose.Diagnosis {
-	brief, cancel := context.WithTimeout(ctx, wait)
+// logged is what the journal has of a run.
+type logged struct {
+	entries []kubeletlog.Entry
+	err     error
+}
+
+// readLog reads it, for no longer than wait.
+func readLog(ctx context.Context, state systemd.UnitState, wait time.Duration) logged {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	run := diagnose.Run{Started: state.Started, Now: time.Now(), Ready: s.Node != nil && s.Node.Ready == "True", Complaint: s.NodeProblem().Message}
-	var err error
-	run.Log, err = health.Log(brief, state)
+	entries, err := health.Log(ctx, state)
+	return logged{entries, err}
+}
+
+// diagnose finds out why a kubelet is not well, by what the journal has of its run, and by what was seen of its node.
+func (r Reader) diagnose(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState, log logged) diagnose.Diagnosis {
+	run := diagnose.Run{Log: log.entries, Started: state.Started, Now: time.Now(), Ready: s.Node != nil && s.Node.Ready == "True", Complaint: s.NodeProblem().Message}
 	d := r.Subject(current).Explain(ctx, run)
-	if err != nil {
-		s.problem(idUnreadable, preflight.Warning, err.Error(), "run this as root to see all")
-		d.Checked = append(d.Checked, err.Error())
+	if log.err != nil {
+		s.problem(idUnreadable, preflight.Warning, log.err.Error(), "run this as root to see all")
+		d.Checked = append(d.Checked, log.err.Error())
 	}
 	s.Diagnosis = &d
 	return d
@@ -56,8 +67,8 @@ func (s *Status) NodeProblem() (p preflight.Problem) {
 }
 
 // useless looks whether a kubelet that says that it is healthy does its work, too: its errors of the last minutes and its node say so.
-func (r Reader) useless(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState) {
-	d := r.diagnose(ctx, s, current, state, wordsTimeout)
+func (r Reader) useless(ctx context.Context, s *Status, current *plan.Generation, state systemd.UnitState, log logged) {
+	d := r.diagnose(ctx, s, current, state, log)
 	if d.Cause == "" {
 		return
 	}
@@ -80,5 +91,5 @@ func (r Reader) Diagnose(ctx context.Context, s *Status, current *plan.Generatio
 			s.Problems = append(s.Problems, problems...)
 		}
 	}
-	return r.diagnose(ctx, s, current, state, patience)
+	return r.diagnose(ctx, s, current, state, readLog(ctx, state, patience))
 }

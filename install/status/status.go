@@ -14,6 +14,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/config"
@@ -305,6 +306,10 @@ func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generati
 	// These are asked side by side; each has a time limit of its own.
 	certificates := beside(ctx, func() []Certificate { return certificates(r.Tree, current) })
 	exit := beside(ctx, func() *Exit { return lastExit(ctx, state) })
+	a.log = sync.OnceValue(func() logged { return readLog(ctx, state, wordsTimeout) })
+	if state.ActiveState == "active" { // its last minutes are looked at in any case
+		a.log = sync.OnceValue(beside(ctx, a.log))
+	}
 	runtime := beside(ctx, func() runtimeAnswer { return a.askRuntime(ctx) })
 	waits := !seen.Credentials && !state.Up()
 	asked := beside(ctx, func() nodeAnswer {
@@ -326,7 +331,7 @@ func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generati
 	found := asked()
 	s.Node, s.Problems = found.Node, append(s.Problems, found.problems...)
 	if s.State == Healthy {
-		r.useless(ctx, s, current, state)
+		r.useless(ctx, s, current, state, a.log())
 	}
 	failed := func(p preflight.Problem) bool { return p.Severity == preflight.Failure }
 	if s.State == Healthy && slices.ContainsFunc(s.Problems, failed) {
@@ -358,6 +363,8 @@ type assessment struct {
 	unit    systemd.UnitState
 	current *plan.Generation
 	seen    *plan.Observation
+	// log is what the journal has of the run, read once.
+	log func() logged
 	// busy reports that another run is at work, beside which there is nothing to repair.
 	busy bool
 }
@@ -389,7 +396,7 @@ func (a assessment) assess(ctx context.Context) {
 	case state.ActiveState == "active":
 		s.State = Unhealthy
 		hint := "journalctl -u kubelet.service shows what it said"
-		if d := a.reader.diagnose(ctx, s, a.current, state, wordsTimeout); d.Cause != "" {
+		if d := a.reader.diagnose(ctx, s, a.current, state, a.log()); d.Cause != "" {
 			hint = d.Hint()
 		}
 		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, a.advise(hint+"; kubeletctl restart starts it anew"))
@@ -433,7 +440,7 @@ func (a assessment) nextStart() {
 func (a assessment) crashed(ctx context.Context) {
 	a.status.State = Unhealthy
 	message := health.ExitReason(a.unit, 0)
-	d := a.reader.diagnose(ctx, a.status, a.current, a.unit, wordsTimeout)
+	d := a.reader.diagnose(ctx, a.status, a.current, a.unit, a.log())
 	if d.Words != "" {
 		message += ": " + d.Words
 	}
@@ -469,10 +476,18 @@ func (a assessment) askRuntime(ctx context.Context) (answer runtimeAnswer) {
 	if a.reader.AskRuntime == nil || err != nil || endpoint == "" || a.unit.ActiveState != "active" {
 		return answer
 	}
-	answer.problem = preflight.CheckRuntime(ctx, endpoint, config.Minor(a.current.Version.Minor()), a.reader.AskRuntime)
+	var name, version string // none of an old one, whose answer is not understood
+	ask := a.reader.AskRuntime
+	if a.reader.RuntimeVersion != nil {
+		ask = func(ctx context.Context, endpoint string) (err error) {
+			name, version, err = a.reader.RuntimeVersion(ctx, endpoint)
+			return err
+		}
+	}
+	answer.problem = preflight.CheckRuntime(ctx, endpoint, config.Minor(a.current.Version.Minor()), ask)
 	answer.Runtime = &Runtime{Endpoint: endpoint, Answers: answer.problem == nil}
-	if answer.Answers && a.reader.RuntimeVersion != nil {
-		answer.Name, answer.Version, _ = a.reader.RuntimeVersion(ctx, endpoint) // an old one has no answer that is understood
+	if answer.Answers {
+		answer.Name, answer.Version = name, version
 	}
 	return answer
 }

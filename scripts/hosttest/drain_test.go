@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/kubeletctl/kubeletctl/scripts/controlplane"
 )
 
 // webSet are two pods on the node of the name NODE, which a controller starts again where they are gone.
@@ -19,16 +17,10 @@ const webSet = `{"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"na
 const webBudget = `{"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"},
 	"spec": {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}}`
 
-// ask asks the API server as an administrator.
-func (h *host) ask(path string, args ...string) string {
-	h.t.Helper()
-	return h.must("curl", append([]string{"-sSf", "--max-time", "5", "--cacert", controlPlane + "/ca.crt", "-H", "Authorization: Bearer " + controlplane.AdminToken,
-		controlplane.Server + path}, args...)...)
-}
-
+// create makes an object as an administrator.
 func (h *host) create(path, document string) {
 	h.t.Helper()
-	h.ask(path, "-H", "Content-Type: application/json", "--data", document)
+	h.admin(path, "-H", "Content-Type: application/json", "--data", document)
 }
 
 // webPods are the pods of webSet that run, by their UIDs.
@@ -40,7 +32,7 @@ func (h *host) webPods() (running []string) {
 			Status   struct{ Phase string }
 		}
 	}
-	if err := json.Unmarshal([]byte(h.ask("/api/v1/namespaces/default/pods?labelSelector=app%3Dweb")), &list); err != nil {
+	if err := json.Unmarshal([]byte(h.admin("/api/v1/namespaces/default/pods?labelSelector=app%3Dweb")), &list); err != nil {
 		h.t.Fatal(err)
 	}
 	for _, p := range list.Items {
@@ -56,25 +48,13 @@ func (h *host) webPods() (running []string) {
 func (h *host) waitForWeb() string {
 	h.t.Helper()
 	var running []string
-	h.until("the pods do not run", func() bool { running = h.webPods(); return len(running) == 2 })
+	h.within(time.Minute, "the pods run", func() bool { running = h.webPods(); return len(running) == 2 })
 	return strings.Join(running, " ")
-}
-
-// until waits for something, for a minute.
-func (h *host) until(otherwise string, is func() bool) {
-	h.t.Helper()
-	for range 120 {
-		if is() {
-			return
-		}
-		time.Sleep(500 * time.Millisecond)
-	}
-	h.t.Fatal(otherwise)
 }
 
 func (h *host) cordoned() bool {
 	h.t.Helper()
-	return strings.Contains(h.ask("/api/v1/nodes/"+h.Name()), `"unschedulable": true`)
+	return strings.Contains(h.admin("/api/v1/nodes/"+h.Name()), `"unschedulable": true`)
 }
 
 // A node is drained with the credentials of its kubelet: by itself, and before an upgrade, which uncordons it however it ends.
@@ -86,7 +66,7 @@ func TestDrain(t *testing.T) {
 	h.startControlPlane()
 	h.must("kubeletctl", append([]string{"install", "--version", "v1.36.3", "--source", h.source, "--set", "failCgroupV1=false", "--node-ip", "192.0.2.1",
 		"--bootstrap-kubeconfig", controlPlane + "/bootstrap-kubeconfig"}, given(t, dir, "v1.36.3")...)...)
-	h.until("the node is not Ready", func() bool { _, ready := h.clusterNode(h.Name()); return ready == "True" })
+	h.within(time.Minute, "the node is Ready", func() bool { _, ready := h.clusterNode(h.Name()); return ready == "True" })
 	h.create("/apis/apps/v1/namespaces/default/replicasets", webSetOn(h.Name()))
 	first := h.waitForWeb()
 	h.create("/apis/policy/v1/namespaces/default/poddisruptionbudgets", webBudget)
@@ -99,7 +79,7 @@ func TestDrain(t *testing.T) {
 	if h.cordoned() {
 		t.Error("cordoned by a drain that was refused")
 	}
-	h.ask("/api/v1/namespaces/default/pods/alone?gracePeriodSeconds=0", "-X", "DELETE")
+	h.admin("/api/v1/namespaces/default/pods/alone?gracePeriodSeconds=0", "-X", "DELETE")
 
 	upgrade := append([]string{"upgrade", "--version", "v1.37.2", "--drain"}, given(t, dir, "v1.37.2")...)
 	out = h.exits(1, "kubeletctl", append(upgrade, "--drain-timeout", "8s")...).Stderr
@@ -114,9 +94,9 @@ func TestDrain(t *testing.T) {
 
 	// One that is killed while it waits for pods is taken back by the next run.
 	h.must("systemd-run", append([]string{"--quiet", "--collect", "--unit=killed", "kubeletctl"}, upgrade...)...)
-	h.until("the node is not cordoned", h.cordoned)
+	h.within(time.Minute, "the node is cordoned", h.cordoned)
 	h.must("systemctl", "kill", "--signal=KILL", "killed.service")
-	h.until("a killed run goes on", func() bool { return h.try("systemctl", "is-active", "killed.service").ExitCode != 0 })
+	h.within(time.Minute, "the killed run has ended", func() bool { return h.try("systemctl", "is-active", "killed.service").ExitCode != 0 })
 	if !h.cordoned() {
 		t.Error("a killed run has uncordoned the node")
 	}
@@ -126,8 +106,8 @@ func TestDrain(t *testing.T) {
 	}
 
 	// One that a person has cordoned stays so.
-	h.ask("/apis/policy/v1/namespaces/default/poddisruptionbudgets/web", "-X", "DELETE")
-	h.ask("/api/v1/nodes/"+h.Name(), "-X", "PATCH", "-H", "Content-Type: application/merge-patch+json", "--data", `{"spec": {"unschedulable": true}}`)
+	h.admin("/apis/policy/v1/namespaces/default/poddisruptionbudgets/web", "-X", "DELETE")
+	h.admin("/api/v1/nodes/"+h.Name(), "-X", "PATCH", "-H", "Content-Type: application/merge-patch+json", "--data", `{"spec": {"unschedulable": true}}`)
 	t.Log(h.must("kubeletctl", upgrade...))
 	if !h.cordoned() {
 		t.Error("uncordoned what somebody else has cordoned")

@@ -98,16 +98,14 @@ func kernel(_ context.Context, w Where) func(*Facts) {
 		}
 	}
 	var name unix.Utsname
-	var info unix.Sysinfo_t
 	var clock unix.Timex
-	_ = unix.Uname(&name) // both cannot fail with memory that is there
-	_ = unix.Sysinfo(&info)
+	_ = unix.Uname(&name) // cannot fail with memory that is there
 	state, err := unix.Adjtimex(&clock)
 	const unsynchronized = 5 // TIME_ERROR of adjtimex(2)
 	return func(f *Facts) {
 		f.Sysctl = settings
 		f.Kernel, f.Hostname = unix.ByteSliceToString(name.Release[:]), unix.ByteSliceToString(name.Nodename[:])
-		f.Memory = uint64(info.Totalram) * uint64(info.Unit)
+		f.Memory = probe.Memory()
 		f.Clock = Clock{Known: err == nil, Synchronized: state != unsynchronized}
 	}
 }

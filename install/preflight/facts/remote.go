@@ -28,11 +28,7 @@ func runtime(ctx context.Context, w Where) func(*Facts) {
 		r.Asked = r.Err == nil
 	}
 	if errors.Is(r.Err, fs.ErrNotExist) && w.AskRuntime {
-		for _, known := range cri.Known {
-			if known.Endpoint != w.Endpoint && cri.Answers(ctx, known.Endpoint) == nil {
-				r.Others = append(r.Others, known.Endpoint)
-			}
-		}
+		r.Others = cri.Answering(ctx, cri.Answers)
 	}
 	return func(f *Facts) { f.Runtime = r }
 }
