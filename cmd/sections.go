@@ -12,14 +12,13 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
+	"github.com/kubeletctl/kubeletctl/install/probe"
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
@@ -262,9 +261,8 @@ func reportKernel(_ context.Context, r *reporter) error {
 	if current, err := r.host.Installed(); err == nil {
 		root = current.KubeletRoot()
 	}
-	var room unix.Statfs_t
-	if err := unix.Statfs(root, &room); err == nil {
-		fmt.Fprintf(&text, "== %s\n%d of %d bytes free, %d of %d inodes free\n", root, int64(room.Bavail)*room.Bsize, int64(room.Blocks)*room.Bsize, room.Ffree, room.Files)
+	if room, err := (probe.Machine{Tree: r.host.Tree}).FileSystem(root); err == nil {
+		fmt.Fprintf(&text, "== %s\n%d of %d bytes free, %d of %d inodes free\n", root, room.Free, room.Size, room.FreeFiles, room.Files)
 	}
 	mounts, err := r.host.Tree.ReadFile("/proc/self/mounts")
 	fmt.Fprintf(&text, "== mounts of cgroups, and below %s\n", root)
