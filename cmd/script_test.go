@@ -88,6 +88,7 @@ func TestScript(t *testing.T) {
 			"interrupt": signal(os.Interrupt),
 			"kill9":     signal(os.Kill),
 			"ends":      ends,
+			"says":      says,
 			"grows":     grows,
 		},
 	})
@@ -591,8 +592,26 @@ func tmpfs(ts *testscript.TestScript, neg bool, args []string) {
 // process is a command in the background. testscript's own "&" does not tell the exit code.
 type process struct {
 	cmd         *exec.Cmd
-	out, errors bytes.Buffer
+	out, errors output
 	done        chan error
+}
+
+// output is what a process has printed so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 func started(ts *testscript.TestScript, name string) *process {
@@ -648,6 +667,19 @@ func ends(ts *testscript.TestScript, neg bool, args []string) {
 		checkCode(ts, args[1], err)
 	case <-time.After(longest):
 		ts.Fatalf("%s did not end in %s", args[0], longest)
+	}
+}
+
+// says NAME PATTERN waits until what was started has said so, as an error or a note.
+func says(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: says NAME PATTERN")
+	}
+	p, pattern := started(ts, args[0]), regexp.MustCompile(args[1])
+	for end := time.Now().Add(longest); !pattern.MatchString(p.errors.String()); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("%s did not say %q in %s: %s", args[0], pattern, longest, p.errors.String())
+		}
 	}
 }
 

@@ -149,13 +149,22 @@ func parseEviction(value string) (any, error) { return parsePairs(value, "<", "S
 // parseLabels takes a label without an equals sign for one with an empty value,
 // as the kubelet does.
 func parseLabels(value string) (any, error) {
-	pairs := splitList(value)
-	for i, pair := range pairs {
-		if pair != "" && !strings.Contains(pair, "=") {
-			pairs[i] = pair + "="
+	labels := map[string]any{}
+	for name, value := range ParseLabels(value) {
+		labels[name] = value
+	}
+	return labels, nil
+}
+
+// ParseLabels reads the value of --node-labels as the kubelet does.
+func ParseLabels(value string) map[string]string {
+	labels := map[string]string{}
+	for _, pair := range splitList(value) {
+		if name, value, _ := strings.Cut(pair, "="); pair != "" {
+			labels[strings.TrimSpace(name)] = strings.TrimSpace(value)
 		}
 	}
-	return parsePairs(strings.Join(pairs, ","), "=", "KEY=VALUE,...")
+	return labels
 }
 
 func splitList(value string) []string {

@@ -244,6 +244,9 @@ func (h *Host) prepare(ctx context.Context, want, have *plan.Generation, o plan.
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	if o.Revive { // a repair puts back what somebody changed of the Node as well
+		seen.NodeLabels = h.nodeLabels(ctx, want)
+	}
 	return &Change{Want: want, Have: have, Seen: seen, Plan: plan.NewPlan(want, have, seen, o), options: o}, nil
 }
 

@@ -34,6 +34,7 @@ func (h *Host) Diff(ctx context.Context) (*Difference, error) {
 	if err != nil {
 		return nil, err
 	}
+	seen.NodeLabels = h.nodeLabels(ctx, current)
 	d := &Difference{Generation: current.Number, Drift: seen.DriftFrom(current), Text: seen.FilesDiff(current)}
 	for _, name := range slices.Sorted(maps.Keys(seen.Unreadable)) {
 		d.Unchecked = append(d.Unchecked, fmt.Sprintf("%s: %v", name, hostfs.Pathless(seen.Unreadable[name])))

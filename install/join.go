@@ -263,11 +263,7 @@ func (j *Join) Serving(ctx context.Context) *join.Request {
 	if err != nil {
 		return nil
 	}
-	newest, err := join.NewestRequest(ctx, c, join.ServingSigner, j.Name)
-	if err != nil || newest == nil || !newest.Waits() {
-		return nil
-	}
-	return newest
+	return join.WaitingToServe(ctx, c, j.Name)
 }
 
 // JoinError reports that a join has failed after it had begun, and that the host is as it was before, but for what is left.

@@ -61,6 +61,8 @@ func (e executor) act(ctx context.Context, s plan.Step) error {
 		return e.start(ctx, s)
 	case plan.Stop:
 		return e.stop(ctx, s.Target)
+	case plan.Label:
+		return labelling{e.host, e.change}.run(ctx)
 	}
 	return e.file(s)
 }

@@ -67,6 +67,16 @@ func NewestRequest(ctx context.Context, c *node.Client, signer, name string) (*R
 	return newest, nil
 }
 
+// WaitingToServe is the request of a node for a serving certificate that nobody has approved or denied yet; nil for none, or when the API
+// server does not tell.
+func WaitingToServe(ctx context.Context, c *node.Client, name string) *Request {
+	newest, err := NewestRequest(ctx, c, ServingSigner, name)
+	if err != nil || newest == nil || !newest.Waits() {
+		return nil
+	}
+	return newest
+}
+
 // csr is what is used here of a CertificateSigningRequest of certificates.k8s.io/v1.
 type csr struct {
 	Metadata struct {

@@ -29,6 +29,20 @@ type Node struct {
 	// Reported is when kubelet wrote its status last, to the second, and Renewed when it renewed its Lease, to the
 	// microsecond; zero when there is none, as before 1.14. Both are by the clock of the node.
 	Reported, Renewed time.Time
+
+	Labels map[string]string
+	Taints []Taint
+}
+
+// Taint is one of a node, or of a kubelet's configuration.
+type Taint struct{ Key, Value, Effect string }
+
+// String is a taint as kubectl taint takes it.
+func (t Taint) String() string {
+	if t.Value == "" {
+		return t.Key + ":" + t.Effect
+	}
+	return t.Key + "=" + t.Value + ":" + t.Effect
 }
 
 // IsReady reports whether pods may be scheduled to the node.
@@ -58,7 +72,9 @@ const maxAnswer = 4 << 20
 // Get asks for a node. Its error is a *StatusError when the API server was reached.
 func (c *Client) Get(ctx context.Context, name string) (*Node, error) {
 	var object struct {
-		Status struct {
+		Metadata struct{ Labels map[string]string }
+		Spec     struct{ Taints []Taint }
+		Status   struct {
 			Conditions []struct {
 				Type, Status, Message string
 				LastHeartbeatTime     time.Time
@@ -70,7 +86,7 @@ func (c *Client) Get(ctx context.Context, name string) (*Node, error) {
 	if err := c.get(ctx, "/api/v1/nodes/"+url.PathEscape(name), &object); err != nil {
 		return nil, err
 	}
-	n := &Node{Name: name, Ready: "Unknown", KubeletVersion: object.Status.NodeInfo.KubeletVersion}
+	n := &Node{Name: name, Ready: "Unknown", KubeletVersion: object.Status.NodeInfo.KubeletVersion, Labels: object.Metadata.Labels, Taints: object.Spec.Taints}
 	for _, condition := range object.Status.Conditions {
 		if condition.Type == "Ready" {
 			n.Ready, n.Message, n.Reported = condition.Status, condition.Message, condition.LastHeartbeatTime

@@ -17,6 +17,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -116,7 +117,7 @@ func TestGet(t *testing.T) {
 	}
 	want := Node{Name: "worker-1", Ready: "False", Message: "no network", KubeletVersion: "v1.36.3",
 		Reported: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Renewed: time.Date(2026, 1, 2, 3, 4, 6, 7000, time.UTC)}
-	if *n != want {
+	if !reflect.DeepEqual(*n, want) {
 		t.Errorf("got %+v, want %+v", *n, want)
 	}
 	if n.IsReady() {

@@ -135,6 +135,10 @@ func (o Observer) surroundings(want *plan.Generation, seen *plan.Observation) er
 		addMissing(seen, missing)
 	}
 	seen.Credentials = o.credentials(want)
+	if file := want.Kubeconfig(); file != "" {
+		_, err := o.Tree.Stat(file)
+		seen.Joined = err == nil
+	}
 	for _, f := range want.Binaries() {
 		if digest := want.DigestOf(f.Path); !digest.IsZero() {
 			_, err := o.Tree.Lstat(store.PartialName(f.Path, digest))

@@ -40,7 +40,7 @@ func (o *Observation) DriftFrom(g *Generation) []Drift {
 			list = append(list, Drift{Target: systemd.KubeletService, Reason: reason})
 		}
 	}
-	return append(list, o.overrideDrift(g)...)
+	return append(append(list, o.overrideDrift(g)...), o.NodeDrift(g)...)
 }
 
 // StartDrift lists what would make a start of kubelet another one than that of a generation: a file with another content, a
@@ -170,7 +170,7 @@ func (o *Observation) OtherProcess(want *Generation) (reasons []string) {
 		reasons = append(reasons, "the process runs another binary")
 	}
 	// What kubeadm or an administrator has changed of the arguments since is no other kubelet: a restart is due then.
-	if !want.Kubeadm && want.Args != nil && o.Process.Args != nil && !slices.EqualFunc(want.Args, o.Process.Args, want.becomes) {
+	if !want.Kubeadm && want.Args != nil && o.Process.Args != nil && !slices.EqualFunc(want.startArgs(want.Args), want.startArgs(o.Process.Args), want.becomes) {
 		reasons = append(reasons, "the process was started with other arguments")
 	}
 	return reasons

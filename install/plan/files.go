@@ -101,7 +101,7 @@ func (p *planner) placeForKubelet(f File) {
 	}
 	p.unitsChanged = p.unitsChanged || isUnitFile(f.Path)
 	// A process that was started with what is put back runs with it, whatever the file said meanwhile.
-	if path.Base(f.Path) != systemd.KubeletPath && !IsTool(f.Path) && !(p.seen.startedBy(p.have) && f.Same(p.have.File(f.Path))) {
+	if !p.changesOnlyRegistration(f) && path.Base(f.Path) != systemd.KubeletPath && !IsTool(f.Path) && !(p.seen.startedBy(p.have) && f.Same(p.have.File(f.Path))) {
 		p.changed = append(p.changed, path.Base(f.Path))
 	}
 }

@@ -18,6 +18,10 @@ type Observation struct {
 	MissingDirs []string
 	// Credentials reports whether kubelet has what it needs to reach its API server, or needs none.
 	Credentials bool
+	// Joined reports that it has credentials of its own, so that its node is registered.
+	Joined bool
+	// NodeLabels are those of the Node, from the API server; nil when nobody asked, or it did not answer.
+	NodeLabels map[string]string
 	// Process is the kubelet that runs; nil when none does, or when this user may not look at it.
 	Process *Process
 	// Overrides are the drop-ins in force, of somebody else's, that set ExecStart=.

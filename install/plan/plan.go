@@ -38,6 +38,7 @@ const (
 	Start     Action = "start"
 	Restart   Action = "restart"
 	Stop      Action = "stop"
+	Label     Action = "label"  // change the labels of the Node, through the API server
 	Remove    Action = "remove" // delete a file
 	RemoveDir Action = "rmdir"  // delete a directory when nothing is left in it
 )
@@ -215,6 +216,9 @@ func NewPlan(want, have *Generation, seen *Observation, o Options) *Plan {
 	}
 	if have != nil {
 		p.cleanup = true
+		if !o.OnlyTools {
+			p.label()
+		}
 		p.cleanUp()
 	}
 	p.consent()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/join"
 	"github.com/kubeletctl/kubeletctl/install/node"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
@@ -22,6 +23,8 @@ type Node struct {
 	Heartbeat      *time.Time `json:"heartbeat,omitempty"`
 	// Error says why nothing is known.
 	Error string `json:"error,omitempty"`
+
+	labels map[string]string
 }
 
 // nodeStatus asks about the node of the current generation; nil for a standalone kubelet, or one that waits for
@@ -48,15 +51,34 @@ func nodeStatus(ctx context.Context, tree hostfs.Tree, current *plan.Generation,
 	case err != nil:
 		return &Node{Error: err.Error()}, []preflight.Problem{{ID: idAPIServer, Severity: preflight.Warning, Message: err.Error(), Hint: ""}}
 	}
-	s := &Node{Name: n.Name, Ready: n.Ready, Message: n.Message, KubeletVersion: n.KubeletVersion}
+	s := &Node{Name: n.Name, Ready: n.Ready, Message: n.Message, KubeletVersion: n.KubeletVersion, labels: n.Labels}
 	if heartbeat := n.Reported; !heartbeat.IsZero() {
 		if n.Renewed.After(heartbeat) {
 			heartbeat = n.Renewed
 		}
 		s.Heartbeat = &heartbeat
 	}
-	if n.IsReady() {
-		return s, nil
+	problems := waitingToServe(ctx, tree, current, n.Name)
+	if !n.IsReady() {
+		problems = append(problems, preflight.Problem{ID: idNotReady, Severity: preflight.Warning, Message: fmt.Sprintf("the node %s is not Ready: %s", n.Name, n.Message)})
 	}
-	return s, []preflight.Problem{{ID: idNotReady, Severity: preflight.Warning, Message: fmt.Sprintf("the node %s is not Ready: %s", n.Name, n.Message)}}
+	return s, problems
+}
+
+// waitingToServe says that a kubelet that asks the cluster for its serving certificate waits for somebody to approve that.
+func waitingToServe(ctx context.Context, tree hostfs.Tree, g *plan.Generation, name string) []preflight.Problem {
+	fields, _ := preflight.Fields(g)
+	if flag, _ := g.Arg("rotate-server-certificates"); fields["serverTLSBootstrap"] != true && flag != "true" {
+		return nil
+	}
+	client, err := node.OpenIn(tree, g.Kubeconfig())
+	if err != nil {
+		return nil
+	}
+	request := join.WaitingToServe(ctx, client, name)
+	if request == nil {
+		return nil
+	}
+	return []preflight.Problem{{ID: idServing, Severity: preflight.Warning, Hint: "kubectl certificate approve " + request.Name,
+		Message: fmt.Sprintf("the request %s for a serving certificate waits to be approved; until then kubectl logs and exec fail for this node", request.Name)}}
 }

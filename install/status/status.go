@@ -110,6 +110,7 @@ const (
 	idDamaged     = "damaged-record"
 	idCannotStart = "cannot-start"
 	idCertificate = "certificate-expires"
+	idServing     = "serving-certificate"
 	idNotReady    = "node-not-ready"
 	idNotJoined   = "not-joined"
 	idAPIServer   = "api-server"
@@ -326,10 +327,14 @@ func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generati
 	if answer.problem != nil {
 		s.Problems = append(s.Problems, *answer.problem)
 	}
+	found := asked()
+	if s.Node = found.Node; s.Node != nil {
+		seen.NodeLabels = s.Node.labels
+		s.Drift = append(s.Drift, seen.NodeDrift(current)...)
+	}
 	a.remarks(change)
 	s.checkCertificates(time.Now())
-	found := asked()
-	s.Node, s.Problems = found.Node, append(s.Problems, found.problems...)
+	s.Problems = append(s.Problems, found.problems...)
 	if s.State == Healthy {
 		r.useless(ctx, s, current, state, a.log())
 	}

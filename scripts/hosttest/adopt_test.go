@@ -44,6 +44,17 @@ func (h *host) packaged() string {
 		-path /etc/kubernetes/tmp -prune -o -printf '%p %y %m %l\n' -type f -exec sha256sum {} \; | sort`)
 }
 
+// configz is the configuration that a kubelet tells, as soon as it does.
+func (h *host) configz(name string, args ...string) (answer string) {
+	h.t.Helper()
+	h.eventually("kubelet tells its configuration", func() bool {
+		r := h.try(name, args...)
+		answer = r.Stdout
+		return r.ExitCode == 0
+	})
+	return answer
+}
+
 // A node of kubeadm's is taken over while it runs, stays kubeadm's, and is given back.
 func TestAdoptKubeadm(t *testing.T) {
 	t.Parallel()
@@ -54,7 +65,7 @@ func TestAdoptKubeadm(t *testing.T) {
 	h.kubeadmPackages("v1.36.3")
 	h.kubeadm("init", "--config", "/root/kubeadm.yaml", "--skip-phases=addon")
 	name := h.Name()
-	configz := func() string { return h.asAdmin("/api/v1/nodes/" + name + "/proxy/configz") }
+	configz := func() string { return h.configz("sh", h.adminCurl("/api/v1/nodes/"+name+"/proxy/configz")...) }
 	h.seesReady(name, "v1.36.3")
 	ours, packaged, before := h.ours(), h.packaged(), configz()
 
@@ -110,14 +121,7 @@ authorization: {mode: AlwaysAllow}
 			h.write("/etc/systemd/system/kubelet.service", "[Service]\nExecStart=/usr/bin/kubelet "+tt.flags+"\nRestart=always\n[Install]\nWantedBy=multi-user.target\n")
 			h.must("sh", "-ec", `curl -sf -o /usr/bin/kubelet `+h.source+`/v1.36.3/bin/linux/amd64/kubelet && chmod 755 /usr/bin/kubelet
 				systemctl daemon-reload && systemctl enable --now kubelet.service`)
-			configz := func() (answer string) {
-				h.eventually("kubelet tells its configuration", func() bool {
-					r := h.try("curl", "-skf", "--max-time", "5", "https://127.0.0.1:10250/configz")
-					answer = r.Stdout
-					return r.ExitCode == 0
-				})
-				return answer
-			}
+			configz := func() string { return h.configz("curl", "-skf", "--max-time", "5", "https://127.0.0.1:10250/configz") }
 			before := configz()
 			adopt := append([]string{"install", "--adopt", "--yes", "--source", h.source}, given(t, dir, "v1.36.3")...)
 			h.must("kubeletctl", adopt...)

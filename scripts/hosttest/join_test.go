@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/install/join"
 	"github.com/kubeletctl/kubeletctl/scripts/controlplane"
 )
 
@@ -43,7 +44,7 @@ func (h *host) decide(condition string) bool {
 	}
 	for _, item := range list.Items {
 		status, _ := item["status"].(map[string]any)
-		if len(status) > 0 {
+		if spec, _ := item["spec"].(map[string]any); len(status) > 0 || spec["signerName"] != join.ClientSigner {
 			continue
 		}
 		item["status"] = map[string]any{"conditions": []any{map[string]any{"type": condition, "status": "True", "reason": "Test", "message": "the test says so"}}}
@@ -69,6 +70,45 @@ func (h *host) settled() string {
 		}
 	}
 	return strings.Join(lines, "")
+}
+
+// relabels changes what counts only when a node is registered: the Node follows, and kubelet goes on as it is.
+func (h *host) relabels(name string) {
+	t := h.t
+	t.Helper()
+	node := "/api/v1/nodes/" + name
+
+	pid := h.show("MainPID")
+	set := func(words string, args ...string) {
+		t.Helper()
+		contains(t, h.exits(0, "kubeletctl", append([]string{"set", "--skip-rehearsal"}, args...)...).Stderr, words)
+		h.status(0)
+		h.exits(0, "kubeletctl", "diff")
+		if now := h.show("MainPID"); now != pid {
+			t.Errorf("set %q restarted kubelet", args)
+		}
+	}
+	set(`labels of node `+name+` changed: example\.com/a=1 topology\.kubernetes\.io/zone=z1`, "--node-labels", "example.com/a=1,topology.kubernetes.io/zone=z1")
+	set(`labels of node `+name+` changed: example\.com/a=2 topology\.kubernetes\.io/zone-`, "--node-labels", "example.com/a=2")
+	contains(t, h.admin(node), `"example\.com/a": ?"2"`)
+	set(`an administrator does: kubectl taint node `+name+` gpu=yes:NoSchedule\n`, "--set", `registerWithTaints=[{"key":"gpu","value":"yes","effect":"NoSchedule"}]`)
+
+	// One that somebody changed is shown, and put back.
+	h.admin(node, "-o", "/dev/null", "-X", "PATCH", "-H", "Content-Type: application/merge-patch+json", "-d", `{"metadata":{"labels":{"example.com/a":"3"}}}`)
+	contains(t, h.exits(5, "kubeletctl", "diff").Stdout, `^node: has the label example\.com/a=3, want 2\n`)
+	if s := h.try("kubeletctl", "status"); !strings.Contains(s.Stdout, "has the label example.com/a=3, want 2") {
+		t.Errorf("status says nothing of the Node: %s", s.Stdout)
+	}
+	contains(t, h.exits(0, "kubeletctl", "repair").Stderr, `labels of node `+name+` changed: example\.com/a=2\n`)
+	h.exits(0, "kubeletctl", "diff")
+
+	// A serving certificate is asked for, and nobody approves that by himself.
+	h.must("kubeletctl", "set", "--skip-rehearsal", "--set", "serverTLSBootstrap=true")
+	h.eventually("the request for a serving certificate is named", func() bool {
+		return strings.Contains(h.try("kubeletctl", "status").Stdout, "hint: kubectl certificate approve csr-")
+	})
+	contains(t, h.exits(0, "kubeletctl", "set", "--skip-rehearsal", "--unset", "node-labels", "--unset", "registerWithTaints", "--unset", "serverTLSBootstrap").Stderr,
+		`labels of node `+name+` changed: example\.com/a-\n`)
 }
 
 // A host joins a cluster by a request that somebody has to approve, is Ready, and leaves it.
@@ -137,6 +177,7 @@ func TestJoin(t *testing.T) {
 	r = h.exits(7, "kubeletctl", args("sha256:"+strings.Repeat("00", 32))...)
 	contains(t, r.Stderr, `error: joined: this host is joined to another cluster already: https://127\.0\.0\.1:6443`)
 
+	h.relabels(name)
 	contains(t, h.must("kubeletctl", "leave", "--skip-rehearsal"), `the Node object stays until an administrator deletes it: kubectl delete node `+name)
 	outside()
 	contains(t, h.must("kubeletctl", "leave"), `this host is joined to no cluster: nothing to do`)

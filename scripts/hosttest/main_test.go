@@ -197,7 +197,7 @@ func (h *host) running(version string) {
 // eventually runs a check until it holds, for at most some seconds.
 func (h *host) eventually(what string, check func() bool) {
 	h.t.Helper()
-	h.within(20*time.Second, what, check)
+	h.within(time.Minute, what, check) // with several hosts on two cores little is done at once
 }
 
 // within runs a check until it holds, for at most as long.

@@ -1,0 +1,158 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/node"
+	"github.com/kubeletctl/kubeletctl/install/plan"
+)
+
+// labelling makes the labels of a Node those that are wanted now, with the credentials of its kubelet. What those may not change, taints above
+// all, an administrator is told. Nothing of it fails the change, which is done: a status goes on to show a Node that differs.
+type labelling struct {
+	host   *Host
+	change *Change
+}
+
+func (l labelling) run(ctx context.Context) error {
+	h, c := l.host, l.change
+	client, err := node.OpenIn(h.Tree, c.Want.Kubeconfig())
+	var n *node.Node
+	if err == nil {
+		n, err = node.OfHost(ctx, h.Tree, c.Want.Kubeconfig(), "", c.Want)
+	}
+	var status *node.StatusError
+	switch {
+	case errors.As(err, &status) && status.Code == http.StatusNotFound:
+		h.note("the labels and taints count when the node is registered: kubeletctl restart does that")
+		return nil
+	case err != nil:
+		h.note("the labels of the node could not be changed: %v; kubeletctl repair tries again", err)
+		return nil
+	}
+	patch := labelPatch(n.Labels, c.Have.NodeLabels(), c.Want.NodeLabels())
+	if len(patch) > 0 {
+		l.patch(ctx, client, n, patch)
+	}
+	if words := taintWords(n.Taints, registeredTaints(c.Have), registeredTaints(c.Want)); len(words) > 0 {
+		h.note("a kubelet may not change the taints of its node; an administrator does: kubectl taint node %s %s", n.Name, strings.Join(words, " "))
+	}
+	return nil
+}
+
+// labelPatch is what has to change of the labels of a Node, nil for one that goes. One that was not recorded before, or has another value by
+// now, is somebody else's, and stays.
+func labelPatch(have, before, want map[string]string) map[string]*string {
+	patch := map[string]*string{}
+	for name, value := range want {
+		if there, has := have[name]; !has || there != value {
+			patch[name] = &value
+		}
+	}
+	for name, value := range before {
+		there, has := have[name]
+		if _, wanted := want[name]; !wanted && has && there == value {
+			patch[name] = nil
+		}
+	}
+	return patch
+}
+
+// patch changes all labels at once or, where the API server refuses that, each that it takes.
+func (l labelling) patch(ctx context.Context, client *node.Client, n *node.Node, patch map[string]*string) {
+	send := func(labels map[string]*string) error {
+		ctx, cancel := context.WithTimeout(ctx, askBriefly)
+		defer cancel()
+		return client.Send(ctx, http.MethodPatch, "/api/v1/nodes/"+url.PathEscape(n.Name), map[string]any{"metadata": map[string]any{"labels": labels}}, nil)
+	}
+	err := send(patch)
+	var refused []string
+	var status *node.StatusError
+	if errors.As(err, &status) && status.Code == http.StatusForbidden {
+		err = nil
+		for _, name := range slices.Sorted(maps.Keys(patch)) {
+			if one := send(map[string]*string{name: patch[name]}); one != nil {
+				refused = append(refused, labelWord(name, patch[name]))
+				delete(patch, name)
+			}
+		}
+	}
+	switch {
+	case err != nil:
+		l.host.note("the labels of the node could not be changed: %v; kubeletctl repair tries again", err)
+		return
+	case len(refused) > 0:
+		l.host.note("the API server lets kubelet not change these labels of its node (%v); an administrator does: kubectl label node %s --overwrite %s",
+			status, n.Name, strings.Join(refused, " "))
+	}
+	if len(patch) > 0 {
+		l.host.note("labels of node %s changed: %s", n.Name, strings.Join(labelWords(patch), " "))
+	}
+}
+
+func labelWords(patch map[string]*string) (list []string) {
+	for _, name := range slices.Sorted(maps.Keys(patch)) {
+		list = append(list, labelWord(name, patch[name]))
+	}
+	return list
+}
+
+// labelWord is a label as kubectl label takes it.
+func labelWord(name string, value *string) string {
+	if value == nil {
+		return name + "-"
+	}
+	return name + "=" + *value
+}
+
+// taintWords are what kubectl taint has to be told.
+func taintWords(have, before, want []node.Taint) (list []string) {
+	for _, t := range want {
+		if !slices.Contains(have, t) && !slices.Contains(before, t) { // an agent may have taken it away since, as it is meant to
+			list = append(list, t.String())
+		}
+	}
+	for _, t := range before {
+		if !slices.Contains(want, t) && slices.Contains(have, t) {
+			list = append(list, t.Key+":"+t.Effect+"-")
+		}
+	}
+	return list
+}
+
+// registeredTaints are the taints that a generation's kubelet registers its node with.
+func registeredTaints(g *plan.Generation) []node.Taint {
+	var file struct{ RegisterWithTaints []node.Taint }
+	if err := yaml.Unmarshal(g.File(hostfs.ConfigFile).Content, &file); err != nil {
+		return nil
+	}
+	if text, given := g.Arg("register-with-taints"); given {
+		for word := range strings.SplitSeq(text, ",") {
+			pair, effect, _ := strings.Cut(word, ":")
+			key, value, _ := strings.Cut(pair, "=")
+			file.RegisterWithTaints = append(file.RegisterWithTaints, node.Taint{Key: key, Value: value, Effect: effect})
+		}
+	}
+	return file.RegisterWithTaints
+}
+
+// nodeLabels asks for the labels of the node of a generation; nil when nobody tells.
+func (h *Host) nodeLabels(ctx context.Context, g *plan.Generation) map[string]string {
+	if !h.Live || g.Kubeconfig() == "" || len(g.NodeLabels()) == 0 {
+		return nil
+	}
+	n, err := node.OfHost(ctx, h.Tree, g.Kubeconfig(), "", g)
+	if err != nil {
+		return nil
+	}
+	return n.Labels
+}
