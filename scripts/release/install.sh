@@ -64,6 +64,7 @@ main() {
 	[ "$(uname -s)" = Linux ] || fail "kubeletctl is for Linux, not $(uname -s)"
 	[ "$(id -u)" = 0 ] || fail "this has to run as root" "sudo KUBELETCTL_SOURCE=$source sh install.sh"
 	arch=$(architecture)
+	dir=$(bin_dir)
 
 	work=$(mktemp -d)
 	new=
@@ -87,7 +88,6 @@ main() {
 	tar -xzf "$work/$name" -C "$work" "${name%.tar.gz}/kubeletctl" || fail "$name cannot be unpacked"
 	said=$("$work/${name%.tar.gz}/kubeletctl" version --quiet) || fail "this kubeletctl does not run on this machine"
 
-	dir=$(bin_dir)
 	new=$dir/.kubeletctl-$$
 	cp "$work/${name%.tar.gz}/kubeletctl" "$new"
 	chmod 755 "$new"
