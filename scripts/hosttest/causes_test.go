@@ -40,7 +40,7 @@ var causes = []struct {
 	{rule: "credential-provider", version: "v1.37.2", flags: "--image-credential-provider-bin-dir=/nope --image-credential-provider-config=/run/providers.yaml", before: `echo '{"apiVersion":"kubelet.config.k8s.io/v1","kind":"CredentialProviderConfig","providers":[{"name":"helper","matchImages":["*.example.com"],"defaultCacheDuration":"1m","apiVersion":"credentialprovider.kubelet.k8s.io/v1"}]}' >/run/providers.yaml`},
 	{rule: "cri-no-socket", version: "v1.36.3", fields: "containerRuntimeEndpoint: unix:///run/nope.sock"},
 	{rule: "cri-refused", version: "v1.37.2", before: "systemctl stop containerd; systemd-run --quiet --unit=stale socat UNIX-LISTEN:/run/containerd/containerd.sock,unlink-close=0 EXEC:cat; sleep 1; systemctl kill -s KILL stale", after: "systemctl reset-failed stale; rm -f /run/containerd/containerd.sock; systemctl start containerd"},
-	{rule: "cri-disabled", version: "v1.37.2", before: `cp /etc/containerd/config.toml /run/containerd.toml; sed -i 's/^disabled_plugins.*//; 1a disabled_plugins = ["cri"]' /etc/containerd/config.toml; systemctl restart containerd`, after: "cp /run/containerd.toml /etc/containerd/config.toml; systemctl restart containerd"},
+	{rule: "cri-disabled", version: "v1.37.2", before: `cp /etc/containerd/config.toml /run/containerd.toml; printf 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n' >/etc/containerd/config.toml; systemctl restart containerd`, after: "cp /run/containerd.toml /etc/containerd/config.toml; systemctl restart containerd"},
 	{rule: "bootstrap-missing", version: "v1.36.3", flags: "--kubeconfig=/nope/kubeconfig --bootstrap-kubeconfig=/nope/bootstrap"},
 	{rule: "file-missing", version: "v1.37.2", fields: "authentication: {webhook: {enabled: false}, anonymous: {enabled: false}, x509: {clientCAFile: /nope/ca.crt}}"},
 	{rule: "disk-full", version: "v1.36.3", flags: "--root-dir=/run/small", before: "mkdir -p /run/small; mount -t tmpfs -o size=4k tmpfs /run/small; head -c 4096 /dev/zero >/run/small/full || true", after: "umount /run/small"},
@@ -49,7 +49,7 @@ var causes = []struct {
 	{rule: "sandbox-image", version: "v1.37.2", fields: static, before: pausePod + "ctr -n k8s.io images rm " + sandboxImage, runs: true, after: "ctr -n k8s.io images import /root/image.tar; " + noPod},
 	{rule: "cgroup-driver-runtime", version: "v1.37.2", fields: static + "\ncgroupDriver: cgroupfs", before: pausePod, runs: true, after: noPod},
 	{rule: "resolv-conf", version: "v1.36.3", fields: static + "\nresolvConf: /run/systemd/resolve/nope.conf", before: pausePod, runs: true, after: noPod},
-	{rule: "volume", version: "v1.37.2", fields: static, before: strings.Replace(pausePod, `"hostNetwork"`, `"volumes":[{"name":"v","hostPath":{"path":"/nope","type":"Directory"}}],"hostNetwork"`, 1), runs: true, after: noPod},
+	{rule: "volume", version: "v1.37.2", fields: static, before: strings.Replace(strings.Replace(pausePod, `"hostNetwork"`, `"volumes":[{"name":"v","hostPath":{"path":"/nope","type":"Directory"}}],"hostNetwork"`, 1), `"args"`, `"volumeMounts":[{"name":"v","mountPath":"/v"}],"args"`, 1), runs: true, after: noPod},
 	{rule: "manifest", version: "v1.37.2", fields: static, before: "mkdir -p /etc/kubernetes/manifests; echo 'kind: Pod {' >/etc/kubernetes/manifests/broken.yaml", runs: true, after: "rm /etc/kubernetes/manifests/broken.yaml"},
 	{rule: "runtime-down", version: "v1.37.2", runs: true, after: "systemctl start containerd", before: "systemd-run --quiet --on-active=8 --timer-property=AccuracySec=100ms systemctl stop containerd"},
 }
