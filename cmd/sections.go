@@ -198,6 +198,9 @@ func reportJournal(ctx context.Context, r *reporter) error {
 		var text bytes.Buffer
 		o := logsOptions{JournalQuery: systemd.JournalQuery{Boot: boot, Lines: bootLines}}
 		err := printLogs(ctx, &app{Output: terminal.Output{Out: &text, Wide: true, Quiet: true}}, o, r.host.Logs(ctx, o.JournalQuery))
+		if err != nil && text.Len() == 0 && n > 0 {
+			break // the journal does not go back so far, for which journalctl has several words
+		}
 		if text.Len() > 0 {
 			r.addMasked(numbered(-n), text.Bytes())
 		}
