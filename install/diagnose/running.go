@@ -77,7 +77,7 @@ var runRules = []rule{
 	{
 		ID: "cgroup-driver-runtime", Pattern: `expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups|cgroupsPath.* (?:is not valid|invalid).*systemd`, Severity: Lasting, Probe: driverOfRuntime,
 		Cause:  "kubelet and the container runtime use different cgroup drivers, so that no pod can start",
-		Remedy: []string{"systemctl restart kubelet  # from 1.28 on it asks the runtime when it starts", "kubeletctl set cgroupDriver=systemd  # where the runtime cannot tell (containerd 1.x)"},
+		Remedy: []string{"systemctl restart kubelet  # from 1.28 on it asks the runtime when it starts", "# where the runtime cannot tell kubelet its driver, as containerd 1.x:", "kubeletctl set cgroupDriver=systemd"},
 		Source: "kubespray#8122, cri-tools#1292; seen with 1.37",
 	}, {
 		ID: "cgroup-driver-changed", Pattern: `^Using cgroup driver setting received from the CRI runtime cgroupDriver="(\w+)"`, Severity: Lasting, Info: true, Probe: driverChanged, Sure: true,

@@ -52,7 +52,7 @@ var checks = []check{
 	checkNodeName, checkCertificateName, checkNoExec, checkRootDir, checkRootDirForm, checkRootDirType, checkPluginDir, checkDisk, checkInodes, checkMemory,
 	checkKmsg, checkMachineID, checkResolvConf, checkResolvers, checkProviderConfig, checkProviders, checkClientCAFile, checkServingFiles,
 	checkKernelSettings, checkKernelAtBoot, checkKernelDefaults, checkKernelRelease, checkInotify, checkForwarding, checkNetwork,
-	checkClock, checkClockOfServer, checkAPIServer, checkSkew, checkProxy, checkSELinux,
+	checkClock, checkClockOfServer, checkAPIServer, checkSkew, checkProxy, checkSELinux, checkFapolicyd, checkFirewalld,
 	checkClusterDNS, checkClientCA, checkServingCert, checkTables, checkLate,
 }
 
@@ -71,6 +71,8 @@ func (k Kubelet) Where(o observe.Observer) facts.Where {
 	endpoint, _ := Endpoint(k.Generation)
 	w := facts.Where{Observer: o, Endpoint: endpoint, PID: k.unit().MainPID, ResolvConf: k.resolvConf(), Sysctls: sysctls()}
 	w.Files = []string{k.binDir(), k.KubeletRoot(), k.pluginDir(), "/dev/kmsg", "/etc/machine-id"}
+	w.Files = append(w.Files, cgroups(fapolicyd)...)
+	w.Files = append(w.Files, cgroups(firewalld)...)
 	w.Files = append(w.Files, k.namedFiles()...)
 	for _, port := range []int{k.port("healthzPort", 10248), k.port("port", 10250), k.port("readOnlyPort", 0)} {
 		if port > 0 {

@@ -347,3 +347,36 @@ func checkSELinux(_ Kubelet, f *facts.Facts) *Problem {
 		"containers are kept from what they need",
 		"install the package container-selinux")
 }
+
+// Services that may keep a kubelet from being started, or the API server from it.
+const (
+	fapolicyd = "fapolicyd.service"
+	firewalld = "firewalld.service"
+)
+
+// cgroups are where the control group of a service is, with cgroup v2 and v1, as long as it runs.
+func cgroups(service string) []string {
+	return []string{"/sys/fs/cgroup/system.slice/" + service, "/sys/fs/cgroup/systemd/system.slice/" + service}
+}
+
+// runsBeside reports whether a service runs.
+func runsBeside(f *facts.Facts, service string) bool {
+	return slices.ContainsFunc(cgroups(service), func(dir string) bool { return f.Files[dir].Dir })
+}
+
+func checkFapolicyd(k Kubelet, f *facts.Facts) *Problem {
+	if !runsBeside(f, fapolicyd) || k.runs() {
+		return nil
+	}
+	return problem(Fapolicyd, Warning, "fapolicyd runs, and lets only programs be started that it trusts", "",
+		"fapolicyd-cli --file add "+k.binDir()+"/ && fapolicyd-cli --update")
+}
+
+func checkFirewalld(k Kubelet, f *facts.Facts) *Problem {
+	port := k.port("port", 10250)
+	if !runsBeside(f, firewalld) || k.Standalone || port == 0 {
+		return nil
+	}
+	return problem(Firewalld, Warning, fmt.Sprintf("firewalld runs, and the API server reaches kubelet on port %d only if that is open", port), "",
+		fmt.Sprintf("firewall-cmd --permanent --add-port=%d/tcp && firewall-cmd --reload", port))
+}

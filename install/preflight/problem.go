@@ -52,6 +52,8 @@ const (
 	CRIRuntimeConfig   = "cri-runtime-config"
 	CRIVersion         = "cri-v1"
 	Disk               = "disk"
+	Fapolicyd          = "fapolicyd"
+	Firewalld          = "firewalld"
 	Foresight          = "foresight"
 	HealthPort         = "health-port"
 	Inotify            = "inotify"
@@ -96,7 +98,7 @@ const (
 // Ignorable are the IDs of the problems that a user may choose to go on with.
 func Ignorable() []string {
 	return []string{APIServer, Controllers, CgroupDriver, CgroupV1, ClientCA, Clock, ClusterDNS, CNI, CredentialProvider,
-		CRIDisabled, CRIRuntimeConfig, CRIVersion, Disk, Foresight, HealthPort, Inotify, IPForward, KernelDefaults,
+		CRIDisabled, CRIRuntimeConfig, CRIVersion, Disk, Fapolicyd, Firewalld, Foresight, HealthPort, Inotify, IPForward, KernelDefaults,
 		KernelRelease, Kmsg, KubeadmConfig, Late, MachineID, Memory, NodeName, NoExec, OtherKubelet, KubeletPort,
 		ReadOnlyPort, Proxy, ResolvConf, RootDir, Runtime, SELinux, ServingCert, Skew, StopsKubelet, Swap, SwapBehavior,
 		TLSCert, PluginDir}
