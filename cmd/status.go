@@ -243,6 +243,9 @@ func nodeLine(n *status.Node) string {
 	if ready == "" {
 		ready = "not reporting"
 	}
+	if n.Cordoned {
+		ready += " and cordoned"
+	}
 	line := fmt.Sprintf("%s is %s, with kubelet %s", n.Name, ready, n.KubeletVersion)
 	if n.Heartbeat != nil {
 		line += fmt.Sprintf(", heartbeat %s ago", time.Since(*n.Heartbeat).Round(time.Second))

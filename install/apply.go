@@ -256,7 +256,7 @@ func (a attempt) planAgain(ctx context.Context) error {
 		return err
 	}
 	if c.options.Restart {
-		if err := refuseRestart(c.Want, now.Seen); err != nil {
+		if err := h.refuseRestart(c.Want, now.Seen); err != nil {
 			return err
 		}
 	}
@@ -319,6 +319,9 @@ func (a attempt) stillWell(ctx context.Context) error {
 	h, c, o := a.host, a.change, a.options
 	if err := a.foreignDropIns(ctx); err != nil {
 		return err
+	}
+	if lost := preflight.CheckLost(h.Observer(), c.Want); len(lost) > 0 && h.Live && !a.up(ctx) {
+		return &NotWellError{&preflight.FailedError{Problems: lost}}
 	}
 	if !a.gated() {
 		return nil

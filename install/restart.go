@@ -31,7 +31,7 @@ func (h *Host) PrepareRestart(ctx context.Context) (*Change, error) {
 		return nil, err
 	}
 	c.repair = true
-	if err := refuseRestart(have, c.Seen); err != nil {
+	if err := h.refuseRestart(have, c.Seen); err != nil {
 		return nil, err
 	}
 	return c, h.refuseWithoutRuntime(ctx, have)
@@ -61,7 +61,7 @@ func (c *Change) onlyStarts() bool {
 }
 
 // refuseRestart fails with all that is in the way of a restart.
-func refuseRestart(want *plan.Generation, seen *plan.Observation) error {
+func (h *Host) refuseRestart(want *plan.Generation, seen *plan.Observation) error {
 	refused := &preflight.FailedError{}
 	fail := func(id, message, hint string) {
 		refused.Problems = append(refused.Problems, preflight.Problem{ID: id, Severity: preflight.Failure, Message: message, Hint: hint})
@@ -73,7 +73,10 @@ func refuseRestart(want *plan.Generation, seen *plan.Observation) error {
 		}
 		fail(status.IDDrift, "kubelet would not start as it was installed: "+d.Target+": "+d.Reason, hint)
 	}
+	lost := preflight.CheckLost(h.Observer(), want)
+	refused.Problems = append(refused.Problems, lost...)
 	switch {
+	case len(lost) > 0:
 	case !seen.Credentials && want.Kubeadm:
 		fail(status.IDKubeadm, "kubelet would not start: kubeadm has not set up this node yet", status.KubeadmHint)
 	case !seen.Credentials:

@@ -32,6 +32,8 @@ type Node struct {
 
 	Labels map[string]string
 	Taints []Taint
+	// Cordoned reports that no new pods are scheduled to it.
+	Cordoned bool
 }
 
 // Taint is one of a node, or of a kubelet's configuration.
@@ -73,7 +75,10 @@ const maxAnswer = 4 << 20
 func (c *Client) Get(ctx context.Context, name string) (*Node, error) {
 	var object struct {
 		Metadata struct{ Labels map[string]string }
-		Spec     struct{ Taints []Taint }
+		Spec     struct {
+			Taints        []Taint
+			Unschedulable bool
+		}
 		Status   struct {
 			Conditions []struct {
 				Type, Status, Message string
@@ -86,7 +91,8 @@ func (c *Client) Get(ctx context.Context, name string) (*Node, error) {
 	if err := c.get(ctx, "/api/v1/nodes/"+url.PathEscape(name), &object); err != nil {
 		return nil, err
 	}
-	n := &Node{Name: name, Ready: "Unknown", KubeletVersion: object.Status.NodeInfo.KubeletVersion, Labels: object.Metadata.Labels, Taints: object.Spec.Taints}
+	n := &Node{Name: name, Ready: "Unknown", KubeletVersion: object.Status.NodeInfo.KubeletVersion, Labels: object.Metadata.Labels, Taints: object.Spec.Taints,
+		Cordoned: object.Spec.Unschedulable}
 	for _, condition := range object.Status.Conditions {
 		if condition.Type == "Ready" {
 			n.Ready, n.Message, n.Reported = condition.Status, condition.Message, condition.LastHeartbeatTime

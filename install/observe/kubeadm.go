@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 
@@ -105,4 +106,25 @@ func (o Observer) dropInsWith(g *plan.Generation) ([]DropIn, error) {
 	}
 	slices.SortFunc(dropIns, func(a, b DropIn) int { return cmp.Compare(a.Name(), b.Name()) })
 	return dropIns, nil
+}
+
+// setUp are files that only kubeadm init and kubeadm join make, and kubeadm reset removes.
+var setUp = []string{"/etc/kubernetes/kubelet.conf", config.KubeadmFlags, "/etc/kubernetes/manifests/kube-apiserver.yaml", hostfs.KubeletDir + "/pki/kubelet-client-current.pem"}
+
+// LostFiles are the files that a kubelet of kubeadm's cannot start without and that are not there, although kubeadm has set up this
+// node; none while that is still to come.
+func (o Observer) LostFiles(g *plan.Generation) (lost []string) {
+	there := func(file string) bool { _, err := o.Tree.Stat(file); return !errors.Is(err, fs.ErrNotExist) }
+	if !g.Kubeadm || !slices.ContainsFunc(setUp, there) {
+		return nil
+	}
+	for _, file := range g.Requires {
+		if !there(file) {
+			lost = append(lost, file)
+		}
+	}
+	if !slices.ContainsFunc(g.Credentials, there) && g.Kubeconfig() != "" { // the one to begin with is gone on a node that has joined
+		lost = append(lost, g.Kubeconfig())
+	}
+	return lost
 }

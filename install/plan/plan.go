@@ -264,10 +264,23 @@ func (p *planner) consent() {
 			p.effect(d.Path, p.seen.setsCommand(d.Name()))
 		}
 	}
+	if file := p.strangerAtWork(); file != "" {
+		p.effect(file, "the kubelet that it runs would be replaced, and nothing of how it is started would be carried over; --adopt carries it over")
+	}
 	named := func(c Conflict) bool { return c.Path == p.options.TakeOver }
 	if p.options.TakeOver != "" && !p.Empty() && !slices.ContainsFunc(p.Conflicts, named) {
 		p.effect(p.options.TakeOver, "the kubelet that it runs is taken over")
 	}
+}
+
+// strangerAtWork is the unit file of a kubelet of somebody else's that runs, and that only a file of ours in another directory would hide;
+// empty for none. One that is adopted is taken over with its settings.
+func (p *planner) strangerAtWork() string {
+	state, ours := p.seen.Units[systemd.KubeletService], path.Join(hostfs.UnitDir, systemd.KubeletService)
+	if p.have != nil || p.options.TakeOver != "" || state.ActiveState != "active" || state.FragmentPath == ours {
+		return ""
+	}
+	return state.FragmentPath
 }
 
 // ForeignOverrides are the drop-ins that would still set kubelet's command line when a generation is in place.

@@ -45,11 +45,23 @@ func CheckKubeadm(o observe.Observer, g *plan.Generation) error {
 	return refused
 }
 
+// CheckLost looks for files of kubeadm's that a kubelet cannot start without and that are lost.
+func CheckLost(o observe.Observer, g *plan.Generation) (problems []Problem) {
+	for _, file := range o.LostFiles(g) {
+		hint := "kubeadm upgrade node phase kubelet-config writes it anew; or put it back from a backup"
+		if file == g.Kubeconfig() {
+			hint = "put it back from a backup; or, on a control plane node, kubeadm init phase kubeconfig kubelet; on another one, kubeadm reset and kubeadm join"
+		}
+		problems = append(problems, Problem{ID: KubeadmFiles, Severity: Failure, Message: file + " is missing: kubelet cannot be started", Hint: hint})
+	}
+	return problems
+}
+
 // remedyOf says what to do about a flag, by the file that it is written in.
 func remedyOf(p config.Problem) string {
 	switch p.File {
 	case config.KubeadmFlags:
-		return "run kubeadm upgrade node first, with the kubeadm of the new release: it writes " + p.File + " anew"
+		return "run kubeadm upgrade node first, with the kubeadm of that release, which drops flags that kubeadm itself has written; what it leaves, remove from " + p.File
 	case "":
 		return "kubeadm init and kubeadm join write what is missing"
 	}

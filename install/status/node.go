@@ -19,6 +19,7 @@ type Node struct {
 	Name           string     `json:"name,omitempty"`
 	Ready          string     `json:"ready,omitempty"`
 	Message        string     `json:"message,omitempty"`
+	Cordoned       bool       `json:"cordoned,omitempty"`
 	KubeletVersion string     `json:"kubeletVersion,omitempty"`
 	Heartbeat      *time.Time `json:"heartbeat,omitempty"`
 	// Error says why nothing is known.
@@ -51,7 +52,7 @@ func nodeStatus(ctx context.Context, tree hostfs.Tree, current *plan.Generation,
 	case err != nil:
 		return &Node{Error: err.Error()}, []preflight.Problem{{ID: idAPIServer, Severity: preflight.Warning, Message: err.Error(), Hint: ""}}
 	}
-	s := &Node{Name: n.Name, Ready: n.Ready, Message: n.Message, KubeletVersion: n.KubeletVersion, labels: n.Labels}
+	s := &Node{Name: n.Name, Ready: n.Ready, Message: n.Message, Cordoned: n.Cordoned, KubeletVersion: n.KubeletVersion, labels: n.Labels}
 	if heartbeat := n.Reported; !heartbeat.IsZero() {
 		if n.Renewed.After(heartbeat) {
 			heartbeat = n.Renewed

@@ -270,7 +270,7 @@ func (r Reader) notInstalled(ctx context.Context, s *Status, current *plan.Gener
 // aroundIt is what kubeadm and the packages of the distribution have to do with a kubelet.
 func (r Reader) aroundIt(s *Status, current *plan.Generation) {
 	var refused *preflight.FailedError
-	if errors.As(preflight.CheckKubeadm(r.Observer, current), &refused) { // what runs may run on
+	if !current.SpecHidden && errors.As(preflight.CheckKubeadm(r.Observer, current), &refused) { // what runs may run on
 		for _, p := range refused.Problems {
 			p.Severity = preflight.Warning
 			s.Problems = append(s.Problems, p)
@@ -319,7 +319,7 @@ func (r Reader) installed(ctx context.Context, s *Status, current *plan.Generati
 	})
 	a.assess(ctx)
 	s.Certificates, s.Service.LastExit = certificates(), exit()
-	if change == "" && s.State == Healthy && (len(seen.OtherProcess(current)) > 0 || len(seen.ForeignOverrides(current)) > 0) {
+	if change == "" && s.State == Healthy && (len(seen.OtherProcess(current)) > 0 || seen.Process == nil && len(seen.ForeignOverrides(current)) > 0) {
 		s.State = Unhealthy // somebody else's kubelet may be healthy, too
 	}
 	answer := runtime()
@@ -405,6 +405,8 @@ func (a assessment) assess(ctx context.Context) {
 			hint = d.Hint()
 		}
 		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, a.advise(hint+"; kubeletctl restart starts it anew"))
+	case !a.seen.Credentials && !state.Up() && len(a.reader.LostFiles(a.current)) > 0:
+		s.State = Stopped // which nextStart has explained
 	case !a.seen.Credentials && !state.Up() && a.current.Kubeadm:
 		s.State = ForKubeadm
 		s.problem(IDKubeadm, preflight.Info, "kubeadm has not set up this node yet: "+a.reader.Absent(a.current)+" does not exist", KubeadmHint)
@@ -434,9 +436,8 @@ func (a assessment) nextStart() {
 		}
 		a.status.problem(id, preflight.Failure, fmt.Sprintf("%s is %s: %s", lost.Target, lost.Reason, effect), a.advise("kubeletctl repair puts it back"))
 	}
-	file := a.current.KubeadmConfig
-	if a.unit.Up() && file.Path != "" && file.Kind == plan.Absent { // else kubeadm has not set up this node yet
-		a.status.problem(idCannotStart, preflight.Failure, fmt.Sprintf("%s is %s: kubelet cannot be started", file.Path, missing), "kubeadm upgrade node writes it anew")
+	for _, lost := range preflight.CheckLost(a.reader.Observer, a.current) {
+		a.status.problem(idCannotStart, preflight.Failure, lost.Message, lost.Hint)
 	}
 }
 
@@ -558,15 +559,16 @@ func (a assessment) remarks(change State) {
 	}
 	switch {
 	case change == Interrupted: // which is what there is to put right
+	case a.repairable() && len(a.seen.ForeignOverrides(a.current)) > 0:
+		s.problem(IDDrift, preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; kubeletctl repair puts it back once the drop-in that is not kubeletctl's is removed")
 	case a.repairable():
 		s.problem(IDDrift, preflight.Warning, "this host is not as it was installed", a.advise("kubeletctl diff shows how; kubeletctl repair puts it back"))
 	case len(s.Drift) > 0:
 		s.problem(IDDrift, preflight.Warning, "this host is not as it was installed", "kubeletctl diff shows how; only an administrator can fix what kubeletctl does not own")
 	}
-	masked := a.current.Masks()
 	var dropIns []string
 	for _, name := range a.unit.DropIns {
-		if !slices.Contains(masked, path.Base(name)) {
+		if a.current.File(path.Join(plan.DropInDir, path.Base(name))).Kind == plan.Absent {
 			dropIns = append(dropIns, name)
 		}
 	}

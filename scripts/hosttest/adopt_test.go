@@ -2,6 +2,7 @@ package hosttest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -44,6 +45,28 @@ func (h *host) packaged() string {
 		-path /etc/kubernetes/tmp -prune -o -printf '%p %y %m %l\n' -type f -exec sha256sum {} \; | sort`)
 }
 
+// losesFiles looks what is said of a node of kubeadm's without a file of kubeadm's, and of one that was put back from a backup.
+func (h *host) losesFiles() {
+	t := h.t
+	t.Helper()
+	for _, file := range []string{"/var/lib/kubelet/config.yaml", "/etc/kubernetes/kubelet.conf"} {
+		h.must("sh", "-ec", "systemctl stop kubelet.service; mv "+file+" /root/lost")
+		said := h.exits(3, "kubeletctl", "status").Stdout
+		contains(t, said, `error cannot-start: `+file+` is missing: kubelet cannot be started`)
+		if strings.Contains(said, "kubeadm init, or kubeadm join") {
+			t.Errorf("kubeadm is to set up a node that it has set up: %s", said)
+		}
+		contains(t, h.exits(7, "kubeletctl", "repair").Stderr, file+` is missing: kubelet cannot be started`)
+		h.exits(7, "kubeletctl", "restart")
+		h.must("sh", "-ec", "mv /root/lost "+file+"; systemctl start kubelet.service")
+		h.status(0)
+	}
+	h.must("sh", "-ec", "cp -p /var/lib/kubelet/config.yaml /root/; echo 'maxPods: 55' >>/var/lib/kubelet/config.yaml; systemctl restart kubelet; cp -p /root/config.yaml /var/lib/kubelet/")
+	contains(t, h.exits(5, "kubeletctl", "diff").Stdout, `restart due: changed since the process was started: /var/lib/kubelet/config\.yaml`)
+	h.must("kubeletctl", "restart")
+	h.exits(0, "kubeletctl", "diff")
+}
+
 // configz is the configuration that a kubelet tells, as soon as it does.
 func (h *host) configz(name string, args ...string) (answer string) {
 	h.t.Helper()
@@ -69,6 +92,8 @@ func TestAdoptKubeadm(t *testing.T) {
 	h.seesReady(name, "v1.36.3")
 	ours, packaged, before := h.ours(), h.packaged(), configz()
 
+	install := append([]string{"install", "--version", "v1.36.3", "--profile", "kubeadm", "--source", h.source}, given(t, dir, "v1.36.3")...)
+	contains(t, h.exits(7, "kubeletctl", install...).Stderr, `not overwritten without --yes: (/usr)?/lib/systemd/system/kubelet\.service: the kubelet that it runs would be replaced`)
 	h.must("kubeletctl", append([]string{"install", "--adopt", "--yes", "--source", h.source}, given(t, dir, "v1.36.3")...)...)
 	h.running("v1.36.3")
 	h.seesReady(name, "v1.36.3")
@@ -79,6 +104,7 @@ func TestAdoptKubeadm(t *testing.T) {
 		t.Errorf("files of others have changed:\n%s", difference(packaged, after))
 	}
 	h.status(0)
+	h.losesFiles()
 
 	h.must("kubeletctl", append([]string{"upgrade", "--version", "v1.37.2"}, given(t, dir, "v1.37.2")...)...)
 	h.running("v1.37.2")
