@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/label"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/spec"
@@ -244,8 +245,8 @@ func (h *Host) prepare(ctx context.Context, want, have *plan.Generation, o plan.
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	if o.Revive { // a repair puts back what somebody changed of the Node as well
-		seen.NodeLabels = h.nodeLabels(ctx, want)
+	if o.Revive && h.Live { // a repair puts back what somebody changed of the Node as well
+		seen.NodeLabels = label.OfNode(ctx, h.Tree, want)
 	}
 	return &Change{Want: want, Have: have, Seen: seen, Plan: plan.NewPlan(want, have, seen, o), options: o}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/label"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/store"
 )
@@ -34,7 +35,9 @@ func (h *Host) Diff(ctx context.Context) (*Difference, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen.NodeLabels = h.nodeLabels(ctx, current)
+	if h.Live {
+		seen.NodeLabels = label.OfNode(ctx, h.Tree, current)
+	}
 	d := &Difference{Generation: current.Number, Drift: seen.DriftFrom(current), Text: seen.FilesDiff(current)}
 	for _, name := range slices.Sorted(maps.Keys(seen.Unreadable)) {
 		d.Unchecked = append(d.Unchecked, fmt.Sprintf("%s: %v", name, hostfs.Pathless(seen.Unreadable[name])))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/label"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/systemd"
@@ -62,7 +63,8 @@ func (e executor) act(ctx context.Context, s plan.Step) error {
 	case plan.Stop:
 		return e.stop(ctx, s.Target)
 	case plan.Label:
-		return labelling{e.host, e.change}.run(ctx)
+		label.Labelling{Tree: e.host.Tree, Have: e.change.Have, Want: e.change.Want, Note: func(line string) { e.host.note("%s", line) }}.Run(ctx)
+		return nil
 	}
 	return e.file(s)
 }

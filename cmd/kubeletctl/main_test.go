@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"install/spec", "install/store"},
 	{"install/observe", "install/rehearsal", "install/purge", "install/node", "install/probe"},
 	{"install/preflight/facts"},
-	{"install/adopt", "install/preflight", "install/diagnose", "install/drain", "install/join"},
+	{"install/adopt", "install/preflight", "install/diagnose", "install/drain", "install/join", "install/label"},
 	{"install/status"},
 	{"install"},
 	{"cmd/terminal"},
@@ -129,7 +129,7 @@ var ofThisMachine = map[string]string{
 }
 
 func TestOnlyHostfsOpensFiles(t *testing.T) {
-	for _, room := range []string{"install", "install/plan", "install/spec", "install/store", "install/observe", "install/preflight", "install/preflight/facts", "install/adopt", "install/kubeletlog", "install/health", "install/diagnose", "install/status", "install/drain", "install/join", "install/probe"} {
+	for _, room := range []string{"install", "install/plan", "install/spec", "install/store", "install/observe", "install/preflight", "install/preflight/facts", "install/adopt", "install/kubeletlog", "install/health", "install/diagnose", "install/status", "install/drain", "install/join", "install/label", "install/probe"} {
 		eachCall(t, "../../"+room, func(file, call string) {
 			file = room + "/" + file
 			if _, allowed := ofThisMachine[file]; !allowed && slices.Contains(opens, call) {

@@ -125,6 +125,7 @@ func TestDrain(t *testing.T) {
 		t.Error("cordoned after a rollback")
 	}
 	contains(t, h.must("kubeletctl", "drain"), `is drained`)
+	contains(t, h.must("kubeletctl", "status"), `(?m)^ *node +\S+ is Ready and cordoned, with kubelet v`)
 	if !h.cordoned() {
 		t.Error("not cordoned after a drain")
 	}

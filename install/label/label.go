@@ -1,13 +1,17 @@
-package install
+// Package label gives the Node of this host the labels that are wanted, with the credentials of its kubelet: a kubelet itself tells them only
+// when it registers its node. The Node authorizer and NodeRestriction let it change most of its own (tried with v1.37.2).
+package label
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -16,38 +20,45 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/plan"
 )
 
-// labelling makes the labels of a Node those that are wanted now, with the credentials of its kubelet. What those may not change, taints above
-// all, an administrator is told. Nothing of it fails the change, which is done: a status goes on to show a Node that differs.
-type labelling struct {
-	host   *Host
-	change *Change
+// Labelling makes the labels of a Node those that are wanted now. What kubelet may not change, taints above all, an administrator is told.
+// Nothing of it is a failure of the change that it belongs to, which is done: a status goes on to show a Node that differs.
+type Labelling struct {
+	Tree hostfs.Tree
+	// Have is the generation of before, Want the one that is installed now.
+	Have, Want *plan.Generation
+	// Note is called with what was done, and with what could not be done and why.
+	Note func(string)
 }
 
-func (l labelling) run(ctx context.Context) error {
-	h, c := l.host, l.change
-	client, err := node.OpenIn(h.Tree, c.Want.Kubeconfig())
+func (l Labelling) note(format string, args ...any) { l.Note(fmt.Sprintf(format, args...)) }
+
+// Run changes the labels, as long as the API server answers.
+func (l Labelling) Run(ctx context.Context) {
+	client, err := node.OpenIn(l.Tree, l.Want.Kubeconfig())
 	var n *node.Node
 	if err == nil {
-		n, err = node.OfHost(ctx, h.Tree, c.Want.Kubeconfig(), "", c.Want)
+		n, err = node.OfHost(ctx, l.Tree, l.Want.Kubeconfig(), "", l.Want)
 	}
 	var status *node.StatusError
 	switch {
 	case errors.As(err, &status) && status.Code == http.StatusNotFound:
-		h.note("the labels and taints count when the node is registered: kubeletctl restart does that")
-		return nil
+		l.note("the labels and taints count when the node is registered: kubeletctl restart does that")
+		return
 	case err != nil:
-		h.note("the labels of the node could not be changed: %v; kubeletctl repair tries again", err)
-		return nil
+		l.note("the labels of the node could not be changed: %v; kubeletctl repair tries again", err)
+		return
 	}
-	patch := labelPatch(n.Labels, c.Have.NodeLabels(), c.Want.NodeLabels())
+	patch := labelPatch(n.Labels, l.Have.NodeLabels(), l.Want.NodeLabels())
 	if len(patch) > 0 {
 		l.patch(ctx, client, n, patch)
 	}
-	if words := taintWords(n.Taints, registeredTaints(c.Have), registeredTaints(c.Want)); len(words) > 0 {
-		h.note("a kubelet may not change the taints of its node; an administrator does: kubectl taint node %s %s", n.Name, strings.Join(words, " "))
+	if words := taintWords(n.Taints, registeredTaints(l.Have), registeredTaints(l.Want)); len(words) > 0 {
+		l.note("a kubelet may not change the taints of its node; an administrator does: kubectl taint node %s %s", n.Name, strings.Join(words, " "))
 	}
-	return nil
 }
+
+// answerTime bounds one answer of the API server.
+const answerTime = 2 * time.Second
 
 // labelPatch is what has to change of the labels of a Node, nil for one that goes. One that was not recorded before, or has another value by
 // now, is somebody else's, and stays.
@@ -68,9 +79,9 @@ func labelPatch(have, before, want map[string]string) map[string]*string {
 }
 
 // patch changes all labels at once or, where the API server refuses that, each that it takes.
-func (l labelling) patch(ctx context.Context, client *node.Client, n *node.Node, patch map[string]*string) {
+func (l Labelling) patch(ctx context.Context, client *node.Client, n *node.Node, patch map[string]*string) {
 	send := func(labels map[string]*string) error {
-		ctx, cancel := context.WithTimeout(ctx, askBriefly)
+		ctx, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
 		return client.Send(ctx, http.MethodPatch, "/api/v1/nodes/"+url.PathEscape(n.Name), map[string]any{"metadata": map[string]any{"labels": labels}}, nil)
 	}
@@ -88,14 +99,14 @@ func (l labelling) patch(ctx context.Context, client *node.Client, n *node.Node,
 	}
 	switch {
 	case err != nil:
-		l.host.note("the labels of the node could not be changed: %v; kubeletctl repair tries again", err)
+		l.note("the labels of the node could not be changed: %v; kubeletctl repair tries again", err)
 		return
 	case len(refused) > 0:
-		l.host.note("the API server lets kubelet not change these labels of its node (%v); an administrator does: kubectl label node %s --overwrite %s",
+		l.note("the API server lets kubelet not change these labels of its node (%v); an administrator does: kubectl label node %s --overwrite %s",
 			status, n.Name, strings.Join(refused, " "))
 	}
 	if len(patch) > 0 {
-		l.host.note("labels of node %s changed: %s", n.Name, strings.Join(labelWords(patch), " "))
+		l.note("labels of node %s changed: %s", n.Name, strings.Join(labelWords(patch), " "))
 	}
 }
 
@@ -145,12 +156,12 @@ func registeredTaints(g *plan.Generation) []node.Taint {
 	return file.RegisterWithTaints
 }
 
-// nodeLabels asks for the labels of the node of a generation; nil when nobody tells.
-func (h *Host) nodeLabels(ctx context.Context, g *plan.Generation) map[string]string {
-	if !h.Live || g.Kubeconfig() == "" || len(g.NodeLabels()) == 0 {
+// OfNode asks for the labels of the node of a generation; nil when there is none, or nobody tells.
+func OfNode(ctx context.Context, tree hostfs.Tree, g *plan.Generation) map[string]string {
+	if g.Kubeconfig() == "" || len(g.NodeLabels()) == 0 {
 		return nil
 	}
-	n, err := node.OfHost(ctx, h.Tree, g.Kubeconfig(), "", g)
+	n, err := node.OfHost(ctx, tree, g.Kubeconfig(), "", g)
 	if err != nil {
 		return nil
 	}
