@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -74,6 +75,16 @@ func diagnosis(c *cobra.Command, a *app, from string) (*install.Diagnosis, error
 // mostWords is how much of kubelet's words is printed, in characters: two lines.
 const mostWords = 200
 
+// shorten leaves out the middle of what is longer than most characters: the reason is at the end.
+func shorten(text string, most int) string {
+	words := []rune(text)
+	if len(words) <= most {
+		return text
+	}
+	head := most / 4
+	return strings.TrimRight(string(words[:head]), " ") + " ... " + strings.TrimLeft(string(words[len(words)-most+head:]), " ")
+}
+
 func printDiagnosis(a *app, d *install.Diagnosis) {
 	w, mood := a.Out, terminal.Red
 	if d.Healthy {
@@ -82,8 +93,8 @@ func printDiagnosis(a *app, d *install.Diagnosis) {
 	terminal.Say(w, "%s", terminal.Paint(w, mood, d.State))
 	var rows [][]string
 	add := func(name, text string) {
-		if words := []rune(text); len(words) > mostWords && !a.Wide {
-			text = string(words[:mostWords]) + "..."
+		if !a.Wide {
+			text = shorten(text, mostWords)
 		}
 		if text != "" {
 			rows = append(rows, row(name, "%s", text))

@@ -4,8 +4,12 @@ package diagnose
 
 import (
 	"fmt"
+	"net/netip"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -15,10 +19,85 @@ import (
 // Cause looks for what the words of a kubelet of ours speak of: a flag that it was given, or a line of its configuration files, by
 // the name of its field or by its value. Of equals the first is named; empty when they do not tell.
 func Cause(o observe.Observer, words string, ours *plan.Generation) string {
+	return cause(o, words, ours, configFiles(o, ours))
+}
+
+func cause(o observe.Observer, words string, ours *plan.Generation, files []plan.File) string {
+	if place := configPlace(words, files); place != "" {
+		return place
+	}
 	if cause := kubeadmCause(o, words, ours); cause != "" {
 		return cause
 	}
-	return locate(words, ours.Args, configFiles(o, ours))
+	return locate(words, ours.Args, files)
+}
+
+// configPlace is the line of a configuration file, or just the file, where the words are that kubelet cannot decode it, and name the
+// file; empty for other words. A rehearsal has another name for the file that is not a drop-in, which is the last.
+func configPlace(words string, files []plan.File) string {
+	m := regexp.MustCompile(`(?:config|dropin) file, path: ([^\s,]+),(.*)`).FindStringSubmatch(words)
+	if m == nil || len(files) == 0 || strings.Contains(m[2], "no such file or directory") {
+		return ""
+	}
+	i := slices.IndexFunc(files, func(f plan.File) bool { return f.Path == m[1] })
+	if i < 0 {
+		i = len(files) - 1
+	}
+	file, place := files[i], files[i].Path
+	lines := strings.Split(strings.TrimRight(string(file.Content), "\n"), "\n")
+	if line := regexp.MustCompile(`\bline (\d+)`).FindStringSubmatch(m[2]); line != nil {
+		n, _ := strconv.Atoi(line[1])
+		n = max(1, min(n, len(lines))) // the end of the file is counted as a line
+		return fmt.Sprintf("%s:%d: %s", place, n, strings.TrimSpace(lines[n-1]))
+	}
+	if field := regexp.MustCompile(`Go struct field \w+\.([\w.]+) of type`).FindStringSubmatch(m[2]); field != nil {
+		for n, path := range fieldPaths(lines) {
+			if strings.HasSuffix("."+path, "."+field[1]) {
+				return fmt.Sprintf("%s:%d: %s", place, n+1, strings.TrimSpace(lines[n]))
+			}
+		}
+	}
+	if kind := regexp.MustCompile(`no kind "(\w+)"|apiVersion/kind: .*Kind=(\w+)`).FindStringSubmatch(m[2]); kind != nil {
+		key := "kind:"
+		if kind[1]+kind[2] == "KubeletConfiguration" {
+			key = "apiVersion:"
+		}
+		if n := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, key) }); n >= 0 {
+			return fmt.Sprintf("%s:%d: %s", place, n+1, lines[n])
+		}
+	}
+	return place
+}
+
+// fieldPaths are the whole paths of the fields of a YAML document in block style, line by line: authentication.x509.clientCAFile; empty
+// for a line without a field.
+func fieldPaths(lines []string) []string {
+	type parent struct {
+		indent int
+		key    string
+	}
+	var parents []parent
+	paths := make([]string, len(lines))
+	for n, line := range lines {
+		text := strings.TrimLeft(line, " ")
+		key, _, found := strings.Cut(text, ":")
+		if !found || strings.ContainsAny(key, "#{[") {
+			continue
+		}
+		indent := len(line) - len(text)
+		if item := strings.TrimLeft(key, "- "); item != key {
+			indent, key = indent+1, item
+		}
+		parents = slices.DeleteFunc(parents, func(p parent) bool { return p.indent >= indent })
+		parents = append(parents, parent{indent, strings.Trim(key, `"'`)})
+		for i, p := range parents {
+			if i > 0 {
+				paths[n] += "."
+			}
+			paths[n] += p.key
+		}
+	}
+	return paths
 }
 
 // kubeadmCause is the line of an environment file with the flag that a kubelet of kubeadm's complains of.
@@ -33,8 +112,7 @@ func kubeadmCause(o observe.Observer, words string, ours *plan.Generation) strin
 	finder := newFinder(words)
 	for _, a := range args {
 		place := o.Line(systemd.Position(a.Position))
-		finder.consider("--"+a.Name, place)
-		finder.consider(a.Value, place)
+		finder.considerArg("--"+a.Name+"="+a.Value, place)
 	}
 	return finder.place
 }
@@ -57,6 +135,17 @@ func configFiles(o observe.Observer, g *plan.Generation) []plan.File {
 	return files
 }
 
+// configFiles are those files as they are on the host.
+func (s Subject) configFiles() []plan.File {
+	files := configFiles(s.Observer, s.Ours)
+	for i, f := range files {
+		if content, err := s.Tree.ReadFile(f.Path); err == nil {
+			files[i].Content = content
+		}
+	}
+	return files
+}
+
 // ForeignCause is the line, of a file that is not ours, with what kubelet complains of: FILE:LINE: TEXT, without secrets.
 // Where its words do not tell, it is the line of a drop-in that sets the command line. Empty when all of that is ours.
 func ForeignCause(o observe.Observer, words string, ours *plan.Generation) string {
@@ -64,21 +153,48 @@ func ForeignCause(o observe.Observer, words string, ours *plan.Generation) strin
 	if err != nil {
 		return ""
 	}
+	if place := foreignWord(o, words, ours, dropIns); place != "" {
+		return place
+	}
+	place := ""
+	for _, d := range dropIns {
+		if line := d.Command(); line != nil && ours.File(d.Path).Kind == plan.Absent {
+			place = o.Line(line.Position)
+		}
+	}
+	return place
+}
+
+// foreignWord is the line of a file that is not ours with a word of the command line that the words speak of; empty when they do not
+// tell.
+func foreignWord(o observe.Observer, words string, ours *plan.Generation, dropIns []observe.DropIn) string {
 	finder := newFinder(words)
 	for _, w := range commandLine(o, dropIns) {
 		if ours.File(w.File).Kind == plan.Absent {
 			finder.considerArg(w.Text, o.Line(w.Position))
 		}
 	}
-	if finder.place != "" {
-		return finder.place
+	return finder.place
+}
+
+// locate finds the place that the words speak of, and reports whether that is in a file that is not ours. Of words of which no rule
+// knows the cause it is, at last, the line of a drop-in that sets the command line.
+func (s Subject) locate(words string, ended, known bool) (place string, foreign bool) {
+	files := s.configFiles()
+	if place := configPlace(words, files); place != "" {
+		return place, false
 	}
-	for _, d := range dropIns {
-		if line := d.Command(); line != nil && ours.File(d.Path).Kind == plan.Absent {
-			finder.place = o.Line(line.Position)
+	if ended || !known {
+		dropIns, _ := s.DropIns()
+		if place := foreignWord(s.Observer, words, s.Ours, dropIns); place != "" {
+			return place, true
 		}
 	}
-	return finder.place
+	if place := cause(s.Observer, words, s.Ours, files); place != "" || known || s.Ours.Kubeadm {
+		return place, false
+	}
+	place = ForeignCause(s.Observer, words, s.Ours)
+	return place, place != ""
 }
 
 // commandLine is how the unit starts kubelet, word by word; empty where that cannot be read, which systemd tells.
@@ -99,7 +215,11 @@ func (s Subject) anyPlace(words string) string {
 	for _, w := range commandLine(s.Observer, dropIns) {
 		finder.considerArg(w.Text, s.Line(w.Position))
 		if name, value, _ := strings.Cut(w.Text, "="); name == "--config" {
-			file, _ := s.Look(plan.File{Path: value, Kind: plan.Text})
+			content, _ := s.Tree.ReadFile(value)
+			file := plan.TextFile(value, 0, content)
+			if place := configPlace(words, []plan.File{file}); place != "" {
+				return place
+			}
 			finder.considerLines(file)
 		}
 	}
@@ -128,34 +248,59 @@ func (f *finder) consider(text, place string) {
 	}
 }
 
+// specific reports whether a text of a configuration is one that words do not have by chance: a path, an address, or a name that is no
+// plain word, such as maxPods. Plain words, numbers and durations say nothing.
+func specific(text string) bool {
+	text = strings.Trim(text, `"'`)
+	if address, err := netip.ParseAddr(text); err == nil {
+		return !address.IsUnspecified() && !address.IsLoopback()
+	}
+	if text == "" || !unicode.IsLetter(rune(text[0])) && text[0] != '/' && text[0] != '-' {
+		_, err := netip.ParsePrefix(text)
+		return err == nil
+	}
+	return strings.ContainsAny(text[1:], "/.:_-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+}
+
 // considerArg considers the name and the value of an argument.
 func (f *finder) considerArg(arg, place string) {
 	name, value, _ := strings.Cut(arg, "=")
 	f.consider(name, place)
-	f.consider(value, place)
+	f.considerValue(value, place)
 }
 
-// considerLines considers the keys and the values of a configuration file.
+// considerValue considers a value or a key that is specific, or that the words have in quotes.
+func (f *finder) considerValue(text, place string) {
+	text = strings.Trim(text, `"'`)
+	if specific(text) || strings.Contains(f.words, `"`+strings.ToLower(text)+`"`) {
+		f.consider(text, place)
+	}
+}
+
+// considerLines considers the keys, with their whole paths, and the values of a configuration file.
 func (f *finder) considerLines(file plan.File) {
-	number := 0
-	for line := range strings.Lines(string(file.Content)) {
-		number++
+	lines := strings.Split(string(file.Content), "\n")
+	paths := fieldPaths(lines)
+	for n, line := range lines {
 		text := strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(line), "- "))
 		if strings.HasPrefix(text, "#") || strings.HasPrefix(text, "apiVersion:") || strings.HasPrefix(text, "kind:") {
 			continue
 		}
-		place := fmt.Sprintf("%s:%d: %s", file.Path, number, text)
+		place := fmt.Sprintf("%s:%d: %s", file.Path, n+1, text)
 		key, value, found := strings.Cut(text, ":")
 		if !found {
 			value = key
 		} else {
-			f.consider(key, place)
+			f.considerValue(key, place)
+			if strings.Contains(paths[n], ".") {
+				f.consider(paths[n], place)
+			}
 		}
 		value = strings.TrimSpace(value)
-		f.consider(value, place)
+		f.considerValue(value, place)
 		if strings.HasPrefix(value, "{") || strings.HasPrefix(value, "[") { // a map or a list in one line
 			for _, part := range strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(`{}[],:"' `, r) }) {
-				f.consider(part, place)
+				f.considerValue(part, place)
 			}
 		}
 	}

@@ -122,16 +122,12 @@ func (s Subject) Explain(ctx context.Context, run Run) Diagnosis {
 	if !d.Ended {
 		reason = kubeletlog.Entry{Message: d.Words}
 	}
-	switch {
-	case s.Ours == nil:
+	if s.Ours == nil {
 		d.Place = hide(s.anyPlace(reason.Text()))
 		return d
-	case d.Ended || d.Cause == "":
-		d.Place = hide(ForeignCause(s.Observer, reason.Text(), s.Ours))
 	}
-	if d.Foreign = d.Place != ""; !d.Foreign {
-		d.Place = hide(Cause(s.Observer, reason.Text(), s.Ours))
-	}
+	place, foreign := s.locate(reason.Text(), d.Ended, d.Cause != "")
+	d.Place, d.Foreign = hide(place), foreign
 	return d
 }
 

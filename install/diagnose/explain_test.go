@@ -36,6 +36,11 @@ func klog(severity, text string) string {
 	return severity + "1130 09:42:28.285378   29535 x.go:72] " + text + "\n"
 }
 
+// undecoded is how a kubelet ends that cannot decode its configuration file /c.yaml.
+func undecoded(err string) string {
+	return klog("E", `"command failed" err="failed to load kubelet config file, path: /c.yaml, error: failed to load Kubelet config file /c.yaml, error failed to decode: `+err+`"`)
+}
+
 // failed is how a kubelet from 1.26 on ends.
 func failure(err string) string {
 	return klog("E", `"command failed" err="failed to run Kubelet: `+err+`"`)
@@ -71,6 +76,16 @@ var golden = []struct{ rule, log, cause string }{
 	{"config-no-kind", "real nokind-v1.37.2", "the configuration file /run/k/config.yaml does not begin with apiVersion and kind (Kind is missing)"},
 	{"config-type", "real type-v1.36.3", "the field maxPods of /run/k/config.yaml has a value of another type than int32"},
 	{"config-syntax", "real yaml-v1.36.3", "the configuration file /run/k/config.yaml is not valid YAML: line 5: mapping values are not allowed in this context"},
+	{"config-syntax", undecoded("yaml: line 35: could not find expected ':'"), "the configuration file /c.yaml is not valid YAML: line 35: could not find expected ':'"},
+	{"config-kind", undecoded(`no kind \"KubeletConfiguration\" is registered for version \"kubelet.config.k8s.io/v1\" in scheme \"pkg/runtime/scheme.go:111\"`),
+		"the configuration file /c.yaml is not one for this kubelet: its kind and apiVersion are KubeletConfiguration and kubelet.config.k8s.io/v1, and have to be KubeletConfiguration and kubelet.config.k8s.io/v1beta1"},
+	{"config-kind", klog("E", `"command failed" err="failed to merge kubelet configs: failed to walk through kubelet dropin directory \"/d\": failed to load kubelet dropin file, path: /d/20-x.conf, unknown apiVersion/kind: v1, Kind=ConfigMap"`),
+		"the configuration file /d/20-x.conf is not one for this kubelet: its kind and apiVersion are ConfigMap and v1, and have to be KubeletConfiguration and kubelet.config.k8s.io/v1beta1"},
+	{"config-empty", klog("E", `"command failed" err="failed to load kubelet config file, path: /c.yaml, error: failed to load Kubelet config file /c.yaml, error kubelet config file \"/c.yaml\" was empty"`), "the configuration file /c.yaml is empty"},
+	{"config-unreadable", klog("E", `"command failed" err="failed to load kubelet config file, path: /c.yaml, error: failed to load Kubelet config file /c.yaml, error failed to read kubelet config file \"/c.yaml\", error: read /c.yaml: is a directory"`),
+		"kubelet cannot read the configuration file /c.yaml: read /c.yaml: is a directory"},
+	{"config-unreadable", undecoded("couldn't get version/kind; json parse error: json: cannot unmarshal string into Go value"),
+		"kubelet cannot read the configuration file /c.yaml: couldn't get version/kind; json parse error: json: cannot unmarshal string into Go value"},
 	{"config-newer-tool", "real newer-v1.36.3", "the configuration has a field that needs a feature gate which is off: CrashLoopBackOff.MaxContainerRestartPeriod; a tool of another release may have written it"},
 	{"config-invalid", "real value-v1.37.2", "the configuration has a value that kubelet does not take: maxPods (--max-pods) -5 must not be a negative number"},
 	{"config-invalid", "real listval-v1.36.3", "the configuration has a value that kubelet does not take: maxPods (--max-pods) -5 must not be a negative number, " +

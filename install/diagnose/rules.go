@@ -61,6 +61,12 @@ const (
 	validate  = `kubeletctl config validate --kubelet "$(command -v kubelet)" `
 )
 
+// writeAnew makes the configuration file of kubeadm's anew.
+const writeAnew = "kubeadm upgrade node phase kubelet-config  # writes /var/lib/kubelet/config.yaml anew, from the cluster"
+
+// decodeKubeadm is what to do on a node of kubeadm's about a configuration file that kubelet cannot decode.
+var decodeKubeadm = []string{validate + "$1", "# correct it, or write it anew from the cluster (kubeadm upgrade node phase kubelet-config), then:", restart}
+
 // rules are the failures that are known, in the order in which they count: the first that fits is the one.
 var rules = slices.Concat(startRules, runRules)
 
@@ -95,14 +101,34 @@ var startRules = []rule{
 		Source: "seen with 1.34, 1.36 and 1.37",
 	}, {
 		ID: "config-type", Pattern: `path: (\S+), error: .*cannot unmarshal \w+ into Go struct field \w+\.(\S+) of type (\S+)`, Severity: Fatal, Stated: true,
-		Cause:  "the field $2 of $1 has a value of another type than $3",
-		Remedy: []string{validate + "$1", "# correct the value, then:", restart},
-		Source: "seen with 1.34, 1.36 and 1.37",
+		Cause:   "the field $2 of $1 has a value of another type than $3",
+		Remedy:  []string{validate + "$1", "# correct the value, then:", restart},
+		Kubeadm: decodeKubeadm,
+		Source:  "seen with 1.34, 1.36 and 1.37",
 	}, {
 		ID: "config-syntax", Pattern: `path: (\S+), error: .*failed to decode: (?:error converting YAML to JSON: )?yaml: (.+)`, Severity: Fatal, Stated: true,
-		Cause:  "the configuration file $1 is not valid YAML: $2",
-		Remedy: []string{validate + "$1", "# correct the line, then:", restart},
-		Source: "seen with 1.36",
+		Cause:   "the configuration file $1 is not valid YAML: $2",
+		Remedy:  []string{validate + "$1", "# correct the line, then:", restart},
+		Kubeadm: decodeKubeadm,
+		Source:  "seen with 1.36",
+	}, {
+		ID: "config-kind", Pattern: `file, path: ([^\s,]+),.* (?:no kind "([^"]+)" is registered for version "([^"]+)"|unknown apiVersion/kind: ([^\s,]+), Kind=(\S+))`, Severity: Fatal, Stated: true,
+		Cause:   "the configuration file $1 is not one for this kubelet: its kind and apiVersion are $2$5 and $3$4, and have to be KubeletConfiguration and kubelet.config.k8s.io/v1beta1",
+		Remedy:  []string{validate + "$1", "# correct apiVersion or kind, then:", restart},
+		Kubeadm: decodeKubeadm,
+		Source:  "seen with 1.37",
+	}, {
+		ID: "config-empty", Pattern: `kubelet config file "([^"]+)" was empty`, Severity: Fatal, Stated: true,
+		Cause:   "the configuration file $1 is empty",
+		Remedy:  []string{"ls -l $1; df -h $1  # a full disk leaves empty files", "kubeletctl repair"},
+		Kubeadm: []string{"ls -l $1; df -h $1  # a full disk leaves empty files", writeAnew, "systemctl restart kubelet"},
+		Source:  "seen with 1.37",
+	}, {
+		ID: "config-unreadable", Pattern: `file, path: ([^\s,]+), error: (?:failed to load Kubelet config file \S+ error )?(?:failed to decode: |failed to read kubelet config file "[^"]*", error: )?(.+)`, Severity: Fatal, Stated: true,
+		Cause:   "kubelet cannot read the configuration file $1: $2",
+		Remedy:  []string{"ls -l $1", validate + "$1", "# correct it, then:", restart},
+		Kubeadm: decodeKubeadm,
+		Source:  "seen with 1.37",
 	}, {
 		ID: "config-newer-tool", Severity: Fatal, Stated: true,
 		Pattern: `(CrashLoopBackOff\.MaxContainerRestartPeriod|memoryThrottlingFactor|imagePullCredentialsVerificationPolicy) must not be set`,
