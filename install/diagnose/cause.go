@@ -197,6 +197,17 @@ func (s Subject) locate(words string, ended, known bool) (place string, foreign 
 	return place, place != ""
 }
 
+// Flag is the value of a flag in the unit of kubelet; empty where that has none, or cannot be read.
+func Flag(o observe.Observer, name string) (value string) {
+	dropIns, _ := o.DropIns()
+	for _, w := range commandLine(o, dropIns) {
+		if text, found := strings.CutPrefix(w.Text, "--"+name+"="); found {
+			value = text
+		}
+	}
+	return value
+}
+
 // commandLine is how the unit starts kubelet, word by word; empty where that cannot be read, which systemd tells.
 func commandLine(o observe.Observer, dropIns []observe.DropIn) []systemd.Word {
 	unit, _, err := o.UnitFile()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,6 +28,9 @@ type Host interface {
 	Certificate(name string) (*x509.Certificate, error)
 	Server(ctx context.Context, address string) (probe.Server, error)
 	DisabledCRI() string
+	// Kubeconfig is the file with kubelet's credentials, the node that they are for, empty where that is not known, and why they
+	// cannot be used.
+	Kubeconfig() (file, node string, err error)
 }
 
 // verdict is what a look at the host says of a cause.
@@ -211,19 +215,39 @@ func driverOfRuntime(ctx context.Context, h Host, _ []string) (verdict, string) 
 	return confirmed, fmt.Sprintf("%s %s uses the cgroup driver %s at this moment", a.Name, a.Version, a.CgroupDriver)
 }
 
-// clientCertificate is kubelet's own, which it renews by itself.
-const clientCertificate = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+// ClientCertificate is kubelet's own, which it renews by itself.
+const ClientCertificate = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 // clientExpired looks at kubelet's client certificate.
 func clientExpired(_ context.Context, h Host, _ []string) (verdict, string) {
-	c, err := h.Certificate(clientCertificate)
+	c, err := h.Certificate(ClientCertificate)
 	switch {
 	case err != nil:
 		return unsure, ""
 	case time.Now().After(c.NotAfter):
-		return confirmed, clientCertificate + " expired on " + day(c.NotAfter)
+		return confirmed, ClientCertificate + " expired on " + day(c.NotAfter)
 	}
-	return refuted, clientCertificate + " is valid until " + day(c.NotAfter)
+	return refuted, ClientCertificate + " is valid until " + day(c.NotAfter)
+}
+
+// kubeconfigUnusable looks why the kubeconfig is none for kubelet, although it is there.
+func kubeconfigUnusable(_ context.Context, h Host, _ []string) (verdict, string) {
+	file, _, err := h.Kubeconfig()
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return unsure, ""
+	}
+	return confirmed, file + ": " + strings.TrimPrefix(err.Error(), file+": ")
+}
+
+// noKubeconfig looks for the kubeconfig.
+func noKubeconfig(_ context.Context, h Host, _ []string) (verdict, string) {
+	switch file, _, err := h.Kubeconfig(); {
+	case errors.Is(err, fs.ErrNotExist):
+		return confirmed, file + " does not exist"
+	case err == nil:
+		return unsure, file + " exists at this moment: systemctl restart kubelet may be enough"
+	}
+	return unsure, ""
 }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
@@ -263,13 +287,13 @@ func serverExpired(ctx context.Context, h Host, found []string) (verdict, string
 
 // clientEnds looks whether kubelet's client certificate has less than a tenth of its life left.
 func clientEnds(_ context.Context, h Host, _ []string) (verdict, string) {
-	c, err := h.Certificate(clientCertificate)
+	c, err := h.Certificate(ClientCertificate)
 	if err != nil {
 		return unsure, ""
 	}
 	left := time.Until(c.NotAfter) // what has expired is not what a kubelet uses that works
 	if left > 0 && left < c.NotAfter.Sub(c.NotBefore)/10 {
-		return confirmed, clientCertificate + " expires on " + day(c.NotAfter)
+		return confirmed, ClientCertificate + " expires on " + day(c.NotAfter)
 	}
 	return refuted, ""
 }

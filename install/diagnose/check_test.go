@@ -3,6 +3,7 @@ package diagnose
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ type fakeHost struct {
 	expires    time.Time // the client certificate
 	server     probe.Server
 	disabled   string
+	kubeconfig error
 }
 
 func (f fakeHost) Endpoint() string                              { return "unix:///run/k.sock" }
@@ -40,6 +42,10 @@ func (f fakeHost) SELinux(string) (label string, enforcing bool) { return f.labe
 func (f fakeHost) DisabledCRI() string                           { return f.disabled }
 func (f fakeHost) Runtime(context.Context, string) (cri.Description, error) {
 	return f.runtime, f.runtimeErr
+}
+
+func (f fakeHost) Kubeconfig() (file, node string, err error) {
+	return "/etc/kubernetes/kubelet.conf", "worker-7", f.kubeconfig
 }
 
 func (f fakeHost) Stat(string) (fs.FileInfo, error) {
@@ -77,6 +83,7 @@ func TestChecks(t *testing.T) {
 	inotify := klog("E", `"Failed to start cAdvisor" err="inotify_init: too many open files"`)
 	after := register("x509: certificate has expired or is not yet valid: current time 2026-11-30T00:00:00Z is after 2026-11-01T00:00:00Z")
 	expired := klog("E", `"Part of the existing bootstrap client certificate in /k is expired: 2026-01-01"`) + failure("unable to load bootstrap kubeconfig: stat /b: no such file or directory")
+	bootstrap := logOf(t, "bootstrap-v1.34.4")
 	cni := later(`"Container runtime network not ready" networkReady="cni plugin not initialized"`)
 	for _, tt := range []struct {
 		name, log     string
@@ -102,14 +109,17 @@ func TestChecks(t *testing.T) {
 			"the certificate of api:6443 expired on 2026-01-01 00:00 UTC", false},
 		{"the clock", after, fakeHost{server: probe.Server{Time: time.Now().Add(-time.Hour), Certificate: valid}}, "clock", "the clock of this host is about 1h0m0s ahead of that of api:6443", false},
 		{"a server that does not answer", after, fakeHost{}, "server-cert-expired", "", true},
-		{"the certificate of the node", expired, fakeHost{expires: long}, "client-cert-expired", clientCertificate + " expired on 2026-01-01 00:00 UTC", false},
+		{"the certificate of the node", expired, fakeHost{expires: long}, "client-cert-expired", ClientCertificate + " expired on 2026-01-01 00:00 UTC", false},
 		{"one that is renewed", expired, fakeHost{expires: time.Now().Add(time.Hour)}, "bootstrap-missing", "", false},
+		{"a kubeconfig by now", bootstrap, fakeHost{}, "bootstrap-missing", "/etc/kubernetes/kubelet.conf exists at this moment: systemctl restart kubelet may be enough", false},
+		{"no kubeconfig", bootstrap, fakeHost{kubeconfig: fs.ErrNotExist}, "bootstrap-missing", "/etc/kubernetes/kubelet.conf does not exist", false},
+		{"a broken kubeconfig", bootstrap, fakeHost{kubeconfig: errors.New("/etc/kubernetes/kubelet.conf: not a kubeconfig")}, "kubeconfig-unusable", "/etc/kubernetes/kubelet.conf: not a kubeconfig", false},
 		{"no network", cni, fakeHost{runtime: cri.Description{Name: "containerd", Version: "2.1.9", NoNetwork: "NetworkPluginNotReady: no"}}, "cni", "containerd 2.1.9 says NetworkPluginNotReady: no", false},
 		{"a network by now", cni, fakeHost{runtime: cri.Description{Name: "containerd", Version: "2.1.9"}}, "", "", false},
 		{"a full disk", failure("mkdir /x: no space left on device"), fakeHost{fileSystem: probe.FileSystem{Size: 1 << 30, Free: 1 << 20, Files: 100, FreeFiles: 50}}, "disk-full",
 			"the file system of /x has 1 of 1024 MiB and 50 of 100 inodes left", false},
 		{"a certificate that ends", klog("I", "x"), fakeHost{expires: time.Now().Add(time.Minute)}, "client-cert-ends",
-			clientCertificate + " expires on " + day(time.Now().Add(time.Minute)), false},
+			ClientCertificate + " expires on " + day(time.Now().Add(time.Minute)), false},
 		{"one that does not", klog("I", "x"), fakeHost{expires: time.Now().Add(time.Hour)}, "", "", false},
 		{"another driver", klog("I", `"Using cgroup driver setting received from the CRI runtime" cgroupDriver="systemd"`),
 			fakeHost{runtime: cri.Description{Name: "containerd", Version: "2.1.9", CgroupDriver: "cgroupfs"}}, "cgroup-driver-changed",
@@ -120,6 +130,18 @@ func TestChecks(t *testing.T) {
 		d := explain(t.Context(), Run{Log: kubeletlog.Parse(systemd.ParseEntries([]byte(tt.log)))}, tt.host, ourselves)
 		if d.Rule != tt.rule || d.Likely != tt.likely || tt.checked != "" && !slices.Equal(d.Checked, []string{tt.checked}) {
 			t.Errorf("%s: %s, likely %t, checked %q", tt.name, d.Rule, d.Likely, d.Checked)
+		}
+	}
+}
+
+// A remedy names the node and the kubeconfig of the host, where they are known.
+func TestRemediesNameTheNode(t *testing.T) {
+	expired := klog("E", `"Part of the existing bootstrap client certificate in /k is expired: 2026-01-01"`) + failure("unable to load bootstrap kubeconfig: stat /b: no such file or directory")
+	run := Run{Log: kubeletlog.Parse(systemd.ParseEntries([]byte(expired)))}
+	for _, host := range []Host{nil, fakeHost{expires: time.Now().Add(-time.Hour)}} {
+		remedy := strings.Join(explain(t.Context(), run, host, kubeadm).Remedy, "\n")
+		if known := host != nil; strings.Contains(remedy, "system:node:worker-7 ") != known || strings.Contains(remedy, "NODE") == known {
+			t.Errorf("%s", remedy)
 		}
 	}
 }

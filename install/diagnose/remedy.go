@@ -52,6 +52,25 @@ func (o owner) remedy(r rule, found []string) []string {
 	return lines
 }
 
+// named puts the node and the kubeconfig of a host into the lines of a remedy, as far as they are known.
+func named(host Host, lines []string) []string {
+	if host == nil || !strings.Contains(strings.Join(lines, ""), "NODE") && !strings.Contains(strings.Join(lines, ""), "KUBECONFIG") {
+		return lines
+	}
+	file, node, _ := host.Kubeconfig()
+	var pairs []string
+	for name, value := range map[string]string{"NODE": node, "KUBECONFIG": file} {
+		if value == ShellQuote(value) {
+			pairs = append(pairs, name, value)
+		}
+	}
+	var list []string
+	for _, line := range lines {
+		list = append(list, strings.NewReplacer(pairs...).Replace(line))
+	}
+	return list
+}
+
 // line is a line of a remedy for an owner. Those with kubeletctl are written for a kubelet that it has installed.
 func (o owner) line(line string) []string {
 	change := regexp.MustCompile(`^kubeletctl set '?(--)?([\w.-]+)[= ]([^' ]+)'?(?:  # (.*))?$`).FindStringSubmatch(line)

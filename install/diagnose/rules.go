@@ -47,7 +47,7 @@ type rule struct {
 	// Cause is one sentence, without a full stop.
 	Cause string
 	// Remedy is what to do, as a script for a shell: commands, and comments for what is to be decided. It is written for a kubelet
-	// that kubeletctl has installed; see owner.
+	// that kubeletctl has installed; see owner. NODE and KUBECONFIG stand for those of this host.
 	Remedy []string
 	// Kubeadm is the remedy on a node of kubeadm's; nil for the same.
 	Kubeadm []string
@@ -63,6 +63,9 @@ const (
 
 // writeAnew makes the configuration file of kubeadm's anew.
 const writeAnew = "kubeadm upgrade node phase kubelet-config  # writes /var/lib/kubelet/config.yaml anew, from the cluster"
+
+// newKubeconfig makes a kubeconfig for a node of kubeadm's.
+const newKubeconfig = "kubeadm kubeconfig user --org system:nodes --client-name system:node:NODE >kubelet.conf"
 
 // decodeKubeadm is what to do on a node of kubeadm's about a configuration file that kubelet cannot decode.
 var decodeKubeadm = []string{validate + "$1", "# correct it, or write it anew from the cluster (kubeadm upgrade node phase kubelet-config), then:", restart}
@@ -143,7 +146,7 @@ var startRules = []rule{
 	}, {
 		ID: "node-labels", Pattern: `unknown 'kubernetes\.io' or 'k8s\.io' labels specified with --node-labels: \[([^\]]*)\]`, Severity: Fatal, Stated: true,
 		Cause:  "a kubelet must not give its own node these labels: $1",
-		Remedy: []string{"grep -rns -e --node-labels " + unitFiles, "# remove them there, then:", restart, "# an administrator sets them: kubectl label node NAME LABEL="},
+		Remedy: []string{"grep -rns -e --node-labels " + unitFiles, "# remove them there, then:", restart, "# an administrator sets them: kubectl label node NODE LABEL="},
 		Source: "kubernetes#85073, kind#3536; seen with 1.34, 1.36 and 1.37",
 	}, {
 		ID: "cgroup-v1", Pattern: `kubelet is configured to not run on a host using cgroup v1`, Since: 31, Severity: Fatal, Stated: true,
@@ -281,8 +284,8 @@ var startRules = []rule{
 		ID: "client-cert-expired", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal, Probe: clientExpired,
 		With:    `existing bootstrap client certificate.* is expired`,
 		Cause:   "the client certificate of this node has expired, and there is no bootstrap kubeconfig to get a new one with",
-		Remedy:  []string{"openssl x509 -noout -enddate -in " + clientCertificate, "# put a bootstrap kubeconfig with a new token at $1, then:", "systemctl restart kubelet"},
-		Kubeadm: []string{"openssl x509 -noout -enddate -in " + clientCertificate, "# on a node of the control plane:", "kubeadm kubeconfig user --org system:nodes --client-name system:node:NAME >kubelet.conf", "# put that file at /etc/kubernetes/kubelet.conf of this host, then:", "systemctl restart kubelet"},
+		Remedy:  []string{"openssl x509 -noout -enddate -in " + ClientCertificate, "# put a bootstrap kubeconfig with a new token at $1, then:", "systemctl restart kubelet"},
+		Kubeadm: []string{"openssl x509 -noout -enddate -in " + ClientCertificate, "# on a node of the control plane:", newKubeconfig, "# put that file at KUBECONFIG of this host, then:", "systemctl restart kubelet"},
 		Source:  "kubernetes#65991, #98150, kubeadm#2054",
 	}, {
 		ID: "client-cert-not-renewed", Pattern: `(?:currently active client certificate has expired|No valid client certificate is found) and the server is responsive, exiting`, Severity: Fatal, Stated: true,
@@ -290,7 +293,13 @@ var startRules = []rule{
 		Remedy: []string{"openssl x509 -noout -enddate -in /var/lib/kubelet/pki/kubelet-client-current.pem", "kubectl get csr  # with an administrator's kubeconfig: what waits for approval", "# put a bootstrap kubeconfig with a new token in place, then:", "systemctl restart kubelet"},
 		Source: "kubernetes#78758",
 	}, {
-		ID: "bootstrap-missing", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal, Stated: true,
+		ID: "kubeconfig-unusable", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal, Probe: kubeconfigUnusable, Sure: true,
+		Cause:   "the kubeconfig of this node is there and cannot be used, and there is no bootstrap kubeconfig to get a new one with",
+		Remedy:  []string{"ls -l KUBECONFIG", "# put the node's kubeconfig there from a backup, or a bootstrap kubeconfig with a new token at $1, then:", "systemctl restart kubelet"},
+		Kubeadm: []string{"ls -l KUBECONFIG", "# on a node of the control plane:", newKubeconfig, "# put that file at KUBECONFIG of this host, then:", "systemctl restart kubelet"},
+		Source:  "kubernetes#98150; seen with 1.37",
+	}, {
+		ID: "bootstrap-missing", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal, Stated: true, Probe: noKubeconfig,
 		Cause:  "this node has neither a kubeconfig nor a bootstrap kubeconfig: it has not joined a cluster",
 		Remedy: []string{"# put a bootstrap kubeconfig at $1, or let kubeadm join do that, then:", "systemctl restart kubelet"},
 		Source: "kubernetes#98150; seen with 1.34, 1.36 and 1.37",

@@ -3,12 +3,18 @@ package status
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/diagnose"
 	"github.com/kubeletctl/kubeletctl/install/health"
 	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
+	"github.com/kubeletctl/kubeletctl/install/node"
+	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/probe"
@@ -24,11 +30,55 @@ const (
 
 // Subject is the kubelet of this host for a diagnosis; current is nil for one that kubeletctl has not installed.
 func (r Reader) Subject(current *plan.Generation) diagnose.Subject {
-	machine := probe.Machine{Tree: r.Tree}
+	m := machine{probe.Machine{Tree: r.Tree}, r.Observer}
 	if current != nil {
-		machine.CRI, _ = preflight.Endpoint(current) // where it cannot be read, kubelet's default is as good as any
+		m.CRI, _ = preflight.Endpoint(current) // where it cannot be read, kubelet's default is as good as any
 	}
-	return diagnose.Subject{Observer: r.Observer, Host: machine, Ours: current}
+	return diagnose.Subject{Observer: r.Observer, Host: m, Ours: current}
+}
+
+// kubeadmKubeconfig is the kubeconfig of a kubelet of kubeadm's.
+const kubeadmKubeconfig = "/etc/kubernetes/kubelet.conf"
+
+// machine answers also what is of kubelet.
+type machine struct {
+	probe.Machine
+	observer observe.Observer
+}
+
+// Kubeconfig reads the kubeconfig that the unit names. The node is that of the certificate in it or, where it has none, of the one
+// that kubelet has got.
+func (m machine) Kubeconfig() (file, name string, err error) {
+	file = cmp.Or(diagnose.Flag(m.observer, "kubeconfig"), kubeadmKubeconfig)
+	if _, err := m.Stat(file); err != nil {
+		return file, m.certifiedName(), err
+	}
+	client, err := node.OpenIn(m.Tree, file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = errors.New(err.Error()) // that is of a file that the kubeconfig names
+	case errors.Is(err, node.ErrPlugin):
+		err = nil
+	case err == nil:
+		name = client.Name
+		if expires := client.Expires(); !expires.IsZero() && time.Now().After(expires) {
+			err = fmt.Errorf("its client certificate expired on %s", expires.UTC().Format(time.DateTime+" MST"))
+		}
+	}
+	return file, cmp.Or(name, m.certifiedName()), err
+}
+
+// certifiedName is the node that kubelet has got its certificate for; empty where that is not known.
+func (m machine) certifiedName() string {
+	certificate, err := m.Certificate(diagnose.ClientCertificate)
+	if err != nil {
+		return ""
+	}
+	name, isNode := strings.CutPrefix(certificate.Subject.CommonName, "system:node:")
+	if !isNode {
+		return ""
+	}
+	return name
 }
 
 // logged is what the journal has of a run.
