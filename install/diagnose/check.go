@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/probe"
+	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
 // Host answers what a rule wants to know before it speaks; see probe.Machine. Each answer has a time limit.
@@ -21,6 +22,8 @@ type Host interface {
 	// Endpoint is that of kubelet's container runtime.
 	Endpoint() string
 	Runtime(ctx context.Context, endpoint string) (cri.Description, error)
+	// Unit is the state of a unit of systemd.
+	Unit(ctx context.Context, name string) (systemd.UnitState, error)
 	Inotify() (probe.Inotify, error)
 	FileSystem(name string) (probe.FileSystem, error)
 	Stat(name string) (fs.FileInfo, error)
@@ -48,6 +51,14 @@ func (r rule) check(ctx context.Context, host Host, found []string) (v verdict, 
 		return unsure, ""
 	}
 	return r.Probe(ctx, host, found)
+}
+
+// advice is what a rule says to do on the host; nil where it does not know.
+func (r rule) advice(ctx context.Context, host Host, found []string) []string {
+	if r.Advice == nil || host == nil {
+		return nil
+	}
+	return r.Advice(ctx, host, found)
 }
 
 // A probe decides by what a host answers, and by what the pattern of its rule has found.
@@ -172,6 +183,46 @@ func runtimeAnswers(want error) check {
 		}
 		return unsure, endpoint + ": " + runtimeError(err)
 	}
+}
+
+// startRuntime is what to do about a runtime that does not answer at the endpoint that is found first, or else at kubelet's: take
+// another that answers, or start the one that is installed. Nil where neither is known.
+func startRuntime(ctx context.Context, h Host, found []string) []string {
+	endpoint := pathOr(found, h.Endpoint())
+	for _, known := range cri.Known {
+		if sameSocket(known.Endpoint, endpoint) {
+			continue
+		}
+		if a, err := h.Runtime(ctx, known.Endpoint); err == nil {
+			return []string{fmt.Sprintf("kubeletctl set --container-runtime-endpoint %s  # %s %s answers there", known.Endpoint, a.Name, a.Version)}
+		}
+	}
+	var lines []string
+	for _, known := range cri.Known {
+		state, err := h.Unit(ctx, known.Unit)
+		if err != nil || state.LoadState == "not-found" || state.ActiveState == "" {
+			continue
+		}
+		unit, verb := strings.TrimSuffix(known.Unit, ".service"), "start"
+		if state.Up() {
+			verb = "restart"
+		}
+		lines = append(lines, fmt.Sprintf("systemctl status --no-pager %s  # it is %s (%s)", unit, state.ActiveState, state.SubState),
+			fmt.Sprintf("journalctl -u %s -n 20 --no-pager", unit))
+		if state.LoadState == "masked" {
+			lines = append(lines, "systemctl unmask "+unit)
+		}
+		lines = append(lines, "systemctl "+verb+" "+unit)
+	}
+	return lines
+}
+
+// sameSocket reports whether two endpoints are the same socket: /var/run is /run.
+func sameSocket(a, b string) bool {
+	name := func(endpoint string) string {
+		return strings.TrimPrefix(strings.TrimPrefix(endpoint, "unix://"), "/var")
+	}
+	return name(a) == name(b)
 }
 
 func runtimeError(err error) string {

@@ -32,6 +32,8 @@ type fakeHost struct {
 	server     probe.Server
 	disabled   string
 	kubeconfig error
+	units      map[string]systemd.UnitState
+	answering  string // the one endpoint at which runtime answers; empty for any
 }
 
 func (f fakeHost) Endpoint() string                              { return "unix:///run/k.sock" }
@@ -40,7 +42,17 @@ func (f fakeHost) Inotify() (probe.Inotify, error)               { return f.inot
 func (f fakeHost) FileSystem(string) (probe.FileSystem, error)   { return f.fileSystem, nil }
 func (f fakeHost) SELinux(string) (label string, enforcing bool) { return f.label, f.label != "" }
 func (f fakeHost) DisabledCRI() string                           { return f.disabled }
-func (f fakeHost) Runtime(context.Context, string) (cri.Description, error) {
+func (f fakeHost) Unit(_ context.Context, name string) (systemd.UnitState, error) {
+	if state, found := f.units[name]; found {
+		return state, nil
+	}
+	return systemd.UnitState{LoadState: "not-found", ActiveState: "inactive"}, nil
+}
+
+func (f fakeHost) Runtime(_ context.Context, endpoint string) (cri.Description, error) {
+	if f.answering != "" && endpoint != f.answering {
+		return cri.Description{}, fs.ErrNotExist
+	}
 	return f.runtime, f.runtimeErr
 }
 
@@ -130,6 +142,34 @@ func TestChecks(t *testing.T) {
 		d := explain(t.Context(), Run{Log: kubeletlog.Parse(systemd.ParseEntries([]byte(tt.log)))}, tt.host, ourselves)
 		if d.Rule != tt.rule || d.Likely != tt.likely || tt.checked != "" && !slices.Equal(d.Checked, []string{tt.checked}) {
 			t.Errorf("%s: %s, likely %t, checked %q", tt.name, d.Rule, d.Likely, d.Checked)
+		}
+	}
+}
+
+// What to do about a runtime that does not answer depends on what is installed.
+func TestRuntimesThatDoNotAnswer(t *testing.T) {
+	const containerd = "unix:///run/containerd/containerd.sock"
+	gone := failure(`validate service connection: validate CRI v1 runtime API for endpoint \"` + containerd + `\": rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: dial unix /run/containerd/containerd.sock: connect: no such file or directory\"`)
+	down := later(`"Skipping pod synchronization" err="container runtime is down"`)
+	units := map[string]systemd.UnitState{"containerd.service": {LoadState: "loaded", ActiveState: "failed", SubState: "failed"}}
+	start := []string{"systemctl status --no-pager containerd  # it is failed (failed)", "journalctl -u containerd -n 20 --no-pager", "systemctl start containerd"}
+	crio := fakeHost{units: units, answering: "unix:///var/run/crio/crio.sock", runtime: cri.Description{Name: "cri-o", Version: "1.36.1"}}
+	for _, tt := range []struct {
+		name, log string
+		host      fakeHost
+		owner     owner
+		want      []string
+	}{
+		{"it has failed", gone, fakeHost{units: units, runtimeErr: fs.ErrNotExist}, ourselves, start},
+		{"on a node of kubeadm's", gone, fakeHost{units: units, runtimeErr: fs.ErrNotExist}, kubeadm, start},
+		{"under a kubelet that runs", down, fakeHost{units: units, runtimeErr: fs.ErrNotExist}, kubeadm, start},
+		{"another answers", gone, crio, ourselves, []string{"kubeletctl set --container-runtime-endpoint unix:///var/run/crio/crio.sock  # cri-o 1.36.1 answers there"}},
+		{"another answers, on a node of kubeadm's", gone, crio, kubeadm, []string{
+			"# set --container-runtime-endpoint=unix:///var/run/crio/crio.sock in KUBELET_EXTRA_ARGS in /etc/default/kubelet or /etc/sysconfig/kubelet (cri-o 1.36.1 answers there), then:", restart}},
+	} {
+		d := explain(t.Context(), Run{Log: kubeletlog.Parse(systemd.ParseEntries([]byte(tt.log)))}, tt.host, tt.owner)
+		if !slices.Equal(d.Remedy, tt.want) {
+			t.Errorf("%s: %s: %q", tt.name, d.Rule, d.Remedy)
 		}
 	}
 }

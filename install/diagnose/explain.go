@@ -165,7 +165,7 @@ func explain(ctx context.Context, run Run, host Host, owner owner) Diagnosis {
 		}
 		if verdict != refuted {
 			d.Rule, d.Severity, d.Words, d.Likely = r.ID, r.Severity, hide(words), verdict != confirmed && !r.Stated
-			d.Cause, d.Remedy = hide(fill(r.Cause, found)), named(host, owner.remedy(r.rule, found))
+			d.Cause, d.Remedy = hide(fill(r.Cause, found)), named(host, owner.remedy(r.rule, found, r.advice(ctx, host, found)))
 			if d.Ended {
 				return d
 			}

@@ -28,8 +28,8 @@ func ownerOf(ours *plan.Generation) owner {
 	return ourselves
 }
 
-// remedy are the lines of a rule's remedy as they are right for an owner. What a log has said is one word for a shell.
-func (o owner) remedy(r rule, found []string) []string {
+// remedy are the lines of a rule's remedy, or of its advice, as they are right for an owner. What a log has said is one word for a shell.
+func (o owner) remedy(r rule, found, advice []string) []string {
 	var words, lines []string
 	for _, word := range found {
 		words = append(words, ShellQuote(hide(word)))
@@ -37,6 +37,9 @@ func (o owner) remedy(r rule, found []string) []string {
 	changed, script := false, r.Remedy
 	if o == kubeadm && r.Kubeadm != nil {
 		script = r.Kubeadm
+	}
+	if advice != nil {
+		script = advice
 	}
 	for _, line := range script {
 		own := o.line(line)

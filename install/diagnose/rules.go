@@ -49,6 +49,8 @@ type rule struct {
 	// Remedy is what to do, as a script for a shell: commands, and comments for what is to be decided. It is written for a kubelet
 	// that kubeletctl has installed; see owner. NODE and KUBECONFIG stand for those of this host.
 	Remedy []string
+	// Advice is a remedy by what is on the host; nil for none. Where it has nothing to say, it is Remedy.
+	Advice func(ctx context.Context, h Host, found []string) []string
 	// Kubeadm is the remedy on a node of kubeadm's; nil for the same.
 	Kubeadm []string
 	// Source is where the failure was seen.
@@ -248,12 +250,12 @@ var startRules = []rule{
 		Remedy: []string{"containerd --version  # 1.6 is the oldest for a kubelet from 1.26 on", "grep -n disabled_plugins /etc/containerd/config.toml  # remove cri from that list, then:", "systemctl restart containerd kubelet"},
 		Source: "containerd#4581, #8139, #14121, minikube#3471",
 	}, {
-		ID: "cri-no-socket", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: no such file or directory`, Since: 26, Severity: Fatal, Probe: runtimeAnswers(fs.ErrNotExist),
+		ID: "cri-no-socket", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: no such file or directory`, Since: 26, Severity: Fatal, Probe: runtimeAnswers(fs.ErrNotExist), Advice: startRuntime,
 		Cause:  "the container runtime does not run, or has another socket than $1",
-		Remedy: []string{"systemctl status --no-pager containerd crio", "ls -l /run/containerd/containerd.sock /run/crio/crio.sock", "kubeletctl set --container-runtime-endpoint unix:///run/containerd/containerd.sock  # the one that is there"},
+		Remedy: []string{"systemctl status --no-pager containerd crio", "ls -l /run/containerd/containerd.sock /run/crio/crio.sock", "systemctl start containerd  # or crio; where its socket is another one, correct --container-runtime-endpoint"},
 		Source: "seen with 1.34, 1.36 and 1.37",
 	}, {
-		ID: "cri-refused", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: connection refused`, Since: 26, Severity: Fatal, Stated: true, Probe: runtimeAnswers(syscall.ECONNREFUSED),
+		ID: "cri-refused", Pattern: `validate CRI v1 (?:runtime|image) API for endpoint "(?:unix://)?([^"]+)".* connect: connection refused`, Since: 26, Severity: Fatal, Stated: true, Probe: runtimeAnswers(syscall.ECONNREFUSED), Advice: startRuntime,
 		Cause:  "the socket $1 is there, and no container runtime listens on it",
 		Remedy: []string{"systemctl restart containerd  # or crio", "systemctl restart kubelet"},
 		Source: "seen with 1.36",
@@ -269,7 +271,7 @@ var startRules = []rule{
 		Source: "staging/src/k8s.io/cri-client",
 	},
 	{
-		ID: "cri-old-no-socket", Pattern: `(?:get remote runtime typed version failed|failed to run Kubelet: unable to determine runtime API version).* dial unix:? ?(\S+): connect: (?:no such file or directory|connection refused)`, Until: 25, Severity: Fatal, Probe: runtimeAnswers(nil),
+		ID: "cri-old-no-socket", Pattern: `(?:get remote runtime typed version failed|failed to run Kubelet: unable to determine runtime API version).* dial unix:? ?(\S+): connect: (?:no such file or directory|connection refused)`, Until: 25, Severity: Fatal, Probe: runtimeAnswers(nil), Advice: startRuntime,
 		Cause:  "the container runtime does not run, or has another socket than $1",
 		Remedy: []string{"systemctl status --no-pager containerd crio docker", "# start it, or correct --container-runtime-endpoint, then:", restart},
 		Source: "pkg/kubelet/cri/remote of 1.20 to 1.25",

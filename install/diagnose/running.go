@@ -95,7 +95,7 @@ var runRules = []rule{
 		Remedy: []string{"ls -l /etc/resolv.conf /run/systemd/resolve/resolv.conf", "kubeletctl set resolvConf=/etc/resolv.conf"},
 		Source: "kubernetes#103110, kubeadm#1124; seen with 1.36",
 	}, {
-		ID: "runtime-down", Severity: AtStart, Unready: true, Probe: runtimeAnswers(nil),
+		ID: "runtime-down", Severity: AtStart, Unready: true, Probe: runtimeAnswers(nil), Advice: startRuntime,
 		Pattern: `container runtime is down|container runtime status check may not have completed yet|dial unix (\S+): connect: (?:no such file or directory|connection refused)`,
 		Cause:   "the container runtime does not answer kubelet",
 		Remedy:  []string{"journalctl -u containerd -u crio -n 100 --no-pager", "systemctl restart containerd  # or crio"},

@@ -68,6 +68,11 @@ func (m machine) Kubeconfig() (file, name string, err error) {
 	return file, cmp.Or(name, m.certifiedName()), err
 }
 
+// Unit asks systemd.
+func (m machine) Unit(ctx context.Context, name string) (systemd.UnitState, error) {
+	return m.observer.Unit(ctx, name)
+}
+
 // certifiedName is the node that kubelet has got its certificate for; empty where that is not known.
 func (m machine) certifiedName() string {
 	certificate, err := m.Certificate(diagnose.ClientCertificate)
