@@ -115,16 +115,17 @@ func pathOr(found []string, otherwise string) string {
 	return otherwise
 }
 
-// readOnly looks at the mount of the path that is found first.
+// readOnly looks at the mount of the path that is found, first or second.
 func readOnly(_ context.Context, h Host, found []string) (verdict, string) {
-	f, err := h.FileSystem(found[1])
+	name := strings.Join(found[1:], "")
+	f, err := h.FileSystem(name)
 	switch {
 	case err != nil:
 		return unsure, ""
 	case f.ReadOnly:
-		return confirmed, "the file system of " + found[1] + " is mounted read-only"
+		return confirmed, "the file system of " + name + " is mounted read-only"
 	}
-	return unsure, "the file system of " + found[1] + " is mounted writable at this moment"
+	return unsure, "the file system of " + name + " is mounted writable at this moment"
 }
 
 // notExecutable looks why the file that is found first may not be executed.

@@ -130,6 +130,8 @@ func TestChecks(t *testing.T) {
 		{"a network by now", cni, fakeHost{runtime: cri.Description{Name: "containerd", Version: "2.1.9"}}, "", "", false},
 		{"a full disk", failure("mkdir /x: no space left on device"), fakeHost{fileSystem: probe.FileSystem{Size: 1 << 30, Free: 1 << 20, Files: 100, FreeFiles: 50}}, "disk-full",
 			"the file system of /x has 1 of 1024 MiB and 50 of 100 inodes left", false},
+		{"a file system that is read-only", failure(`failed to unlink socket file \"/var/lib/kubelet/k.sock\": read-only file system`), fakeHost{fileSystem: probe.FileSystem{ReadOnly: true}}, "read-only-fs",
+			"the file system of /var/lib/kubelet/k.sock is mounted read-only", false},
 		{"a certificate that ends", klog("I", "x"), fakeHost{expires: time.Now().Add(time.Minute)}, "client-cert-ends",
 			ClientCertificate + " expires on " + day(time.Now().Add(time.Minute)), false},
 		{"one that does not", klog("I", "x"), fakeHost{expires: time.Now().Add(time.Hour)}, "", "", false},

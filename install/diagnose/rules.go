@@ -63,6 +63,12 @@ const (
 	validate  = `kubeletctl config validate --kubelet "$(command -v kubelet)" `
 )
 
+// readOnlyPath finds the path in an error of the system call that wanted to write it, or in what kubelet says of it.
+const readOnlyPath = `(?:\w+ (/[^\s":]+)|"(/[^"]+)"): read-only file system`
+
+// remount makes the file system of a path writable.
+const remount = "mount -o remount,rw \"$(findmnt -no TARGET -T $1$2)\""
+
 // writeAnew makes the configuration file of kubeadm's anew.
 const writeAnew = "kubeadm upgrade node phase kubelet-config  # writes /var/lib/kubelet/config.yaml anew, from the cluster"
 
@@ -213,10 +219,15 @@ var startRules = []rule{
 		Remedy: []string{"systemd-detect-virt --container", "# give /dev/kmsg to the container, or set featureGates.KubeletInUserNamespace"},
 		Source: "kubernetes#80633, kind#662",
 	}, {
-		ID: "read-only", Pattern: `mkdir (\S+): read-only file system`, Severity: Fatal, Stated: true, Probe: readOnly,
+		ID: "read-only", Pattern: `mkdir (/usr/\S+): read-only file system`, Severity: Fatal, Stated: true, Probe: readOnly,
 		Cause:  "kubelet cannot make the directory $1: its file system is read-only",
 		Remedy: []string{"findmnt -T $1", "kubeletctl set volumePluginDir=/var/lib/kubelet/volumeplugins  # when it is that of the volume plugins"},
 		Source: "kubeadm#2031, k0s#494, k3s#1683",
+	}, {
+		ID: "read-only-fs", Pattern: readOnlyPath, Severity: Fatal, Stated: true, Probe: readOnly,
+		Cause:  "kubelet cannot write $1$2: its file system is read-only",
+		Remedy: []string{"findmnt -T $1$2", "dmesg --level=err,warn | tail -n 30  # the kernel does that to a file system with errors: check its disk", remount, "systemctl restart kubelet"},
+		Source: "pkg/kubelet/util: the socket of the pod resources; seen with 1.37",
 	}, {
 		ID: "rootfs-info", Pattern: `failed to get rootfs info: (.*)`, Severity: Fatal,
 		Cause:  "kubelet cannot tell the size of the file system of its root directory: $1",

@@ -132,6 +132,11 @@ var runRules = []rule{
 		Remedy: []string{"df -h $1; df -i $1", "crictl rmi --prune  # images that no pod uses"},
 		Source: "pkg/kubelet",
 	}, {
+		ID: "read-only-running", Pattern: readOnlyPath, Severity: Lasting, Stated: true, Probe: readOnly,
+		Cause:  "kubelet cannot write $1$2: its file system is read-only",
+		Remedy: []string{"findmnt -T $1$2", "dmesg --level=err,warn | tail -n 30  # the kernel does that to a file system with errors: check its disk", remount},
+		Source: "pkg/kubelet",
+	}, {
 		ID: "volume", Pattern: `MountVolume\.[\w ]+ failed for volume "([^"]+)" (?:\(UniqueName: .*? \(UID: "[^"]*"\) )?: (.*)`, Severity: Lasting, Stated: true,
 		Cause:  "kubelet cannot mount the volume $1 of a pod: $2",
 		Remedy: []string{"kubectl describe pod --all-namespaces | grep -B30 FailedMount  # as an administrator: which pod", "journalctl -u kubelet --since -5min --no-pager | grep MountVolume"},
