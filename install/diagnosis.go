@@ -43,6 +43,9 @@ func (h *Host) Diagnose(ctx context.Context) (*Diagnosis, error) {
 	if !s.Installed && state.ActiveState == "active" && health.Probe(ctx, status.HealthURL(h.Observer())).OK {
 		s.State = status.Healthy
 	}
+	if state.ActiveState == "inactive" && !state.ConditionFailed && s.State != status.Waiting && s.State != status.ForKubeadm {
+		return notRunning(s, state), nil
+	}
 	d := &Diagnosis{State: health.ExitReason(state, 0)}
 	if state.ActiveState == "active" || d.State != "" {
 		d.Diagnosis = h.reader().Diagnose(ctx, s, current, state)
@@ -56,15 +59,43 @@ func (h *Host) Diagnose(ctx context.Context) (*Diagnosis, error) {
 			d.State += "; it was started less than a minute ago, and " + node.Message
 		}
 		return d, nil
-	case s.State == status.Healthy && node.ID != "":
-		d.State = "kubelet runs, but it has no part in its cluster"
 	case s.State == status.Healthy:
-		d.State = "kubelet runs, but it cannot do all of its work"
+		d.State = d.useless(node)
 	case d.State == "":
 		d.State = stateWords[s.State]
 	}
 	d.complain(s, node)
 	return d, nil
+}
+
+// useless says what a kubelet that is healthy lacks. A cause that a node may have that is Ready is not why one is none of its cluster.
+func (d *Diagnosis) useless(node preflight.Problem) string {
+	if node.ID != "" && (d.Cause == "" || d.Unready) {
+		return "kubelet runs, but it has no part in its cluster"
+	}
+	return "kubelet runs, but it cannot do all of its work"
+}
+
+// notRunning says that somebody has stopped kubelet, or nobody has started it, and how it is started. What an older run of it said is
+// not why.
+func notRunning(s *status.Status, state systemd.UnitState) *Diagnosis {
+	d := &Diagnosis{State: "kubelet does not run: it was stopped"}
+	if state.Started.IsZero() {
+		d.State = "kubelet does not run: it has not been started"
+	}
+	if i := slices.IndexFunc(s.Problems, func(p preflight.Problem) bool { return p.Severity == preflight.Failure && p.ID != status.IDStopped }); i >= 0 {
+		d.complain(s, s.Problems[i])
+		return d
+	}
+	switch {
+	case state.LoadState == "masked":
+		d.Remedy = []string{"systemctl unmask kubelet", "systemctl enable --now kubelet"}
+	case state.UnitFileState == "disabled":
+		d.Remedy = []string{"systemctl enable --now kubelet  # it is disabled, so that it does not start at boot either"}
+	default:
+		d.Remedy = []string{"systemctl start kubelet"}
+	}
+	return d
 }
 
 // stateWords are the states in which a kubelet is not well that has not ended by itself.
@@ -77,7 +108,7 @@ var stateWords = map[status.State]string{
 func (d *Diagnosis) complain(s *status.Status, node preflight.Problem) {
 	d.State = cmp.Or(d.State, "kubelet is not healthy")
 	p := node
-	if i := slices.IndexFunc(s.Problems, func(p preflight.Problem) bool { return p.Severity == preflight.Failure }); i >= 0 {
+	if i := slices.IndexFunc(s.Problems, func(p preflight.Problem) bool { return p.Severity == preflight.Failure && p.ID != status.IDStopped }); i >= 0 {
 		p = s.Problems[i]
 	} else if p.ID == "" && s.Installed && len(s.Problems) > 0 {
 		p = s.Problems[0]

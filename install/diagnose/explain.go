@@ -26,6 +26,8 @@ type Diagnosis struct {
 	// nothing that was looked at confirms it.
 	Cause  string `json:"cause,omitempty"`
 	Likely bool   `json:"likely,omitempty"`
+	// Unready reports that the node is not Ready while the cause lasts.
+	Unready bool `json:"-"`
 	// Words are kubelet's own, or systemd's, without secrets; empty when there are none.
 	Words string `json:"words,omitempty"`
 	// Errors are the last ones of a kubelet that runs, where no rule knows a cause.
@@ -165,6 +167,7 @@ func explain(ctx context.Context, run Run, host Host, owner owner) Diagnosis {
 		}
 		if verdict != refuted {
 			d.Rule, d.Severity, d.Words, d.Likely = r.ID, r.Severity, hide(words), verdict != confirmed && !r.Stated
+			d.Unready = r.Unready
 			d.Cause, d.Remedy = hide(fill(r.Cause, found)), named(host, owner.remedy(r.rule, found, r.advice(ctx, host, found)))
 			if d.Ended {
 				return d

@@ -104,6 +104,8 @@ const (
 const (
 	IDDrift   = "drift"
 	IDWaiting = "waiting-for-credentials"
+	// IDStopped is that kubelet does not run, although nothing has ended it.
+	IDStopped = "stopped"
 
 	idInterrupted = "interrupted-change"
 	idUnreadable  = "unreadable"
@@ -414,7 +416,7 @@ func (a assessment) assess(ctx context.Context) {
 		s.State = Waiting
 		s.problem(IDWaiting, preflight.Info, "kubelet starts as soon as one of these exists: "+strings.Join(a.current.Credentials, ", "),
 			CredentialsHint)
-	case state.Restarting() || state.ActiveState == "failed" || state.Restarts > 0:
+	case state.Restarting() || state.ActiveState == "failed" || state.Restarts > 0 && state.Up():
 		a.crashed(ctx)
 	case state.Up():
 		s.State = Starting
@@ -544,7 +546,7 @@ func (a assessment) stopped() {
 	if len(a.seen.ForeignOverrides(a.current)) > 0 {
 		hint = "a drop-in sets its command line: " + diagnose.ForeignCause(a.reader.Observer, "", a.current)
 	}
-	a.status.problem("stopped", severity, "kubelet is not running", hint)
+	a.status.problem(IDStopped, severity, "kubelet is not running", hint)
 }
 
 // remarks says what else is worth knowing.
