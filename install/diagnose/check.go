@@ -322,6 +322,25 @@ func serverClock(ctx context.Context, h Host, found []string) (verdict, string) 
 	return refuted, "the clock of this host is that of " + found[1]
 }
 
+// serverManifest is that of an API server that is a static pod (kubeadm's).
+const serverManifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+
+// serverIsPod looks whether the API server is a static pod of this host.
+func serverIsPod(_ context.Context, h Host, _ []string) (verdict, string) {
+	if _, err := h.Stat(serverManifest); err != nil {
+		return unsure, ""
+	}
+	return confirmed, "the API server is a static pod of this host (" + serverManifest + "), which kubelet starts itself"
+}
+
+// startServerPod is what to do about an API server that is a static pod of this host; nil for another.
+func startServerPod(ctx context.Context, h Host, found []string) []string {
+	if isPod, _ := serverIsPod(ctx, h, found); isPod != confirmed {
+		return nil
+	}
+	return []string{"crictl ps -a  # do kube-apiserver and etcd run, or why have they ended? crictl logs ID says it", "journalctl -u kubelet --since -5min --no-pager | grep -i -e sandbox -e static -e kube-apiserver"}
+}
+
 // serverExpired looks at the certificate of the API server that is found first, unless the clock here is wrong.
 func serverExpired(ctx context.Context, h Host, found []string) (verdict, string) {
 	if v, _ := serverClock(ctx, h, found); v == confirmed {

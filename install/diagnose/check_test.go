@@ -176,6 +176,27 @@ func TestRuntimesThatDoNotAnswer(t *testing.T) {
 	}
 }
 
+// An API server that is a static pod of this host does not run for a reason of this kubelet's, where its log has one.
+func TestServerThatIsAPod(t *testing.T) {
+	refused := strings.Replace(register("dial tcp 192.0.2.1:6443: connect: connection refused"), "09:42", "09:52", 1)
+	driver := later(`"Failed to create sandbox for pod" err="runc create failed: expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got \"/kubepods\" instead"`)
+	for _, tt := range []struct {
+		name, log  string
+		host       fakeHost
+		rule, hint string
+	}{
+		{"elsewhere", driver + refused, fakeHost{}, "api-unreachable", "curl -k https://192.0.2.1:6443/version"},
+		{"a pod", refused, fakeHost{file: "/bin/sh"}, "api-unreachable", "crictl ps -a"},
+		{"a pod, and the wrong cgroup driver", driver + refused, fakeHost{file: "/bin/sh"}, "cgroup-driver-runtime", ""},
+		{"a pod, and a wrong driver once", strings.Replace(driver, "09:52", "09:45", 1) + refused, fakeHost{file: "/bin/sh"}, "api-unreachable", "crictl ps -a"},
+	} {
+		d := explain(t.Context(), Run{Log: kubeletlog.Parse(systemd.ParseEntries([]byte(tt.log)))}, tt.host, kubeadm)
+		if d.Rule != tt.rule || !d.Unready || !strings.Contains(d.Remedy[0], tt.hint) {
+			t.Errorf("%s: %s, %q", tt.name, d.Rule, d.Remedy)
+		}
+	}
+}
+
 // A remedy names the node and the kubeconfig of the host, where they are known.
 func TestRemediesNameTheNode(t *testing.T) {
 	expired := klog("E", `"Part of the existing bootstrap client certificate in /k is expired: 2026-01-01"`) + failure("unable to load bootstrap kubeconfig: stat /b: no such file or directory")

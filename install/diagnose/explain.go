@@ -146,8 +146,9 @@ func explain(ctx context.Context, run Run, host Host, owner owner) Diagnosis {
 		texts = []said{{text: ending.Text(), full: ending.Line(), of: ending}}
 	}
 	minor := minorOf(run.Log)
+	serverDown := false // although it is a pod that this kubelet starts: what keeps pods from that is the cause, then
 	for _, r := range matchers() {
-		if !r.isOf(minor) || d.Ended && r.Severity == Harmless || d.Rule != "" && r.Severity != Harmless {
+		if !r.isOf(minor) || d.Ended && r.Severity == Harmless || d.Rule != "" && r.Severity != Harmless && !(serverDown && r.Pods) {
 			continue
 		}
 		words, found := r.find(texts, run, d.Ended)
@@ -167,7 +168,7 @@ func explain(ctx context.Context, run Run, host Host, owner owner) Diagnosis {
 		}
 		if verdict != refuted {
 			d.Rule, d.Severity, d.Words, d.Likely = r.ID, r.Severity, hide(words), verdict != confirmed && !r.Stated
-			d.Unready = r.Unready
+			d.Unready, serverDown = r.Unready || serverDown, r.ServerPod && verdict == confirmed
 			d.Cause, d.Remedy = hide(fill(r.Cause, found)), named(host, owner.remedy(r.rule, found, r.advice(ctx, host, found)))
 			if d.Ended {
 				return d

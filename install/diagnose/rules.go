@@ -40,6 +40,10 @@ type rule struct {
 	Info bool
 	// Stated reports that kubelet says the cause itself: it needs no confirmation.
 	Stated bool
+	// Pods reports that it keeps pods from being started, and so an API server that is one.
+	Pods bool
+	// ServerPod reports that Probe confirms that the API server is a static pod of this host.
+	ServerPod bool
 	// Probe looks at the host before the rule speaks; nil for nothing. Sure reports that the rule speaks only of what that confirms,
 	// and then of whatever age the words are.
 	Probe check

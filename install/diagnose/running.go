@@ -52,7 +52,7 @@ var runRules = []rule{
 		Remedy: []string{"getent hosts $1", "cat /etc/resolv.conf", "# correct the resolver, or add the name to /etc/hosts"},
 		Source: "net.DNSError",
 	}, {
-		ID: "api-unreachable", Severity: Lasting, Unready: true, Stated: true,
+		ID: "api-unreachable", Severity: Lasting, Unready: true, Stated: true, Probe: serverIsPod, ServerPod: true, Advice: startServerPod,
 		Pattern: `(?:Unable to register node with API server|Failed to ensure lease exists, will retry|Error updating node status, will retry|asking the API server).*dial tcp (\S+?):? (?:connect: )?(connection refused|i/o timeout|no route to host|network is unreachable)`,
 		Cause:   "kubelet cannot reach the API server at $1 $2",
 		Remedy:  []string{"curl -k https://$1/version  # from this host", "# start the API server, or correct the address, the firewall, the route or the proxy (NO_PROXY)"},
@@ -75,22 +75,22 @@ var runRules = []rule{
 	},
 	// The container runtime, and pods.
 	{
-		ID: "cgroup-driver-runtime", Pattern: `expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups|cgroupsPath.* (?:is not valid|invalid).*systemd`, Severity: Lasting, Probe: driverOfRuntime,
+		ID: "cgroup-driver-runtime", Pattern: `expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups|cgroupsPath.* (?:is not valid|invalid).*systemd`, Pods: true, Severity: Lasting, Probe: driverOfRuntime,
 		Cause:  "kubelet and the container runtime use different cgroup drivers, so that no pod can start",
 		Remedy: []string{"systemctl restart kubelet  # from 1.28 on it asks the runtime when it starts", "# where the runtime cannot tell kubelet its driver, as containerd 1.x:", "kubeletctl set cgroupDriver=systemd"},
 		Source: "kubespray#8122, cri-tools#1292; seen with 1.37",
 	}, {
-		ID: "cgroup-driver-changed", Pattern: `^Using cgroup driver setting received from the CRI runtime cgroupDriver="(\w+)"`, Severity: Lasting, Info: true, Probe: driverChanged, Sure: true,
+		ID: "cgroup-driver-changed", Pattern: `^Using cgroup driver setting received from the CRI runtime cgroupDriver="(\w+)"`, Severity: Lasting, Pods: true, Info: true, Probe: driverChanged, Sure: true,
 		Cause:  "the container runtime was given another cgroup driver after kubelet had asked for it, so that no new pod can start",
 		Remedy: []string{"systemctl restart kubelet  # it asks the runtime again"},
 		Source: "seen with 1.37 and containerd 2.1",
 	}, {
-		ID: "sandbox-image", Pattern: `(?:failed to get sandbox image|failed to pull image|unable to pull sandbox image|pulling image) "?([^" ]*pause[^" ]*)"?`, Severity: Lasting, Stated: true,
+		ID: "sandbox-image", Pattern: `(?:failed to get sandbox image|failed to pull image|unable to pull sandbox image|pulling image) "?([^" ]*pause[^" ]*)"?`, Severity: Lasting, Pods: true, Stated: true,
 		Cause:  "the container runtime has no sandbox image, $1, and cannot pull it, so that no pod can start",
 		Remedy: []string{"ctr -n k8s.io images pull $1  # or import it from a file: ctr -n k8s.io images import FILE", "grep -n -e sandbox_image -e sandbox /etc/containerd/config.toml  # or name one there that this host can pull, then:", "systemctl restart containerd"},
 		Source: "kubeadm#2801, k0s#5140; seen with 1.37",
 	}, {
-		ID: "resolv-conf", Pattern: `Failed to generate sandbox config for pod.*open (\S+): no such file or directory`, Severity: Lasting, Stated: true, Probe: fileMissing,
+		ID: "resolv-conf", Pattern: `Failed to generate sandbox config for pod.*open (\S+): no such file or directory`, Severity: Lasting, Pods: true, Stated: true, Probe: fileMissing,
 		Cause:  "the file of resolvConf does not exist: $1",
 		Remedy: []string{"ls -l /etc/resolv.conf /run/systemd/resolve/resolv.conf", "kubeletctl set resolvConf=/etc/resolv.conf"},
 		Source: "kubernetes#103110, kubeadm#1124; seen with 1.36",
@@ -127,12 +127,12 @@ var runRules = []rule{
 		Remedy: []string{"df -h /var/lib/kubelet /var/lib/containerd; df -i /var/lib/kubelet; free -m", "crictl rmi --prune  # images that no pod uses"},
 		Source: "pkg/kubelet/eviction",
 	}, {
-		ID: "disk-full-running", Pattern: `(?:write|mkdir|open|create|rename) (/\S+): no space left on device`, Severity: Lasting, Stated: true, Probe: diskFull,
+		ID: "disk-full-running", Pattern: `(?:write|mkdir|open|create|rename) (/\S+): no space left on device`, Severity: Lasting, Pods: true, Stated: true, Probe: diskFull,
 		Cause:  "the file system of $1 has no room left, or no inodes",
 		Remedy: []string{"df -h $1; df -i $1", "crictl rmi --prune  # images that no pod uses"},
 		Source: "pkg/kubelet",
 	}, {
-		ID: "read-only-running", Pattern: readOnlyPath, Severity: Lasting, Stated: true, Probe: readOnly,
+		ID: "read-only-running", Pattern: readOnlyPath, Severity: Lasting, Pods: true, Stated: true, Probe: readOnly,
 		Cause:  "kubelet cannot write $1$2: its file system is read-only",
 		Remedy: []string{"findmnt -T $1$2", "dmesg --level=err,warn | tail -n 30  # the kernel does that to a file system with errors: check its disk", remount},
 		Source: "pkg/kubelet",
@@ -142,7 +142,7 @@ var runRules = []rule{
 		Remedy: []string{"kubectl describe pod --all-namespaces | grep -B30 FailedMount  # as an administrator: which pod", "journalctl -u kubelet --since -5min --no-pager | grep MountVolume"},
 		Source: "pkg/volume/util/operationexecutor; seen with 1.37",
 	}, {
-		ID: "manifest", Pattern: `^Could not process manifest file: (.*)`, Severity: Lasting, Stated: true,
+		ID: "manifest", Pattern: `^Could not process manifest file: (.*)`, Severity: Lasting, Pods: true, Stated: true,
 		Cause:  "a static pod is not started, since its file cannot be read: $1",
 		Remedy: []string{"ls -l /etc/kubernetes/manifests", "# correct the file, or move it elsewhere; kubelet reads it again by itself"},
 		Source: "pkg/kubelet/config/file.go; seen with 1.37",
