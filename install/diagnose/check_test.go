@@ -214,6 +214,7 @@ func TestOwners(t *testing.T) {
 	swap := failure("swap feature is enabled and LimitedSwap but it is only supported with cgroupv2")
 	name := register(`node \"a\" is not allowed to modify node \"b\"`)
 	gone := unit("Failed at step EXEC spawning /usr/local/bin/kubelet: No such file or directory")
+	empty := failure(`kubelet config file \"/var/lib/kubelet/config.yaml\" was empty`)
 	for _, tt := range []struct {
 		owner owner
 		log   string
@@ -229,6 +230,7 @@ func TestOwners(t *testing.T) {
 		{user, name, []string{"hostnamectl --static", "# set --hostname-override=a on the command line of kubelet (systemctl cat kubelet.service) (or join anew with the new name), then:", restart}},
 		{ourselves, gone, []string{"ls -lL /usr/local/bin/kubelet", "kubeletctl repair"}},
 		{kubeadm, gone, []string{"ls -lL /usr/local/bin/kubelet", "kubeletctl repair"}},
+		{user, empty, []string{"ls -l /var/lib/kubelet/config.yaml; df -h /var/lib/kubelet/config.yaml  # a full disk leaves empty files", writeAnew, "systemctl restart kubelet"}},
 		{user, gone, []string{"ls -lL /usr/local/bin/kubelet", "# install this kubelet again, in the way in which it was installed, then:", restart}},
 	} {
 		d := explain(t.Context(), Run{Log: kubeletlog.Parse(systemd.ParseEntries([]byte(tt.log)))}, nil, tt.owner)

@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
@@ -35,7 +36,7 @@ func (o owner) remedy(r rule, found, advice []string) []string {
 		words = append(words, ShellQuote(hide(word)))
 	}
 	changed, script := false, r.Remedy
-	if o == kubeadm && r.Kubeadm != nil {
+	if r.Kubeadm != nil && (o == kubeadm || o != ourselves && slices.ContainsFunc(found, ofKubeadm)) {
 		script = r.Kubeadm
 	}
 	if advice != nil {
@@ -53,6 +54,11 @@ func (o owner) remedy(r rule, found, advice []string) []string {
 		lines = append(lines, restart)
 	}
 	return lines
+}
+
+// ofKubeadm reports whether a file is one that kubeadm gives a kubelet (cmd/kubeadm/app/constants).
+func ofKubeadm(file string) bool {
+	return file == hostfs.KubeletDir+"/config.yaml" || file == "/etc/kubernetes/bootstrap-kubelet.conf"
 }
 
 // named puts the node and the kubeconfig of a host into the lines of a remedy, as far as they are known.
