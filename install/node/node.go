@@ -79,7 +79,7 @@ func (c *Client) Get(ctx context.Context, name string) (*Node, error) {
 			Taints        []Taint
 			Unschedulable bool
 		}
-		Status   struct {
+		Status struct {
 			Conditions []struct {
 				Type, Status, Message string
 				LastHeartbeatTime     time.Time

@@ -109,7 +109,7 @@ func (o Observer) dropInsWith(g *plan.Generation) ([]DropIn, error) {
 }
 
 // setUp are files that only kubeadm init and kubeadm join make, and kubeadm reset removes.
-var setUp = []string{"/etc/kubernetes/kubelet.conf", config.KubeadmFlags, "/etc/kubernetes/manifests/kube-apiserver.yaml", hostfs.KubeletDir + "/pki/kubelet-client-current.pem"}
+var setUp = []string{config.KubeadmKubeconfig, config.KubeadmFlags, "/etc/kubernetes/manifests/kube-apiserver.yaml", hostfs.KubeletDir + "/pki/kubelet-client-current.pem"}
 
 // LostFiles are the files that a kubelet of kubeadm's cannot start without and that are not there, although kubeadm has set up this
 // node; none while that is still to come.

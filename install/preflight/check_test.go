@@ -92,7 +92,9 @@ func TestCheck(t *testing.T) {
 		{"cgroup v1, kubeadm has not said yet", "", func(k *Kubelet, f *facts.Facts) {
 			f.Cgroup.Version, k.Kubeadm, k.Fields, k.Args = 1, true, nil, append(k.Args, "--cgroup-driver=systemd")
 		}, "warning cgroup-v1: refuses"},
-		{"fapolicyd", "", func(_ *Kubelet, f *facts.Facts) { f.Files["/sys/fs/cgroup/system.slice/fapolicyd.service"] = facts.File{Dir: true} }, "warning fapolicyd: trusts"},
+		{"fapolicyd", "", func(_ *Kubelet, f *facts.Facts) {
+			f.Files["/sys/fs/cgroup/system.slice/fapolicyd.service"] = facts.File{Dir: true}
+		}, "warning fapolicyd: trusts"},
 		{"firewalld, with cgroup v1", "", func(k *Kubelet, f *facts.Facts) {
 			f.Files["/sys/fs/cgroup/systemd/system.slice/firewalld.service"], k.Fields["port"] = facts.File{Dir: true}, 10350
 		}, "warning firewalld: on port 10350"},

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/diagnose"
 	"github.com/kubeletctl/kubeletctl/install/health"
 	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
@@ -37,9 +38,6 @@ func (r Reader) Subject(current *plan.Generation) diagnose.Subject {
 	return diagnose.Subject{Observer: r.Observer, Host: m, Ours: current}
 }
 
-// kubeadmKubeconfig is the kubeconfig of a kubelet of kubeadm's.
-const kubeadmKubeconfig = "/etc/kubernetes/kubelet.conf"
-
 // machine answers also what is of kubelet.
 type machine struct {
 	probe.Machine
@@ -49,7 +47,7 @@ type machine struct {
 // Kubeconfig reads the kubeconfig that the unit names. The node is that of the certificate in it or, where it has none, of the one
 // that kubelet has got.
 func (m machine) Kubeconfig() (file, name string, err error) {
-	file = cmp.Or(diagnose.Flag(m.observer, "kubeconfig"), kubeadmKubeconfig)
+	file = cmp.Or(diagnose.Flag(m.observer, "kubeconfig"), config.KubeadmKubeconfig)
 	if _, err := m.Stat(file); err != nil {
 		return file, m.certifiedName(), err
 	}
