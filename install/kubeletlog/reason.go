@@ -25,11 +25,15 @@ var lastWords = []string{
 // killed are words of systemd about what it, or the kernel, did to a process, which itself cannot know why.
 var killed = []string{"Watchdog timeout", "killed by the OOM killer", "start operation timed out"}
 
-// Reason returns the entry of one run that says why kubelet ended: the one from Ending, else the last error in the log. It
-// returns false if there is neither.
+// Reason returns the entry of one run that says why kubelet ended: the one from Ending, else the last error in the log, unless a
+// signal ended kubelet. It returns false if there is neither.
 func Reason(entries []Entry) (Entry, bool) {
-	if e, found := Ending(entries); found {
-		return e, true
+	var w LastWords
+	for _, e := range entries {
+		w.Add(e)
+	}
+	if e, found := w.Ending(); found || w.signalled != nil {
+		return e, found
 	}
 	for _, e := range slices.Backward(entries) {
 		if e.Severity == Error && !e.OfSystemd {
@@ -42,7 +46,8 @@ func Reason(entries []Entry) (Entry, bool) {
 // Ending returns the entry of one run that shows that kubelet ended, and why; false if there is none. It looks for, in this order:
 //
 //   - what systemd says of a process that it or the kernel had to end, whatever that said while it was ended;
-//   - the last words of a kubelet that ends by itself, a panic among them: the first of them, since others follow while it ends;
+//   - the last words of a kubelet that ends by itself, a panic among them: the first of them, since others follow while it ends.
+//     Of one that a signal ended, only a panic is such, which may end with one;
 //   - what systemd says of a process that it could not start.
 func Ending(entries []Entry) (Entry, bool) {
 	var w LastWords
@@ -52,15 +57,15 @@ func Ending(entries []Entry) (Entry, bool) {
 	return w.Ending()
 }
 
-// LastWords is Ending entry by entry, of which it keeps three at most.
-type LastWords struct{ killed, last, notStarted *Entry }
+// LastWords is Ending entry by entry, of which it keeps four at most.
+type LastWords struct{ killed, signalled, last, notStarted *Entry }
 
 // Add considers the next entry of the run.
 func (w *LastWords) Add(e Entry) {
 	for _, kind := range []struct {
 		first    **Entry
 		decisive bool
-	}{{&w.killed, e.wasKilled()}, {&w.last, e.isLast()}, {&w.notStarted, e.notStarted()}} {
+	}{{&w.killed, e.wasKilled()}, {&w.signalled, e.wasSignalled()}, {&w.last, e.isLast()}, {&w.notStarted, e.notStarted()}} {
 		if kind.decisive && *kind.first == nil {
 			*kind.first = &e
 		}
@@ -69,7 +74,11 @@ func (w *LastWords) Add(e Entry) {
 
 // Ending is the entry that shows that kubelet ended, and why; false if there was none.
 func (w *LastWords) Ending() (Entry, bool) {
-	if e := cmp.Or(w.killed, w.last, w.notStarted); e != nil {
+	last := w.last
+	if w.signalled != nil && last != nil && !(last.Crash && strings.HasPrefix(w.signalled.Message, mainExited+"code=dumped")) {
+		last = nil
+	}
+	if e := cmp.Or(w.killed, last, w.notStarted); e != nil {
 		return *e, true
 	}
 	return Entry{}, false
@@ -77,6 +86,24 @@ func (w *LastWords) Ending() (Entry, bool) {
 
 func (e Entry) wasKilled() bool {
 	return e.OfSystemd && slices.ContainsFunc(killed, func(words string) bool { return strings.Contains(e.Message, words) })
+}
+
+// mainExited is how systemd begins to say how the process ended.
+const mainExited = "Main process exited, "
+
+// wasSignalled reports whether systemd says that a signal ended the process.
+func (e Entry) wasSignalled() bool {
+	exit, found := strings.CutPrefix(e.Message, mainExited)
+	return e.OfSystemd && found && signalOf(exit) != ""
+}
+
+// signalOf is the signal that systemd says has ended a process: SIGKILL of "code=killed, status=9/KILL"; empty for none.
+func signalOf(exit string) string {
+	_, name, found := strings.Cut(exit, "/")
+	if !found || !strings.HasPrefix(exit, "code=killed,") && !strings.HasPrefix(exit, "code=dumped,") {
+		return ""
+	}
+	return "SIG" + name
 }
 
 // isLast reports whether kubelet ends right after the entry. Go's panics, klog's Fatal and cobra's "Error:", which has no source,

@@ -15,8 +15,9 @@ type Event struct {
 	Began, Ended *Run
 }
 
-// Run is one run of kubelet, as far as its log tells. First and Last are when its first and last line were logged.
+// Run is one run of kubelet, as far as its log tells.
 type Run struct {
+	// First is when its first line was logged, and Last when systemd says that it ended, else when its last line was.
 	First, Last time.Time
 	// PID is the first process that logged something; 0 where that is not known.
 	PID int
@@ -26,9 +27,9 @@ type Run struct {
 	// nothing tells.
 	Exit, Reason string
 
-	words                  LastWords
-	lastError              *Entry
-	stopped, ended, failed bool
+	words                          LastWords
+	lastError                      *Entry
+	stopped, exited, ended, failed bool
 }
 
 // Read makes events of the lines of a journal, oldest first, and keeps none. The last run ends only when systemd says so. An error of
@@ -76,15 +77,17 @@ func Read(lines iter.Seq2[systemd.Entry, error]) iter.Seq2[Event, error] {
 
 // add takes note of an entry of the run.
 func (r *Run) add(e Entry) {
-	r.Last = e.Time
+	if !r.exited && !r.ended && !(e.OfSystemd && beginsWith(e.Message, starting)) {
+		r.Last = e.Time
+	}
 	if version := e.KubeletVersion(); version != "" {
 		r.Version = version
 	}
 	if e.OfSystemd {
-		exited, found := strings.CutPrefix(e.Message, "Main process exited, ")
+		exited, found := strings.CutPrefix(e.Message, mainExited)
 		switch {
 		case found:
-			r.Exit = exited
+			r.Exit, r.exited = exited, true
 		case strings.HasPrefix(e.Message, "Stopping "):
 			r.stopped = true
 		case strings.HasPrefix(e.Message, "Failed with result "):
@@ -102,12 +105,18 @@ func (r *Run) add(e Entry) {
 	}
 }
 
+// starting are how systemd begins to say that it starts a unit, which may be the next run already.
+var starting = []string{"Starting ", "Started ", "Scheduled restart job"}
+
 // explain sets the reason why the run ended.
 func (r *Run) explain() *Run {
 	words, found := r.words.Ending()
+	signal := signalOf(r.Exit)
 	switch {
 	case found:
 		r.Reason = words.Text()
+	case signal != "":
+		r.Reason = "killed by " + signal
 	case r.stopped && !r.failed:
 		r.Reason = "it was stopped"
 	case r.failed && !r.stopped && r.lastError != nil:

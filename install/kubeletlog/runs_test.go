@@ -70,6 +70,52 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+// A run ends when systemd says so, or with its last line. What a kubelet has said is no reason why somebody else has killed it.
+func TestEndOfRuns(t *testing.T) {
+	line := func(second int, who, text string) string { return fmt.Sprintf("Nov 30 09:41:%02d h %s: %s\n", second, who, text) }
+	systemd1 := func(second int, text string) string { return line(second, "systemd[1]", "kubelet.service: "+text) }
+	said := func(second, pid int, text string) string {
+		return line(second, fmt.Sprintf("kubelet[%d]", pid), fmt.Sprintf("E1130 09:41:%02d.000000 %d a.go:1] %s", second, pid, text))
+	}
+	const forbidden = `"Failed to watch" err="podcertificaterequests is forbidden"`
+	begun := line(0, "systemd[1]", "Started kubelet.service - kubelet.")
+	again := systemd1(15, "Scheduled restart job, restart counter is at 1.") + line(15, "systemd[1]", "Started kubelet.service - kubelet.") + said(16, 8, `"a"`)
+	tests := []struct{ name, text, want string }{
+		{"killed", begun + said(1, 7, forbidden) + systemd1(10, "Main process exited, code=killed, status=9/KILL") + systemd1(10, "Failed with result 'signal'.") + again,
+			"10s killed by SIGKILL"},
+		{"killed after a last word", begun + said(1, 7, `"Failed to start ContainerManager" err="x"`) + systemd1(10, "Main process exited, code=killed, status=15/TERM") + again,
+			"10s killed by SIGTERM"},
+		{"memory", begun + said(1, 7, forbidden) + systemd1(9, "A process of this unit has been killed by the OOM killer.") +
+			systemd1(10, "Main process exited, code=killed, status=9/KILL") + systemd1(10, "Failed with result 'oom-kill'.") + again,
+			"10s A process of this unit has been killed by the OOM killer."},
+		{"watchdog", begun + said(1, 7, forbidden) + systemd1(9, "Watchdog timeout (limit 30s)!") + systemd1(9, "Killing process 7 (kubelet) with signal SIGABRT.") +
+			systemd1(10, "Main process exited, code=dumped, status=6/ABRT") + systemd1(10, "Failed with result 'watchdog'.") + again, "10s Watchdog timeout (limit 30s)!"},
+		{"dumped by somebody", begun + said(1, 7, forbidden) + systemd1(10, "Main process exited, code=dumped, status=11/SEGV") + again, "10s killed by SIGSEGV"},
+		{"it dumps itself", begun + line(9, "kubelet[7]", "panic: a") + line(9, "kubelet[7]", "") + systemd1(10, "Main process exited, code=dumped, status=6/ABRT") + again, "10s panic: a"},
+		{"it exits", begun + said(1, 7, forbidden) + systemd1(10, "Main process exited, code=exited, status=1/FAILURE") + systemd1(10, "Failed with result 'exit-code'.") + again,
+			"10s Failed to watch: podcertificaterequests is forbidden"},
+		{"it does not stop", begun + systemd1(5, "Stopping x") + systemd1(9, "State 'stop-sigterm' timed out. Killing.") + systemd1(10, "Main process exited, code=killed, status=9/KILL") +
+			systemd1(10, "Failed with result 'timeout'."), "10s killed by SIGKILL"},
+		{"systemd does not say when", begun + said(10, 7, forbidden) + again, "10s "},
+	}
+	for _, tt := range tests {
+		got := ""
+		for event := range Read(systemd.ReadEntries(strings.NewReader(tt.text))) {
+			r := event.Ended
+			if r == nil {
+				continue
+			}
+			if at := r.Last.Second(); at != 10 {
+				t.Errorf("%s: it ended at second %d, want 10", tt.name, at)
+			}
+			got = r.Last.Sub(r.First).String() + " " + r.Reason
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestReadEndsWithTheError(t *testing.T) {
 	broken := errors.New("broken")
 	var got []string
