@@ -244,8 +244,11 @@ func (p *logPrinter) line(text string) { fmt.Fprintln(p.out, terminal.Wrap(text,
 // runEnd says how a run ended.
 func runEnd(r *kubeletlog.Run) string {
 	text := strings.TrimSuffix("kubelet "+r.Version, " ") + " ended"
-	if !r.First.IsZero() && !r.Last.IsZero() {
-		text += fmt.Sprintf(", %s, after %s", logTime(r.Last), r.Last.Sub(r.First).Round(time.Second))
+	if !r.Last.IsZero() {
+		text += ", " + logTime(r.Last)
+	}
+	if lasted, known := r.Lasted(); known {
+		text += ", after " + lasted.Round(time.Second).String()
 	}
 	if r.Exit != "" {
 		text += " (" + r.Exit + ")"

@@ -27,9 +27,16 @@ type Run struct {
 	// nothing tells.
 	Exit, Reason string
 
-	words                          LastWords
-	lastError                      *Entry
+	words     LastWords
+	lastError *Entry
+	// whole reports that the run before was read, or that systemd said that it starts this one.
+	whole                          bool
 	stopped, exited, ended, failed bool
+}
+
+// Lasted is for how long the run lasted; false when that is not known. Its version is among the first things that a kubelet says.
+func (r *Run) Lasted() (time.Duration, bool) {
+	return r.Last.Sub(r.First), (r.whole || r.Version != "") && !r.First.IsZero() && !r.Last.IsZero()
 }
 
 // Read makes events of the lines of a journal, oldest first, and keeps none. The last run ends only when systemd says so. An error of
@@ -62,7 +69,7 @@ func Read(lines iter.Seq2[systemd.Entry, error]) iter.Seq2[Event, error] {
 				if !end(true) {
 					return
 				}
-				run = &Run{First: l.Time, PID: l.PID}
+				run = &Run{First: l.Time, PID: l.PID, whole: run != nil}
 				if !yield(Event{Began: run}, nil) {
 					return
 				}
@@ -77,7 +84,10 @@ func Read(lines iter.Seq2[systemd.Entry, error]) iter.Seq2[Event, error] {
 
 // add takes note of an entry of the run.
 func (r *Run) add(e Entry) {
-	if !r.exited && !r.ended && !(e.OfSystemd && beginsWith(e.Message, starting)) {
+	switch starts := e.OfSystemd && beginsWith(e.Message, starting); {
+	case starts && r.Last.IsZero():
+		r.whole = true
+	case !starts && !r.exited && !r.ended:
 		r.Last = e.Time
 	}
 	if version := e.KubeletVersion(); version != "" {

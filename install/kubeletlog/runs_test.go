@@ -72,7 +72,9 @@ func TestRuns(t *testing.T) {
 
 // A run ends when systemd says so, or with its last line. What a kubelet has said is no reason why somebody else has killed it.
 func TestEndOfRuns(t *testing.T) {
-	line := func(second int, who, text string) string { return fmt.Sprintf("Nov 30 09:41:%02d h %s: %s\n", second, who, text) }
+	line := func(second int, who, text string) string {
+		return fmt.Sprintf("Nov 30 09:41:%02d h %s: %s\n", second, who, text)
+	}
 	systemd1 := func(second int, text string) string { return line(second, "systemd[1]", "kubelet.service: "+text) }
 	said := func(second, pid int, text string) string {
 		return line(second, fmt.Sprintf("kubelet[%d]", pid), fmt.Sprintf("E1130 09:41:%02d.000000 %d a.go:1] %s", second, pid, text))
@@ -97,6 +99,8 @@ func TestEndOfRuns(t *testing.T) {
 		{"it does not stop", begun + systemd1(5, "Stopping x") + systemd1(9, "State 'stop-sigterm' timed out. Killing.") + systemd1(10, "Main process exited, code=killed, status=9/KILL") +
 			systemd1(10, "Failed with result 'timeout'."), "10s killed by SIGKILL"},
 		{"systemd does not say when", begun + said(10, 7, forbidden) + again, "10s "},
+		{"the beginning was not read", said(1, 7, forbidden) + systemd1(10, "Main process exited, code=killed, status=9/KILL") + again, "unknown killed by SIGKILL"},
+		{"only the end was read", systemd1(10, "Main process exited, code=killed, status=9/KILL") + systemd1(10, "Failed with result 'signal'.") + again, "unknown killed by SIGKILL"},
 	}
 	for _, tt := range tests {
 		got := ""
@@ -108,7 +112,11 @@ func TestEndOfRuns(t *testing.T) {
 			if at := r.Last.Second(); at != 10 {
 				t.Errorf("%s: it ended at second %d, want 10", tt.name, at)
 			}
-			got = r.Last.Sub(r.First).String() + " " + r.Reason
+			lasted := "unknown"
+			if d, known := r.Lasted(); known {
+				lasted = d.String()
+			}
+			got = lasted + " " + r.Reason
 		}
 		if got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
