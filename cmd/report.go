@@ -145,14 +145,16 @@ type reportFile struct {
 // add adds a file, without secrets. Of a large one it is the end.
 func (r *reporter) add(name string, data []byte) { r.addMasked(name, config.HideSecrets(data)) }
 
-// addMasked adds a file that has no secrets any more.
+// addMasked adds a file that has no secrets any more, unless it was added before.
 func (r *reporter) addMasked(name string, data []byte) {
 	if over := len(data) - mostOfSection; over > 0 {
 		data = append([]byte("[...]\n"), data[over:]...)
 	}
 	r.adding.Lock()
 	defer r.adding.Unlock()
-	r.files = append(r.files, reportFile{name, data})
+	if !slices.ContainsFunc(r.files, func(f reportFile) bool { return f.name == name }) {
+		r.files = append(r.files, reportFile{name, data})
+	}
 }
 
 // addJSON adds a document.
@@ -189,7 +191,7 @@ func collect(ctx context.Context, a *app, h *install.Host) *reporter {
 	return r
 }
 
-// archive packs what was collected, each file below one directory.
+// archive packs what was collected, each file below one directory. Their time has no fraction, which tar would round up.
 func (r *reporter) archive(now time.Time) ([]byte, error) {
 	r.adding.Lock() // for a section that was given up
 	defer r.adding.Unlock()
@@ -203,7 +205,7 @@ func (r *reporter) archive(now time.Time) ([]byte, error) {
 	out := tar.NewWriter(zip)
 	dir := "kubeletctl-report-" + now.Format("20060102-150405")
 	for _, f := range r.files {
-		header := &tar.Header{Name: path.Join(dir, f.name), Mode: 0o600, Size: int64(len(f.data)), ModTime: now}
+		header := &tar.Header{Name: path.Join(dir, f.name), Mode: 0o600, Size: int64(len(f.data)), ModTime: now.Truncate(time.Second)}
 		if err := out.WriteHeader(header); err != nil {
 			return nil, fmt.Errorf("packing %s: %w", f.name, err)
 		}
