@@ -34,6 +34,7 @@ type changeOptions struct {
 	recoverBinary      string
 	noRecovery         bool
 	drain              drainOptions
+	joins              bool // it is the change of a join
 }
 
 func (o *changeOptions) register(c *cobra.Command) {
@@ -102,7 +103,7 @@ func (o *changeOptions) check(a *app, f *pflag.FlagSet) error {
 
 // prepare says what these flags say of how a change is prepared.
 func (o *changeOptions) prepare() install.PrepareOptions {
-	return install.PrepareOptions{ResetManagers: o.resetManagers, RecoverBinary: o.recoverBinary, NoRecovery: o.noRecovery}
+	return install.PrepareOptions{ResetManagers: o.resetManagers, RecoverBinary: o.recoverBinary, NoRecovery: o.noRecovery, Joins: o.joins}
 }
 
 // changer is one verb at work on a host.

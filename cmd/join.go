@@ -220,7 +220,7 @@ func runJoin(a *app, c *cobra.Command, o *joinOptions) error {
 }
 
 func newJoiner(w *work, o *joinOptions, invited *invitation) *joiner {
-	w.options.wait = time.Minute
+	w.options.wait, w.options.joins = time.Minute, true
 	return &joiner{work: w, options: o, invitation: invited, phases: w.app.NewPhases()}
 }
 

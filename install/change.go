@@ -41,6 +41,7 @@ type Change struct {
 	options plan.Options
 	repair  bool // Want is the current generation: a repair, or a restart
 	resets  bool // checkpoints that do not fit are removed
+	joins   bool // see PrepareOptions
 	number  int  // of the change, once it has begun
 	// program is the file of this machine whose copy recovers on the host; empty when nothing has to be copied.
 	program string
@@ -57,6 +58,8 @@ type PrepareOptions struct {
 	LeaveOverrides bool
 	// OnlyTools leaves kubelet as it is, whatever differs: see spec.Draft.OnlyTools.
 	OnlyTools bool
+	// Joins says that a join follows, which writes hostfs.ClusterCA.
+	Joins bool
 	// ResetManagers removes checkpoints of resource managers that do not fit what is wanted; without it they are a problem.
 	ResetManagers bool
 	// RecoverBinary is a file of this machine with a kubeletctl for the host's architecture, which recovers there; this
@@ -212,7 +215,7 @@ func (p preparation) plan(ctx context.Context) (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.program = program
+	c.program, c.joins = program, o.Joins
 	if c.resets = o.ResetManagers; c.resets || c.Plan.Empty() || c.Plan.OnlyTools() {
 		return c, nil
 	}

@@ -36,6 +36,7 @@ func (h *Host) PreflightHost(ctx context.Context, c *Change, all bool) []preflig
 	}
 	var problems []preflight.Problem
 	k := preflight.Of(c.Draft, c.Seen)
+	k.Joins = c.joins
 	switch {
 	case h.Live:
 		k.Booting, k.Back = h.Units.Booting(ctx), c.back()

@@ -27,6 +27,8 @@ type Kubelet struct {
 	Standalone, Hardened bool
 	// Seen is what was observed.
 	Seen *plan.Observation
+	// Joins says that hostfs.ClusterCA is written before it starts.
+	Joins bool
 	// Booting says that units of this host may still have to start. Back is that of CheckSkew.
 	Booting, Back bool
 }

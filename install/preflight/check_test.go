@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/cri"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/node"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight/facts"
@@ -221,6 +222,14 @@ func TestCheck(t *testing.T) {
 			k.Fields["authentication"], k.Seen.Credentials = map[string]any{"x509": map[string]any{"clientCAFile": "/ca"}}, false
 			f.Files["/ca"] = facts.File{Err: syscall.ENOENT}
 		}, "warning client-ca: /ca: no such file"},
+		{"the client CA that a join writes", "", func(k *Kubelet, f *facts.Facts) {
+			k.Fields["authentication"], k.Joins = map[string]any{"x509": map[string]any{"clientCAFile": hostfs.ClusterCA}}, true
+			f.Files[hostfs.ClusterCA] = facts.File{Err: syscall.ENOENT}
+		}, ""},
+		{"a client CA that a join does not write", "", func(k *Kubelet, f *facts.Facts) {
+			k.Fields["authentication"], k.Joins = map[string]any{"x509": map[string]any{"clientCAFile": "/ca"}}, true
+			f.Files["/ca"] = facts.File{Err: syscall.ENOENT}
+		}, "error client-ca: /ca: no such file"},
 		{"serving key is no key", "", func(k *Kubelet, f *facts.Facts) {
 			k.Fields["tlsCertFile"], k.Fields["tlsPrivateKeyFile"] = "/crt", "/key"
 			f.Files["/crt"], f.Files["/key"] = facts.File{Content: []byte("-----BEGIN X-----\n-----END X-----\n")}, facts.File{Content: []byte("x")}

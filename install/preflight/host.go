@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/cri"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/preflight/facts"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
@@ -308,7 +309,7 @@ func checkProviders(_ Kubelet, f *facts.Facts) *Problem {
 func checkClientCAFile(k Kubelet, f *facts.Facts) *Problem {
 	file := k.setting("", "authentication.x509.clientCAFile")
 	ca, looked := f.Files[file]
-	if !looked || ca.Err == nil && hasPEM(ca.Content) || errors.Is(ca.Err, fs.ErrPermission) {
+	if !looked || k.Joins && file == hostfs.ClusterCA || ca.Err == nil && hasPEM(ca.Content) || errors.Is(ca.Err, fs.ErrPermission) {
 		return nil
 	}
 	return problem(ClientCA, k.whileWaiting(Failure), fmt.Sprintf("clientCAFile is %s: %s", file, fileTrouble(ca)),
