@@ -13,6 +13,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/drain"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 )
 
@@ -137,9 +138,18 @@ func openDrain(a *app) (*install.Host, *drain.Drain, func(), error) {
 	}
 	done()
 	if errors.Is(err, install.ErrNotJoined) {
-		err = preflight.Failed("drain", err.Error(), "kubeletctl join")
+		err = notJoined(current)
 	}
 	return nil, nil, nil, err
+}
+
+// notJoined refuses a host that is no node of a cluster.
+func notJoined(current *plan.Generation) error {
+	hint := "kubeletctl help joining says how it joins one"
+	if current.Kubeadm {
+		hint = "kubeadm join"
+	}
+	return preflight.Failed("drain", install.ErrNotJoined.Error(), hint)
 }
 
 func runDrain(a *app, c *cobra.Command, o *drainOptions) error {

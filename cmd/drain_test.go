@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/kubeletctl/kubeletctl/install/drain"
+	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 )
 
@@ -31,5 +32,21 @@ func TestEvictHint(t *testing.T) {
 	}
 	if err := errors.New("another"); (&drainOptions{}).hint(err) != err {
 		t.Error("the hint is for other errors, too")
+	}
+}
+
+// A host that has not joined is told how it joins, by whoever joins it.
+func TestNotJoined(t *testing.T) {
+	for _, tt := range []struct {
+		current plan.Generation
+		hint    string
+	}{
+		{plan.Generation{}, "kubeletctl help joining says how it joins one"},
+		{plan.Generation{Kubeadm: true}, "kubeadm join"},
+	} {
+		var failed *preflight.FailedError
+		if err := notJoined(&tt.current); !errors.As(err, &failed) || failed.Problems[0].Hint != tt.hint {
+			t.Errorf("%v, want the hint %q", failed, tt.hint)
+		}
 	}
 }

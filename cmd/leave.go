@@ -64,7 +64,7 @@ func (w *work) leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.CheckJoin(current); err != nil {
+	if err := h.CheckLeave(current); err != nil {
 		return err
 	}
 	r := leaveResult{Result: "left", Node: node.RegisteredName(current), Removed: h.CredentialFiles(current)}

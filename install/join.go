@@ -73,6 +73,18 @@ func (h *Host) CheckJoin(g *plan.Generation) error {
 	return nil
 }
 
+// CheckLeave refuses a kubelet that leave has nothing to do with, with a *preflight.FailedError.
+func (h *Host) CheckLeave(g *plan.Generation) error {
+	const id = "leave"
+	switch {
+	case g.Kubeadm:
+		return preflight.Failed(id, "this kubelet is installed for kubeadm, which takes it out of its cluster", "kubeadm reset")
+	case g.Kubeconfig() == "":
+		return preflight.Failed(id, "this kubelet is installed without an API server, and is in no cluster", "")
+	}
+	return nil
+}
+
 // ClusterSettings are what a kubelet has to be told to be of a cluster: where its bootstrap kubeconfig and the CA of its clients
 // are, and the fields that the cluster asks for.
 func ClusterSettings(fields map[string]any, bootstraps bool) []spec.ClusterSetting {
