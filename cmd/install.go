@@ -686,6 +686,29 @@ func (o *installOptions) mergeRelease(f *pflag.FlagSet, s *spec.Spec) error {
 	return errors.Join(errs...)
 }
 
+// refuseFlag refuses a flag, of kubelet or of this command, in the place of a field. Of a flag that has a field the field is told with
+// what else is wrong.
+func refuseFlag(f *pflag.FlagSet, set string) error {
+	name, value, given := strings.Cut(set, "=")
+	if _, isField := config.LookupField(name); isField || !given {
+		return nil
+	}
+	own := f.Lookup(config.FlagName(name))
+	flag, ofKubelet := config.LookupFlag(name)
+	var instead string
+	switch {
+	case own != nil && own.NoOptDefVal != "": // which takes no value as a word of its own
+		instead = "--" + own.Name + "=" + value
+	case own != nil:
+		instead = "--" + own.Name + " " + value
+	case ofKubelet && flag.Field == "":
+		instead = "--kubelet-flag " + flag.Name + "=VALUE" // which may be a secret
+	default:
+		return nil
+	}
+	return withHint(fmt.Errorf("%s is a flag, and not a field of KubeletConfiguration", name), config.HideInLine(instead))
+}
+
 // mergeKubelet takes over the flags and fields of kubelet.
 func (o *installOptions) mergeKubelet(f *pflag.FlagSet, s *spec.Spec) error {
 	var errs []error
@@ -716,6 +739,10 @@ func (o *installOptions) mergeKubelet(f *pflag.FlagSet, s *spec.Spec) error {
 		errs = append(errs, o.mergeReserve(f, s))
 	}
 	for _, text := range o.sets {
+		if err := refuseFlag(f, text); err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		path, value, err := config.ParseSet(text)
 		if err == nil {
 			if s.KubeletConfiguration == nil {
