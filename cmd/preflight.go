@@ -18,6 +18,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
 func preflightCommand(a *app) *cobra.Command {
@@ -35,7 +36,7 @@ not given are those that are recorded. A release that is not out yet is checked 
 
 --rehearse downloads the release, verifies it and rehearses it with these settings, as an upgrade would; the download is kept.
 
-Exit codes: 0 it would run, also with warnings; 7 it would not.`,
+Exit codes: 0 it would run, also with warnings; 7 it would not, or what runs does not run as it should.`,
 		Example: `  kubeletctl preflight
   kubeletctl preflight --version 1.38
   kubeletctl preflight --version v1.37.2 --rehearse
@@ -66,6 +67,8 @@ type preflightResult struct {
 	Problems  []preflight.Problem `json:"problems"`
 	Rehearsal *rehearsalResult    `json:"rehearsal,omitempty"`
 	Notes     []string            `json:"notes,omitempty"`
+
+	running bool // it is the release that runs already
 }
 
 // rehearsalResult is how a rehearsal went. It is not OK when it was not made, either.
@@ -103,6 +106,7 @@ func runPreflight(c *cobra.Command, w *work, rehearse bool) error {
 			return err
 		}
 	}
+	doc.running = w.runs(c.Context(), current, version)
 	doc.judge(w.options.ignore)
 	if w.app.Structured() {
 		doc.Notes = w.app.Notes()
@@ -114,6 +118,15 @@ func runPreflight(c *cobra.Command, w *work, rehearse bool) error {
 		return &exitError{exitRefused}
 	}
 	return nil
+}
+
+// runs reports whether a release is installed and runs.
+func (w *work) runs(ctx context.Context, current *plan.Generation, version release.Version) bool {
+	if !w.host.Live || current == nil || current.Version != version {
+		return false
+	}
+	state, err := w.host.Units.State(ctx, systemd.KubeletService)
+	return err == nil && state.ActiveState == "active"
 }
 
 // readPreflight puts the spec together: what is recorded, unless a file is named, and what the flags say. It returns what is
@@ -261,7 +274,12 @@ func printPreflight(a *app, d preflightResult) {
 	w := a.Out
 	which := map[string]string{"installed": ", which is installed,", "stable": ", the newest stable release,"}[d.Chosen]
 	verdict, mood := "would run on this host", terminal.Green
-	if !d.Runs {
+	switch {
+	case d.running && d.Runs:
+		verdict = "runs on this host"
+	case d.running:
+		verdict, mood = "runs on this host, but not as it should", terminal.Red
+	case !d.Runs:
 		verdict, mood = "would not run on this host", terminal.Red
 	}
 	terminal.Say(w, "kubelet %s%s %s: %s, %s", d.Version, which, terminal.Paint(w, mood, verdict),
