@@ -189,7 +189,7 @@ var golden = []struct{ rule, log, cause string }{
 	{"not-a-node", register(`leases is forbidden: unknown node for user \"system:node:x\"`), ""},
 	{"unauthorized", register("Unauthorized"), ""},
 	{"api-dns", register("dial tcp: lookup api.example.com on 127.0.0.53:53: no such host"), "this host cannot resolve the name of the API server: api.example.com"},
-	{"api-unreachable", register("dial tcp 192.0.2.7:6443: connect: connection refused"), "kubelet cannot reach the API server at 192.0.2.7:6443 connection refused"},
+	{"api-unreachable", register("dial tcp 192.0.2.7:6443: connect: connection refused"), "kubelet cannot reach the API server at 192.0.2.7:6443: connection refused"},
 	{"api-unreachable", klog("E", `"Failed to ensure lease exists, will retry" err="Get \"https://192.0.2.7:6443/x\": dial tcp 192.0.2.7:6443: i/o timeout" interval="7s"`), ""},
 	{"skew-services", later(`"Unhandled Error" err="container &Container{} failed to start in pod p: CreateContainerConfigError: services have not yet been read at least once, cannot construct envvars"`), ""},
 	{"localhost-name", klog("I", `"Attempting to register node" node="localhost"`), ""},

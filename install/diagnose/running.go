@@ -54,7 +54,7 @@ var runRules = []rule{
 	}, {
 		ID: "api-unreachable", Severity: Lasting, Unready: true, Stated: true, Probe: serverIsPod, ServerPod: true, Advice: startServerPod,
 		Pattern: `(?:Unable to register node with API server|Failed to ensure lease exists, will retry|Error updating node status, will retry|asking the API server).*dial tcp (\S+?):? (?:connect: )?(connection refused|i/o timeout|no route to host|network is unreachable)`,
-		Cause:   "kubelet cannot reach the API server at $1 $2",
+		Cause:   "kubelet cannot reach the API server at $1: $2",
 		Remedy:  []string{"curl -k https://$1/version  # from this host", "# start the API server, or correct the address, the firewall, the route or the proxy (NO_PROXY)"},
 		Source:  "kops#15229",
 	}, {
