@@ -205,10 +205,10 @@ func (a *app) statusRows(s *status.Status) [][]string {
 
 // liveRows are what can be told without a record.
 func (a *app) liveRows(s *status.Status) (rows [][]string) {
-	if s.Service.PID > 0 {
+	if s.Service.PID > 0 && (s.Running.SHA256 != "" || s.State != status.NotInstalled) {
 		running := "could not be read"
 		if s.Running.SHA256 != "" {
-			running = fmt.Sprintf("%s (sha256:%s)", s.Running.Version, a.Digest(s.Running.SHA256))
+			running = strings.TrimSpace(fmt.Sprintf("%s (sha256:%s)", s.Running.Version, a.Digest(s.Running.SHA256)))
 		}
 		rows = append(rows, row("running", "%s, pid %d", running, s.Service.PID))
 	}
@@ -230,7 +230,9 @@ func (a *app) liveRows(s *status.Status) (rows [][]string) {
 	if s.Health.URL != "" {
 		health += " (" + s.Health.URL + ")"
 	}
-	rows = append(rows, row("health", "%s", health))
+	if health != "" {
+		rows = append(rows, row("health", "%s", health))
+	}
 	return rows
 }
 

@@ -266,6 +266,9 @@ func (r Reader) notInstalled(ctx context.Context, s *Status, current *plan.Gener
 		r.liveHalf(ctx, s, state)
 	case state.LoadState == "loaded":
 		s.problem("foreign-kubelet", preflight.Info, "a kubelet.service is here that kubeletctl did not install", observe.AdoptHint)
+		if r.liveHalf(ctx, s, state); !s.Health.OK { // it may answer elsewhere
+			s.Health = health.Health{}
+		}
 	}
 }
 
