@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/observe"
 )
@@ -14,7 +15,7 @@ import (
 // A kubeconfig that is there and cannot be used is another thing than none.
 func TestKubeconfigOfTheHost(t *testing.T) {
 	tree := hostfs.At(t.TempDir())
-	file := filepath.Join(tree.Root(), kubeadmKubeconfig)
+	file := filepath.Join(tree.Root(), config.KubeadmKubeconfig)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func TestKubeconfigOfTheHost(t *testing.T) {
 		}
 		m := Reader{Observer: observe.Observer{Tree: tree}}.Subject(nil).Host
 		path, _, err := m.Kubeconfig()
-		if path != kubeadmKubeconfig || errors.Is(err, fs.ErrNotExist) != tt.missing || (err == nil) != tt.usable {
+		if path != config.KubeadmKubeconfig || errors.Is(err, fs.ErrNotExist) != tt.missing || (err == nil) != tt.usable {
 			t.Errorf("%s: %s, %v", tt.name, path, err)
 		}
 	}
