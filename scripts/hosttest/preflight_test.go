@@ -146,7 +146,7 @@ func TestPreflight(t *testing.T) {
 	h.must("kubeletctl", h.install("v1.37.1")...)
 	before := h.kept()
 	contains(t, h.must("kubeletctl", "preflight", "--version", "v1.37.2", "--rehearse"), `(?m)^it was healthy in its rehearsal after \d+\.\d s$`)
-	contains(t, h.must("kubeletctl", "preflight", "--rehearse"), `(?m)^kubelet v1\.37\.1, which is installed, would run on this host: .*\nit was healthy in its rehearsal`)
+	contains(t, h.must("kubeletctl", "preflight", "--rehearse"), `(?m)^kubelet v1\.37\.1, which is installed, runs on this host: .*\nit was healthy in its rehearsal`)
 	if after := h.kept(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
