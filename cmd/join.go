@@ -233,7 +233,7 @@ func (j *joiner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := j.host.CheckJoin(current); err != nil {
+	if err := install.CheckJoin(current); err != nil {
 		return err
 	}
 	j.join = install.Join{Host: j.host, Lock: j.lock, Before: current, Name: node.RegisteredName(current)}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/node"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/status"
@@ -64,7 +65,7 @@ func (w *work) leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.CheckLeave(current); err != nil {
+	if err := install.CheckLeave(current); err != nil {
 		return err
 	}
 	r := leaveResult{Result: "left", Node: node.RegisteredName(current), Removed: h.CredentialFiles(current)}

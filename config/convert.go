@@ -220,6 +220,21 @@ func parseHeaders(value string) (any, error) {
 	return headers, nil
 }
 
+// Taint is one that a kubelet registers its node with.
+type Taint struct{ Key, Value, Effect string }
+
+// ParseTaints reads the value of --register-with-taints as the kubelet does; a value that the kubelet refuses has none.
+func ParseTaints(value string) (taints []Taint) {
+	parsed, _ := parseTaints(value)
+	list, _ := parsed.([]any)
+	for _, item := range list {
+		fields, _ := item.(map[string]any)
+		text := func(name string) string { value, _ := fields[name].(string); return value }
+		taints = append(taints, Taint{text("key"), text("value"), text("effect")})
+	}
+	return taints
+}
+
 func parseTaints(value string) (any, error) {
 	taints := []any{}
 	seen := map[string]bool{}

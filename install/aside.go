@@ -24,7 +24,7 @@ func (h *Host) OpenDrain(g *plan.Generation) (*drain.Drain, error) {
 	if file == "" {
 		return nil, ErrNotJoined
 	}
-	client, err := node.OpenIn(h.Tree, file)
+	client, name, err := node.OpenNode(h.Tree, file, g)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrNotJoined
@@ -32,10 +32,6 @@ func (h *Host) OpenDrain(g *plan.Generation) (*drain.Drain, error) {
 		return nil, preflight.Failed("drain", fmt.Sprintf("the node cannot be drained from here: %v", err), "kubectl drain, from where there are credentials for it")
 	case err != nil:
 		return nil, err
-	}
-	name := client.Name
-	if name == "" {
-		name = node.RegisteredName(g)
 	}
 	return drain.New(client, name), nil
 }

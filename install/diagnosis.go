@@ -68,7 +68,8 @@ func (h *Host) Diagnose(ctx context.Context) (*Diagnosis, error) {
 	return d, nil
 }
 
-// useless says what a kubelet that is healthy lacks. A cause that a node may have that is Ready is not why one is none of its cluster.
+// useless says what a healthy kubelet does not do. Only a cause that keeps a node from being Ready explains that it has no part in its
+// cluster.
 func (d *Diagnosis) useless(node preflight.Problem) string {
 	if node.ID != "" && (d.Cause == "" || d.Unready) {
 		return "kubelet runs, but it has no part in its cluster"
@@ -83,8 +84,8 @@ func notRunning(s *status.Status, state systemd.UnitState) *Diagnosis {
 	if state.Started.IsZero() {
 		d.State = "kubelet does not run: it has not been started"
 	}
-	if i := slices.IndexFunc(s.Problems, func(p preflight.Problem) bool { return p.Severity == preflight.Failure && p.ID != status.IDStopped }); i >= 0 {
-		d.complain(s, s.Problems[i])
+	if failure := firstFailure(s); failure.ID != "" {
+		d.complain(s, failure)
 		return d
 	}
 	switch {
@@ -104,12 +105,20 @@ var stateWords = map[status.State]string{
 	status.Waiting: "kubelet is not running", status.ForKubeadm: "kubelet is not running",
 }
 
+// firstFailure is the first failure that a status has, but for that kubelet is stopped; empty for none.
+func firstFailure(s *status.Status) (p preflight.Problem) {
+	if i := slices.IndexFunc(s.Problems, func(p preflight.Problem) bool { return p.Severity == preflight.Failure && p.ID != status.IDStopped }); i >= 0 {
+		p = s.Problems[i]
+	}
+	return p
+}
+
 // complain adds the worst that a status complains of, where kubelet itself has not said what the cause is.
 func (d *Diagnosis) complain(s *status.Status, node preflight.Problem) {
 	d.State = cmp.Or(d.State, "kubelet is not healthy")
 	p := node
-	if i := slices.IndexFunc(s.Problems, func(p preflight.Problem) bool { return p.Severity == preflight.Failure && p.ID != status.IDStopped }); i >= 0 {
-		p = s.Problems[i]
+	if failure := firstFailure(s); failure.ID != "" {
+		p = failure
 	} else if p.ID == "" && s.Installed && len(s.Problems) > 0 {
 		p = s.Problems[0]
 	}

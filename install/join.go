@@ -62,7 +62,7 @@ func bootstrapFile(g *plan.Generation) string {
 }
 
 // CheckJoin refuses a kubelet that join has nothing to do with, with a *preflight.FailedError.
-func (h *Host) CheckJoin(g *plan.Generation) error {
+func CheckJoin(g *plan.Generation) error {
 	const id = "join"
 	switch {
 	case g.Kubeadm:
@@ -74,7 +74,7 @@ func (h *Host) CheckJoin(g *plan.Generation) error {
 }
 
 // CheckLeave refuses a kubelet that leave has nothing to do with, with a *preflight.FailedError.
-func (h *Host) CheckLeave(g *plan.Generation) error {
+func CheckLeave(g *plan.Generation) error {
 	const id = "leave"
 	switch {
 	case g.Kubeadm:
@@ -358,7 +358,7 @@ func (h *Host) Leave(ctx context.Context, g *plan.Generation) (removed []string,
 	return removed, nil
 }
 
-// CredentialFiles lists the files with which a kubelet is a node of its cluster, as far as they exist.
+// CredentialFiles lists the files that make a kubelet a node of its cluster, if they exist.
 func (h *Host) CredentialFiles(g *plan.Generation) (files []string) {
 	for _, file := range []string{bootstrapFile(g), g.Kubeconfig()} {
 		if _, err := h.Tree.Lstat(file); err == nil {

@@ -23,6 +23,14 @@ var Known = []struct{ Unit, Endpoint string }{
 	{"cri-docker.service", "unix:///var/run/cri-dockerd.sock"},
 }
 
+// SameSocket reports whether two endpoints are the same unix socket: /var/run is /run.
+func SameSocket(a, b string) bool {
+	name := func(endpoint string) string {
+		return strings.TrimPrefix(strings.TrimPrefix(endpoint, "unix://"), "/var")
+	}
+	return name(a) == name(b)
+}
+
 // Answering lists the endpoints of the common container runtimes that answer; ask may be nil.
 func Answering(ctx context.Context, ask func(context.Context, string) error) []string {
 	var endpoints []string

@@ -19,13 +19,15 @@ import (
 // Cause looks for what the words of a kubelet of ours speak of: a flag that it was given, or a line of its configuration files, by
 // the name of its field or by its value. Of equals the first is named; empty when they do not tell.
 func Cause(o observe.Observer, words string, ours *plan.Generation) string {
-	return cause(o, words, ours, configFiles(o, ours))
-}
-
-func cause(o observe.Observer, words string, ours *plan.Generation, files []plan.File) string {
+	files := configFiles(o, ours)
 	if place := configPlace(words, files); place != "" {
 		return place
 	}
+	return ownWord(o, words, ours, files)
+}
+
+// ownWord is the flag of ours, or the line of its configuration files, with a word that the words speak of; empty when they do not tell.
+func ownWord(o observe.Observer, words string, ours *plan.Generation, files []plan.File) string {
 	if cause := kubeadmCause(o, words, ours); cause != "" {
 		return cause
 	}
@@ -190,7 +192,7 @@ func (s Subject) locate(words string, ended, known bool) (place string, foreign 
 			return place, true
 		}
 	}
-	if place := cause(s.Observer, words, s.Ours, files); place != "" || known || s.Ours.Kubeadm {
+	if place := ownWord(s.Observer, words, s.Ours, files); place != "" || known || s.Ours.Kubeadm {
 		return place, false
 	}
 	place = ForeignCause(s.Observer, words, s.Ours)

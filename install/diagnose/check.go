@@ -11,7 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/cri"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/probe"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
@@ -191,7 +193,7 @@ func runtimeAnswers(want error) check {
 func startRuntime(ctx context.Context, h Host, found []string) []string {
 	endpoint := pathOr(found, h.Endpoint())
 	for _, known := range cri.Known {
-		if sameSocket(known.Endpoint, endpoint) {
+		if cri.SameSocket(known.Endpoint, endpoint) {
 			continue
 		}
 		if a, err := h.Runtime(ctx, known.Endpoint); err == nil {
@@ -216,14 +218,6 @@ func startRuntime(ctx context.Context, h Host, found []string) []string {
 		lines = append(lines, "systemctl "+verb+" "+unit)
 	}
 	return lines
-}
-
-// sameSocket reports whether two endpoints are the same socket: /var/run is /run.
-func sameSocket(a, b string) bool {
-	name := func(endpoint string) string {
-		return strings.TrimPrefix(strings.TrimPrefix(endpoint, "unix://"), "/var")
-	}
-	return name(a) == name(b)
 }
 
 func runtimeError(err error) string {
@@ -267,22 +261,19 @@ func driverOfRuntime(ctx context.Context, h Host, _ []string) (verdict, string) 
 	return confirmed, fmt.Sprintf("%s %s uses the cgroup driver %s at this moment", a.Name, a.Version, a.CgroupDriver)
 }
 
-// ClientCertificate is kubelet's own, which it renews by itself.
-const ClientCertificate = "/var/lib/kubelet/pki/kubelet-client-current.pem"
-
 // clientExpired looks at kubelet's client certificate.
 func clientExpired(_ context.Context, h Host, _ []string) (verdict, string) {
-	c, err := h.Certificate(ClientCertificate)
+	c, err := h.Certificate(hostfs.ClientCertificate)
 	switch {
 	case err != nil:
 		return unsure, ""
 	case time.Now().After(c.NotAfter):
-		return confirmed, ClientCertificate + " expired on " + day(c.NotAfter)
+		return confirmed, hostfs.ClientCertificate + " expired on " + day(c.NotAfter)
 	}
-	return refuted, ClientCertificate + " is valid until " + day(c.NotAfter)
+	return refuted, hostfs.ClientCertificate + " is valid until " + day(c.NotAfter)
 }
 
-// kubeconfigUnusable looks why the kubeconfig is none for kubelet, although it is there.
+// kubeconfigUnusable looks why kubelet cannot use its kubeconfig, although the file exists.
 func kubeconfigUnusable(_ context.Context, h Host, _ []string) (verdict, string) {
 	file, _, err := h.Kubeconfig()
 	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
@@ -322,15 +313,12 @@ func serverClock(ctx context.Context, h Host, found []string) (verdict, string) 
 	return refuted, "the clock of this host is that of " + found[1]
 }
 
-// serverManifest is that of an API server that is a static pod (kubeadm's).
-const serverManifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
-
 // serverIsPod looks whether the API server is a static pod of this host.
 func serverIsPod(_ context.Context, h Host, _ []string) (verdict, string) {
-	if _, err := h.Stat(serverManifest); err != nil {
+	if _, err := h.Stat(config.KubeadmAPIServer); err != nil {
 		return unsure, ""
 	}
-	return confirmed, "the API server is a static pod of this host (" + serverManifest + "), which kubelet starts itself"
+	return confirmed, "the API server is a static pod of this host (" + config.KubeadmAPIServer + "), which kubelet starts itself"
 }
 
 // startServerPod is what to do about an API server that is a static pod of this host; nil for another.
@@ -358,13 +346,13 @@ func serverExpired(ctx context.Context, h Host, found []string) (verdict, string
 
 // clientEnds looks whether kubelet's client certificate has less than a tenth of its life left.
 func clientEnds(_ context.Context, h Host, _ []string) (verdict, string) {
-	c, err := h.Certificate(ClientCertificate)
+	c, err := h.Certificate(hostfs.ClientCertificate)
 	if err != nil {
 		return unsure, ""
 	}
 	left := time.Until(c.NotAfter) // what has expired is not what a kubelet uses that works
 	if left > 0 && left < c.NotAfter.Sub(c.NotBefore)/10 {
-		return confirmed, ClientCertificate + " expires on " + day(c.NotAfter)
+		return confirmed, hostfs.ClientCertificate + " expires on " + day(c.NotAfter)
 	}
 	return refuted, ""
 }

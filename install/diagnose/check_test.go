@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/cri"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
 	"github.com/kubeletctl/kubeletctl/install/probe"
 	"github.com/kubeletctl/kubeletctl/systemd"
@@ -121,7 +122,7 @@ func TestChecks(t *testing.T) {
 			"the certificate of api:6443 expired on 2026-01-01 00:00 UTC", false},
 		{"the clock", after, fakeHost{server: probe.Server{Time: time.Now().Add(-time.Hour), Certificate: valid}}, "clock", "the clock of this host is about 1h0m0s ahead of that of api:6443", false},
 		{"a server that does not answer", after, fakeHost{}, "server-cert-expired", "", true},
-		{"the certificate of the node", expired, fakeHost{expires: long}, "client-cert-expired", ClientCertificate + " expired on 2026-01-01 00:00 UTC", false},
+		{"the certificate of the node", expired, fakeHost{expires: long}, "client-cert-expired", hostfs.ClientCertificate + " expired on 2026-01-01 00:00 UTC", false},
 		{"one that is renewed", expired, fakeHost{expires: time.Now().Add(time.Hour)}, "bootstrap-missing", "", false},
 		{"a kubeconfig by now", bootstrap, fakeHost{}, "bootstrap-missing", "/etc/kubernetes/kubelet.conf exists at this moment: systemctl restart kubelet may be enough", false},
 		{"no kubeconfig", bootstrap, fakeHost{kubeconfig: fs.ErrNotExist}, "bootstrap-missing", "/etc/kubernetes/kubelet.conf does not exist", false},
@@ -133,7 +134,7 @@ func TestChecks(t *testing.T) {
 		{"a file system that is read-only", failure(`failed to unlink socket file \"/var/lib/kubelet/k.sock\": read-only file system`), fakeHost{fileSystem: probe.FileSystem{ReadOnly: true}}, "read-only-fs",
 			"the file system of /var/lib/kubelet/k.sock is mounted read-only", false},
 		{"a certificate that ends", klog("I", "x"), fakeHost{expires: time.Now().Add(time.Minute)}, "client-cert-ends",
-			ClientCertificate + " expires on " + day(time.Now().Add(time.Minute)), false},
+			hostfs.ClientCertificate + " expires on " + day(time.Now().Add(time.Minute)), false},
 		{"one that does not", klog("I", "x"), fakeHost{expires: time.Now().Add(time.Hour)}, "", "", false},
 		{"another driver", klog("I", `"Using cgroup driver setting received from the CRI runtime" cgroupDriver="systemd"`),
 			fakeHost{runtime: cri.Description{Name: "containerd", Version: "2.1.9", CgroupDriver: "cgroupfs"}}, "cgroup-driver-changed",

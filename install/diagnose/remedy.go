@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 )
@@ -58,12 +59,13 @@ func (o owner) remedy(r rule, found, advice []string) []string {
 
 // ofKubeadm reports whether a file is one that kubeadm gives a kubelet (cmd/kubeadm/app/constants).
 func ofKubeadm(file string) bool {
-	return file == hostfs.KubeletDir+"/config.yaml" || file == "/etc/kubernetes/bootstrap-kubelet.conf"
+	return file == config.KubeadmConfig || file == config.KubeadmBootstrapKubeconfig
 }
 
-// named puts the node and the kubeconfig of a host into the lines of a remedy, as far as they are known.
+// named fills in NODE and KUBECONFIG in the lines of a remedy, if the host knows them.
 func named(host Host, lines []string) []string {
-	if host == nil || !strings.Contains(strings.Join(lines, ""), "NODE") && !strings.Contains(strings.Join(lines, ""), "KUBECONFIG") {
+	text := strings.Join(lines, "")
+	if host == nil || !strings.Contains(text, "NODE") && !strings.Contains(text, "KUBECONFIG") {
 		return lines
 	}
 	file, node, _ := host.Kubeconfig()

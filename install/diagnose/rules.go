@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 )
 
 // Severity says what a failure does to a kubelet. Its values are a stable interface.
@@ -301,13 +302,13 @@ var startRules = []rule{
 		ID: "client-cert-expired", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal, Probe: clientExpired,
 		With:    `existing bootstrap client certificate.* is expired`,
 		Cause:   "the client certificate of this node has expired, and there is no bootstrap kubeconfig to get a new one with",
-		Remedy:  []string{"openssl x509 -noout -enddate -in " + ClientCertificate, "# put a bootstrap kubeconfig with a new token at $1, then:", "systemctl restart kubelet"},
-		Kubeadm: []string{"openssl x509 -noout -enddate -in " + ClientCertificate, "# on a node of the control plane:", newKubeconfig, "# put that file at KUBECONFIG of this host, then:", "systemctl restart kubelet"},
+		Remedy:  []string{"openssl x509 -noout -enddate -in " + hostfs.ClientCertificate, "# put a bootstrap kubeconfig with a new token at $1, then:", "systemctl restart kubelet"},
+		Kubeadm: []string{"openssl x509 -noout -enddate -in " + hostfs.ClientCertificate, "# on a node of the control plane:", newKubeconfig, "# put that file at KUBECONFIG of this host, then:", "systemctl restart kubelet"},
 		Source:  "kubernetes#65991, #98150, kubeadm#2054",
 	}, {
 		ID: "client-cert-not-renewed", Pattern: `(?:currently active client certificate has expired|No valid client certificate is found) and the server is responsive, exiting`, Severity: Fatal, Stated: true,
 		Cause:  "the client certificate of this node expired while kubelet ran, and was not renewed",
-		Remedy: []string{"openssl x509 -noout -enddate -in /var/lib/kubelet/pki/kubelet-client-current.pem", "kubectl get csr  # with an administrator's kubeconfig: what waits for approval", "# put a bootstrap kubeconfig with a new token in place, then:", "systemctl restart kubelet"},
+		Remedy: []string{"openssl x509 -noout -enddate -in " + hostfs.ClientCertificate, "kubectl get csr  # with an administrator's kubeconfig: what waits for approval", "# put a bootstrap kubeconfig with a new token in place, then:", "systemctl restart kubelet"},
 		Source: "kubernetes#78758",
 	}, {
 		ID: "kubeconfig-unusable", Pattern: `unable to load bootstrap kubeconfig: stat (\S+): no such file or directory`, Severity: Fatal, Probe: kubeconfigUnusable, Sure: true,

@@ -1,5 +1,7 @@
 package diagnose
 
+import "github.com/kubeletctl/kubeletctl/install/hostfs"
+
 // runRules are about kubelets that run: what keeps them from their work while /healthz is ok.
 var runRules = []rule{
 	// The API server.
@@ -39,12 +41,12 @@ var runRules = []rule{
 	}, {
 		ID: "not-a-node", Pattern: `User "(system:anonymous)" cannot|unknown node for user "(system:node:[^"]*)"`, Severity: Lasting, Unready: true,
 		Cause:  "the API server takes this kubelet for $1$2, which is no node of the cluster: its client certificate is missing, or of another cluster",
-		Remedy: []string{"openssl x509 -noout -subject -issuer -enddate -in " + ClientCertificate, "# put a bootstrap kubeconfig with a new token in place and remove the kubeconfig, then:", "systemctl restart kubelet"},
+		Remedy: []string{"openssl x509 -noout -subject -issuer -enddate -in " + hostfs.ClientCertificate, "# put a bootstrap kubeconfig with a new token in place and remove the kubeconfig, then:", "systemctl restart kubelet"},
 		Source: "kubermatic#7404",
 	}, {
 		ID: "unauthorized", Pattern: `^(?:Unable to register node with API server|Failed to ensure lease exists, will retry|this node is not joined).*Unauthorized`, Severity: Lasting, Unready: true,
 		Cause:  "the API server does not accept the credentials of this node: its client certificate has expired, or is of another cluster",
-		Remedy: []string{"openssl x509 -noout -subject -issuer -enddate -in " + ClientCertificate, "# put a bootstrap kubeconfig with a new token in place and remove the kubeconfig, then:", "systemctl restart kubelet"},
+		Remedy: []string{"openssl x509 -noout -subject -issuer -enddate -in " + hostfs.ClientCertificate, "# put a bootstrap kubeconfig with a new token in place and remove the kubeconfig, then:", "systemctl restart kubelet"},
 		Source: "kubernetes#65991",
 	}, {
 		ID: "api-dns", Pattern: `dial tcp: lookup (\S+?)(?: on \S+)?: (?:no such host|server misbehaving|i/o timeout|Temporary failure)`, Severity: Lasting, Unready: true, Stated: true,
@@ -70,7 +72,7 @@ var runRules = []rule{
 	}, {
 		ID: "client-cert-ends", Pattern: `^$`, Severity: Lasting, Info: true, Probe: clientEnds, Sure: true,
 		Cause:  "the client certificate of this node expires soon, and kubelet has not renewed it",
-		Remedy: []string{"openssl x509 -noout -enddate -in " + ClientCertificate, "kubectl get csr  # as an administrator: requests that wait for approval", "journalctl -u kubelet --no-pager | grep -i certificate", "systemctl restart kubelet"},
+		Remedy: []string{"openssl x509 -noout -enddate -in " + hostfs.ClientCertificate, "kubectl get csr  # as an administrator: requests that wait for approval", "journalctl -u kubelet --no-pager | grep -i certificate", "systemctl restart kubelet"},
 		Source: "client-go/util/certificate: it is renewed after 70 to 90 % of its life",
 	},
 	// The container runtime, and pods.

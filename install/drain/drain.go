@@ -55,12 +55,10 @@ func (d *Drain) send(ctx context.Context, method, path string, document, into an
 	return d.client.Send(ctx, method, path, document, into)
 }
 
-func (d *Drain) path() string { return "/api/v1/nodes/" + url.PathEscape(d.Node) }
-
 // Cordoned reports whether no new pods are scheduled to the node.
 func (d *Drain) Cordoned(ctx context.Context) (bool, error) {
 	var object struct{ Spec struct{ Unschedulable bool } }
-	err := d.send(ctx, http.MethodGet, d.path(), nil, &object)
+	err := d.send(ctx, http.MethodGet, node.Path(d.Node), nil, &object)
 	return object.Spec.Unschedulable, err
 }
 
@@ -70,7 +68,7 @@ func (d *Drain) Cordon(ctx context.Context, cordoned bool) error {
 	if !cordoned {
 		patch = map[string]any{"spec": map[string]any{"unschedulable": nil}}
 	}
-	return d.send(ctx, http.MethodPatch, d.path(), patch, nil)
+	return d.send(ctx, http.MethodPatch, node.Path(d.Node), patch, nil)
 }
 
 // RefusedError holds the pods of a node that are not evicted unless that is asked for.

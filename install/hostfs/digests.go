@@ -69,8 +69,16 @@ func (d Digests) Remember(info os.FileInfo, sum string) {
 
 // isSettled reports whether another write from now on would change a file's change time.
 func isSettled(info os.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && time.Since(time.Unix(st.Ctim.Unix())) > clockTick
+	return time.Since(ChangeTime(info)) > clockTick
+}
+
+// ChangeTime is when a file was last written, or given its name, mode or owner: one that is put back from a backup keeps the time at
+// which it was written, and not this. The zero value means that it is not known.
+func ChangeTime(info os.FileInfo) (changed time.Time) {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		changed = time.Unix(st.Ctim.Unix())
+	}
+	return changed
 }
 
 func inodeKey(info os.FileInfo) string {

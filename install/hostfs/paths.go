@@ -15,10 +15,12 @@ const (
 	// BootstrapKubeconfig and ClusterCA are where join writes what is of the cluster, unless the spec names other places.
 	BootstrapKubeconfig = KubeletDir + "/bootstrap-kubeconfig"
 	ClusterCA           = KubeletDir + "/cluster-ca.crt"
-	UnitDir             = "/etc/systemd/system"
-	StateDir            = "/var/lib/kubeletctl"
-	SpecFile            = "/etc/kubeletctl/spec.yaml"
-	DefaultBinDir       = "/usr/local/bin"
+	// ClientCertificate is the one that kubelet gets from its cluster and renews itself.
+	ClientCertificate = KubeletDir + "/pki/kubelet-client-current.pem"
+	UnitDir           = "/etc/systemd/system"
+	StateDir          = "/var/lib/kubeletctl"
+	SpecFile          = "/etc/kubeletctl/spec.yaml"
+	DefaultBinDir     = "/usr/local/bin"
 )
 
 // kubeletState are entries of kubelet's root directory that hold its state, by names that tell whose they are.

@@ -28,10 +28,7 @@ var killed = []string{"Watchdog timeout", "killed by the OOM killer", "start ope
 // Reason returns the entry of one run that says why kubelet ended: the one from Ending, else the last error in the log, unless a
 // signal ended kubelet. It returns false if there is neither.
 func Reason(entries []Entry) (Entry, bool) {
-	var w LastWords
-	for _, e := range entries {
-		w.Add(e)
-	}
+	w := lastWordsOf(entries)
 	if e, found := w.Ending(); found || w.signalled != nil {
 		return e, found
 	}
@@ -50,11 +47,15 @@ func Reason(entries []Entry) (Entry, bool) {
 //     Of one that a signal ended, only a panic is such, which may end with one;
 //   - what systemd says of a process that it could not start.
 func Ending(entries []Entry) (Entry, bool) {
-	var w LastWords
+	return lastWordsOf(entries).Ending()
+}
+
+func lastWordsOf(entries []Entry) *LastWords {
+	w := &LastWords{}
 	for _, e := range entries {
 		w.Add(e)
 	}
-	return w.Ending()
+	return w
 }
 
 // LastWords is Ending entry by entry, of which it keeps four at most.

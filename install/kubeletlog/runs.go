@@ -15,7 +15,7 @@ type Event struct {
 	Began, Ended *Run
 }
 
-// Run is one run of kubelet, as far as its log tells.
+// Run is what the log tells of one run of kubelet.
 type Run struct {
 	// First is when its first line was logged, and Last when systemd says that it ended, else when its last line was.
 	First, Last time.Time

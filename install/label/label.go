@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/node"
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -34,10 +34,12 @@ func (l Labelling) note(format string, args ...any) { l.Note(fmt.Sprintf(format,
 
 // Run changes the labels, as long as the API server answers.
 func (l Labelling) Run(ctx context.Context) {
-	client, err := node.OpenIn(l.Tree, l.Want.Kubeconfig())
+	client, name, err := node.OpenNode(l.Tree, l.Want.Kubeconfig(), l.Want)
 	var n *node.Node
 	if err == nil {
-		n, err = node.OfHost(ctx, l.Tree, l.Want.Kubeconfig(), "", l.Want)
+		asking, cancel := context.WithTimeout(ctx, answerTime)
+		n, err = client.Get(asking, name)
+		cancel()
 	}
 	var status *node.StatusError
 	switch {
@@ -83,7 +85,7 @@ func (l Labelling) patch(ctx context.Context, client *node.Client, n *node.Node,
 	send := func(labels map[string]*string) error {
 		ctx, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
-		return client.Send(ctx, http.MethodPatch, "/api/v1/nodes/"+url.PathEscape(n.Name), map[string]any{"metadata": map[string]any{"labels": labels}}, nil)
+		return client.Send(ctx, http.MethodPatch, node.Path(n.Name), map[string]any{"metadata": map[string]any{"labels": labels}}, nil)
 	}
 	err := send(patch)
 	var refused []string
@@ -146,17 +148,17 @@ func registeredTaints(g *plan.Generation) []node.Taint {
 	if err := yaml.Unmarshal(g.File(hostfs.ConfigFile).Content, &file); err != nil {
 		return nil
 	}
+	list := file.RegisterWithTaints
 	if text, given := g.Arg("register-with-taints"); given {
-		for word := range strings.SplitSeq(text, ",") {
-			pair, effect, _ := strings.Cut(word, ":")
-			key, value, _ := strings.Cut(pair, "=")
-			file.RegisterWithTaints = append(file.RegisterWithTaints, node.Taint{Key: key, Value: value, Effect: effect})
+		for _, t := range config.ParseTaints(text) {
+			list = append(list, node.Taint(t))
 		}
 	}
-	return file.RegisterWithTaints
+	return list
 }
 
-// OfNode asks for the labels of the node of a generation; nil when there is none, or nobody tells.
+// OfNode asks the API server for the labels of the node of a generation. It returns nil if the generation sets none, or without an
+// answer.
 func OfNode(ctx context.Context, tree hostfs.Tree, g *plan.Generation) map[string]string {
 	if g.Kubeconfig() == "" || len(g.NodeLabels()) == 0 {
 		return nil

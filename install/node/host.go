@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"os"
@@ -17,19 +18,27 @@ const timeout = 2 * time.Second
 // OfHost asks the API server for the node of a host. name is empty for the one that the client certificate is for, or else
 // the one that a kubelet of the generation calls itself.
 func OfHost(ctx context.Context, tree hostfs.Tree, kubeconfig, name string, g *plan.Generation) (*Node, error) {
-	c, err := OpenIn(tree, kubeconfig)
+	c, own, err := OpenNode(tree, kubeconfig, g)
 	if err != nil {
 		return nil, err
 	}
-	if name == "" {
-		name = c.Name
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return c.Get(ctx, cmp.Or(name, own))
+}
+
+// OpenNode is OpenIn, and the name of the node: the one that the client certificate is for, or else the one that a kubelet of the
+// generation calls itself.
+func OpenNode(tree hostfs.Tree, kubeconfig string, g *plan.Generation) (*Client, string, error) {
+	c, err := OpenIn(tree, kubeconfig)
+	if err != nil {
+		return nil, "", err
 	}
+	name := c.Name
 	if name == "" {
 		name = RegisteredName(g)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return c.Get(ctx, name)
+	return c, name, nil
 }
 
 // ReleaseFor asks the API server that the kubelet of a host talks to which release it is.

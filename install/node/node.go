@@ -71,6 +71,9 @@ func (e *StatusError) Error() string {
 // maxAnswer bounds what is read of an answer, in bytes. The images that a node lists take the most.
 const maxAnswer = 4 << 20
 
+// Path is that of a node in the API.
+func Path(name string) string { return "/api/v1/nodes/" + url.PathEscape(name) }
+
 // Get asks for a node. Its error is a *StatusError when the API server was reached.
 func (c *Client) Get(ctx context.Context, name string) (*Node, error) {
 	var object struct {
@@ -88,7 +91,7 @@ func (c *Client) Get(ctx context.Context, name string) (*Node, error) {
 		}
 	}
 	defer c.http.CloseIdleConnections()
-	if err := c.get(ctx, "/api/v1/nodes/"+url.PathEscape(name), &object); err != nil {
+	if err := c.get(ctx, Path(name), &object); err != nil {
 		return nil, err
 	}
 	n := &Node{Name: name, Ready: "Unknown", KubeletVersion: object.Status.NodeInfo.KubeletVersion, Labels: object.Metadata.Labels, Taints: object.Spec.Taints,

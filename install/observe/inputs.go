@@ -6,9 +6,9 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 )
 
@@ -90,20 +90,12 @@ func (c *inputs) environmentFile(file string, optional bool, now time.Time) {
 func (c *inputs) add(name string) {
 	info, err := c.Tree.Stat(name)
 	if err == nil {
-		c.found = append(c.found, plan.Input{Path: name, Modified: changed(info)})
+		c.found = append(c.found, plan.Input{Path: name, Modified: hostfs.ChangeTime(info)})
 	} else if errors.Is(err, fs.ErrPermission) {
 		c.err = errors.Join(c.err, err)
 	} else if errors.Is(err, fs.ErrNotExist) {
 		c.missing = append(c.missing, name)
 	}
-}
-
-// changed is when a file was last written, or given its name: one that is put back from a backup keeps the time at which it was written.
-func changed(info fs.FileInfo) time.Time {
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return time.Unix(stat.Ctim.Unix())
-	}
-	return info.ModTime()
 }
 
 // configDir notes the files of --config-dir, and its directories.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 
@@ -109,21 +108,20 @@ func (o Observer) dropInsWith(g *plan.Generation) ([]DropIn, error) {
 }
 
 // setUp are files that only kubeadm init and kubeadm join make, and kubeadm reset removes.
-var setUp = []string{config.KubeadmKubeconfig, config.KubeadmFlags, "/etc/kubernetes/manifests/kube-apiserver.yaml", hostfs.KubeletDir + "/pki/kubelet-client-current.pem"}
+var setUp = []string{config.KubeadmKubeconfig, config.KubeadmFlags, config.KubeadmAPIServer, hostfs.ClientCertificate}
 
 // LostFiles are the files that a kubelet of kubeadm's cannot start without and that are not there, although kubeadm has set up this
 // node; none while that is still to come.
 func (o Observer) LostFiles(g *plan.Generation) (lost []string) {
-	there := func(file string) bool { _, err := o.Tree.Stat(file); return !errors.Is(err, fs.ErrNotExist) }
-	if !g.Kubeadm || !slices.ContainsFunc(setUp, there) {
+	if !g.Kubeadm || !slices.ContainsFunc(setUp, o.exists) {
 		return nil
 	}
 	for _, file := range g.Requires {
-		if !there(file) {
+		if !o.exists(file) {
 			lost = append(lost, file)
 		}
 	}
-	if !slices.ContainsFunc(g.Credentials, there) && g.Kubeconfig() != "" { // the one to begin with is gone on a node that has joined
+	if !slices.ContainsFunc(g.Credentials, o.exists) && g.Kubeconfig() != "" { // the one to begin with is gone on a node that has joined
 		lost = append(lost, g.Kubeconfig())
 	}
 	return lost

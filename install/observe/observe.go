@@ -174,11 +174,17 @@ func (o Observer) credentials(g *plan.Generation) bool {
 // Absent is the first of the files that a generation's kubelet waits for and that is not there; empty when all are.
 func (o Observer) Absent(g *plan.Generation) string {
 	for _, file := range slices.Concat(g.Requires, g.Credentials) {
-		if _, err := o.Tree.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		if !o.exists(file) {
 			return file
 		}
 	}
 	return ""
+}
+
+// exists reports whether there is a file, also one that this user may not look at.
+func (o Observer) exists(file string) bool {
+	_, err := o.Tree.Stat(file)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // Process looks at the main process of kubelet.service; nil when it has exited by now.

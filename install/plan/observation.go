@@ -20,7 +20,7 @@ type Observation struct {
 	Credentials bool
 	// Joined reports that it has credentials of its own, so that its node is registered.
 	Joined bool
-	// NodeLabels are those of the Node, from the API server; nil when nobody asked, or it did not answer.
+	// NodeLabels are those of the Node, as the API server has them; nil if they are not known.
 	NodeLabels map[string]string
 	// Process is the kubelet that runs; nil when none does, or when this user may not look at it.
 	Process *Process

@@ -77,7 +77,7 @@ func (g *Generation) startArgs(args []string) []string {
 	return slices.DeleteFunc(slices.Clone(args), onlyRegisters)
 }
 
-// registered reports whether the kubelet that runs has registered its node, as far as the host can tell, and goes on to be that node.
+// registered reports whether the kubelet that runs has credentials of its own, and so a registered node, and keeps them.
 func (p *planner) registered() bool {
 	file := p.want.Kubeconfig()
 	return p.seen.Joined && p.seen.Process != nil && file != "" && p.have != nil && p.have.Kubeconfig() == file

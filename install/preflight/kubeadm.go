@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/release"
@@ -136,12 +137,9 @@ func CheckInstanceConfig(o observe.Observer, g *plan.Generation) *Problem {
 		return nil // kubeadm would complain of it
 	}
 	const flag = "container-runtime-endpoint"
-	socket := func(endpoint string) string {
-		return strings.TrimPrefix(strings.TrimPrefix(endpoint, "unix://"), "/var")
-	}
 	endpoint, _ := Endpoint(g) // without an error: it was read before
 	kubeadms := instance.ContainerRuntimeEndpoint
-	if endpoint == "" || slices.Contains(g.Expanded, flag) || socket(endpoint) == socket(kubeadms) {
+	if endpoint == "" || slices.Contains(g.Expanded, flag) || cri.SameSocket(endpoint, kubeadms) {
 		return nil
 	}
 	args, err := o.KubeadmArgs(g)

@@ -13,6 +13,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/diagnose"
 	"github.com/kubeletctl/kubeletctl/install/health"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
 	"github.com/kubeletctl/kubeletctl/install/node"
 	"github.com/kubeletctl/kubeletctl/install/observe"
@@ -73,7 +74,7 @@ func (m machine) Unit(ctx context.Context, name string) (systemd.UnitState, erro
 
 // certifiedName is the node that kubelet has got its certificate for; empty where that is not known.
 func (m machine) certifiedName() string {
-	certificate, err := m.Certificate(diagnose.ClientCertificate)
+	certificate, err := m.Certificate(hostfs.ClientCertificate)
 	if err != nil {
 		return ""
 	}

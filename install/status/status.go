@@ -399,7 +399,7 @@ func (a assessment) assess(ctx context.Context) {
 	if state.ActiveState == "active" {
 		s.Health = health.Probe(ctx, a.current.HealthURL)
 	}
-	a.nextStart()
+	lost := a.nextStart()
 	switch {
 	case state.ActiveState == "active" && (s.Health.OK || a.current.HealthURL == ""):
 		s.State = Healthy
@@ -410,7 +410,7 @@ func (a assessment) assess(ctx context.Context) {
 			hint = d.Hint()
 		}
 		s.problem("unhealthy", preflight.Failure, "kubelet runs, but its health endpoint says: "+s.Health.Error, a.advise(hint+"; kubeletctl restart starts it anew"))
-	case !a.seen.Credentials && !state.Up() && len(a.reader.LostFiles(a.current)) > 0:
+	case !a.seen.Credentials && !state.Up() && lost:
 		s.State = Stopped // which nextStart has explained
 	case !a.seen.Credentials && !state.Up() && a.current.Kubeadm:
 		s.State = ForKubeadm
@@ -429,21 +429,23 @@ func (a assessment) assess(ctx context.Context) {
 	}
 }
 
-// nextStart says what the next start of kubelet would lack, whatever runs now.
-func (a assessment) nextStart() {
-	for _, lost := range a.unstartable() {
+// nextStart says what the next start of kubelet would lack, whatever runs now. lost reports that files of kubeadm's are among that.
+func (a assessment) nextStart() (lost bool) {
+	for _, missed := range a.unstartable() {
 		id, effect := idCannotStart, "kubelet cannot be started"
 		switch {
-		case lost.Target == a.current.Binary().Path && lost.Reason == missing:
+		case missed.Target == a.current.Binary().Path && missed.Reason == missing:
 			id = "binary-missing"
-		case path.Dir(lost.Target) == plan.DropInDir:
+		case path.Dir(missed.Target) == plan.DropInDir:
 			effect = "kubelet would start without its flags"
 		}
-		a.status.problem(id, preflight.Failure, fmt.Sprintf("%s is %s: %s", lost.Target, lost.Reason, effect), a.advise("kubeletctl repair puts it back"))
+		a.status.problem(id, preflight.Failure, fmt.Sprintf("%s is %s: %s", missed.Target, missed.Reason, effect), a.advise("kubeletctl repair puts it back"))
 	}
-	for _, lost := range preflight.CheckLost(a.reader.Observer, a.current) {
-		a.status.problem(idCannotStart, preflight.Failure, lost.Message, lost.Hint)
+	problems := preflight.CheckLost(a.reader.Observer, a.current)
+	for _, p := range problems {
+		a.status.problem(idCannotStart, preflight.Failure, p.Message, p.Hint)
 	}
+	return len(problems) > 0
 }
 
 // crashed says why kubelet has exited, and what has to be done: to a line of somebody else's, to what differs from what was
