@@ -29,7 +29,7 @@ type JournalQuery struct {
 }
 
 func (q JournalQuery) args() []string {
-	args := []string{"--unit=" + q.Unit, "--output=json", "--output-fields=" + strings.Join(entryFields, ","), "--no-pager", "--quiet",
+	args := []string{"--output=json", "--output-fields=" + strings.Join(entryFields, ","), "--no-pager", "--quiet",
 		"--all"} // else JSON has no field of more than 4096 bytes
 	if q.Lines > 0 {
 		args = append(args, "--lines="+strconv.Itoa(q.Lines))
@@ -47,7 +47,13 @@ func (q JournalQuery) args() []string {
 	if q.Follow {
 		args = append(args, "--follow")
 	}
-	return args
+	return append(args, ofUnit(q.Unit)...)
+}
+
+// ofUnit are the matches for what is of a unit: those of journalctl's --unit, and what systemd's child says of the unit before it becomes
+// its program ("Failed at step EXEC"), of which journald does not know the unit when the child has ended before journald looks at it.
+func ofUnit(name string) []string {
+	return []string{"_SYSTEMD_UNIT=" + name, "+", "_UID=0", "UNIT=" + name, "+", "_UID=0", "OBJECT_SYSTEMD_UNIT=" + name, "+", "_UID=0", "COREDUMP_UNIT=" + name}
 }
 
 // ReadJournal reads a part of the journal, oldest first, entry by entry: none is kept. It ends early, without an error, when ctx does.

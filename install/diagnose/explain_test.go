@@ -145,6 +145,8 @@ var golden = []struct{ rule, log, cause string }{
 	{"exec-missing", unit("Failed to locate executable /usr/local/bin/kubelet: No such file or directory") + unit("Failed at step EXEC spawning /usr/local/bin/kubelet: No such file or directory"), ""},
 	{"exec-format", unit("Failed at step EXEC spawning /usr/local/bin/kubelet: Exec format error"), ""},
 	{"unit-setup", unit("Failed at step NAMESPACE spawning /usr/local/bin/kubelet: No such file or directory"), "systemd could not set up what the unit of kubelet asks for (NAMESPACE): No such file or directory"},
+	{"exec-failed", unit("Main process exited, code=exited, status=203/EXEC") + unit("Failed with result 'exit-code'."), ""},
+	{"step-failed", unit("Main process exited, code=exited, status=226/NAMESPACE"), "systemd could not set up what the unit of kubelet asks for: status=226/NAMESPACE"},
 	{"environment-file", unit("Failed to load environment files: No such file or directory"), ""},
 	{"watchdog", klog("E", `"x"`) + unit("Watchdog timeout (limit 30s)!") + unit("Failed with result 'watchdog'."), ""},
 	{"oom", unit("A process of this unit has been killed by the OOM killer."), ""},

@@ -423,6 +423,17 @@ var startRules = []rule{
 		Remedy: []string{"systemctl cat kubelet.service  # a drop-in may ask for it", "# correct that, then:", restart},
 		Source: "systemd.exec(5), statuses 200 to 245",
 	}, {
+		ID: "exec-failed", Pattern: `Main process exited, code=exited, status=203/EXEC`, Severity: Fatal,
+		Cause: "systemd could not execute the program of the unit of kubelet: it is not there, not executable, damaged or of another architecture, or a mount or SELinux forbids it",
+		Remedy: []string{"journalctl -b --no-pager _UID=0 UNIT=kubelet.service | grep 'at step EXEC'  # which program, and why", "systemctl show -p ExecStart kubelet.service",
+			"kubeletctl repair", "systemctl restart kubelet"},
+		Source: "systemd.exec(5), status 203",
+	}, {
+		ID: "step-failed", Pattern: `Main process exited, code=exited, (status=2\d\d/\w+)`, Severity: Fatal, Stated: true,
+		Cause:  "systemd could not set up what the unit of kubelet asks for: $1",
+		Remedy: []string{"journalctl -b --no-pager _UID=0 UNIT=kubelet.service | grep 'at step'  # what, and why", "systemctl cat kubelet.service  # a drop-in may ask for it", "# correct that, then:", restart},
+		Source: "systemd.exec(5), statuses 200 to 245",
+	}, {
 		ID: "environment-file", Pattern: `Failed to load environment files: (.*)`, Severity: Fatal, Stated: true,
 		Cause:  "systemd cannot read an environment file of the unit: $1",
 		Remedy: []string{"grep -rns EnvironmentFile= " + unitFiles, "# write that file, or put a - before its name, then:", restart},

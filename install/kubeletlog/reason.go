@@ -3,6 +3,7 @@ package kubeletlog
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -45,7 +46,7 @@ func Reason(entries []Entry) (Entry, bool) {
 //   - what systemd says of a process that it or the kernel had to end, whatever that said while it was ended;
 //   - the last words of a kubelet that ends by itself, a panic among them: the first of them, since others follow while it ends.
 //     Of one that a signal ended, only a panic is such, which may end with one;
-//   - what systemd says of a process that it could not start.
+//   - what systemd says of a process that it could not start, or else the status by which it tells the step that failed.
 func Ending(entries []Entry) (Entry, bool) {
 	return lastWordsOf(entries).Ending()
 }
@@ -58,15 +59,16 @@ func lastWordsOf(entries []Entry) *LastWords {
 	return w
 }
 
-// LastWords is Ending entry by entry, of which it keeps four at most.
-type LastWords struct{ killed, signalled, last, notStarted *Entry }
+// LastWords is Ending entry by entry, of which it keeps five at most.
+type LastWords struct{ killed, signalled, last, notStarted, stepFailed *Entry }
 
 // Add considers the next entry of the run.
 func (w *LastWords) Add(e Entry) {
 	for _, kind := range []struct {
 		first    **Entry
 		decisive bool
-	}{{&w.killed, e.wasKilled()}, {&w.signalled, e.wasSignalled()}, {&w.last, e.isLast()}, {&w.notStarted, e.notStarted()}} {
+	}{{&w.killed, e.wasKilled()}, {&w.signalled, e.wasSignalled()}, {&w.last, e.isLast()}, {&w.notStarted, e.notStarted()},
+		{&w.stepFailed, e.stepFailed()}} {
 		if kind.decisive && *kind.first == nil {
 			*kind.first = &e
 		}
@@ -79,7 +81,7 @@ func (w *LastWords) Ending() (Entry, bool) {
 	if w.signalled != nil && last != nil && !(last.Crash && strings.HasPrefix(w.signalled.Message, mainExited+"code=dumped")) {
 		last = nil
 	}
-	if e := cmp.Or(w.killed, last, w.notStarted); e != nil {
+	if e := cmp.Or(w.killed, last, w.notStarted, w.stepFailed); e != nil {
 		return *e, true
 	}
 	return Entry{}, false
@@ -116,6 +118,15 @@ func (e Entry) isLast() bool {
 // notStarted reports whether systemd says that it could not start the process, and why.
 func (e Entry) notStarted() bool {
 	return e.OfSystemd && strings.HasPrefix(e.Message, "Failed ") && !beginsWith(e.Message, noReasons)
+}
+
+// stepFailed reports whether systemd says, by the status of a process, that a step before its program was executed has failed: 200 to
+// 245 (systemd.exec(5)). Which one it was, and why, is missing where journald did not know the unit of that process any more.
+func (e Entry) stepFailed() bool {
+	exit, found := strings.CutPrefix(e.Message, mainExited+"code=exited, status=")
+	number, _, _ := strings.Cut(exit, "/")
+	status, err := strconv.Atoi(number)
+	return e.OfSystemd && found && err == nil && status >= 200 && status <= 245
 }
 
 // noReasons are how systemd begins to say that something has failed, without a reason of its own, or that does not keep a process

@@ -479,15 +479,23 @@ func TestLastWordsInASlowJournal(t *testing.T) {
 	t.Parallel()
 	h := start(t, tools.release)
 	h.must("kubeletctl", h.install("v1.37.2")...)
-	h.must("sh", "-c", `journald=$(systemctl show -P MainPID systemd-journald.service)
-		kill -STOP $journald
-		echo 'v1.37.2 crash' >/run/standin
-		systemctl restart --no-block kubelet.service
-		sleep 2
-		kill -CONT $journald`)
+	restart := func(before string) {
+		h.must("sh", "-c", `journald=$(systemctl show -P MainPID systemd-journald.service)
+			kill -STOP $journald
+			`+before+`
+			systemctl restart --no-block kubelet.service
+			sleep 2
+			kill -CONT $journald`)
+	}
+	restart("echo 'v1.37.2 crash' >/run/standin")
 	r := h.exits(1, "kubeletctl", h.install("v1.37.2")...)
 	contains(t, r.Stderr, "nothing to change, but kubelet is not healthy: .*told to crash")
 	contains(t, h.exits(3, "kubeletctl", "status").Stdout, "crash-loop: .*told to crash")
+
+	// Nor has what systemd's child said, for which journald does not even know the unit.
+	h.must("systemctl", "stop", "kubelet.service")
+	restart("chmod -x /usr/local/bin/kubelet-v1.37.2")
+	contains(t, h.exits(3, "kubeletctl", "diagnose").Stdout, `\(exec-denied\)`)
 }
 
 // What kubelet's resource managers remember is removed only on request, and comes back with the former kubelet.

@@ -7,7 +7,8 @@
 // every host has an upper layer of its own and is booted by systemd-nspawn in
 // about two seconds. A host has no network but loopback, no DNS, and its own
 // control groups. The same host can be switched off, or lose its power, and be
-// booted again with the disk that it left behind.
+// booted again with the disk that it left behind. What kubelet and containerd
+// keep is on a tmpfs, as large for every host as for the next one.
 //
 //	h, err := testhost.Start(ctx, testhost.Options{Containerd: true})
 //	if err != nil { ... }

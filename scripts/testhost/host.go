@@ -114,7 +114,7 @@ func create(ctx context.Context, o Options) (*Host, error) {
 	if err := os.Mkdir(h.dir, 0o755); err != nil {
 		return nil, err
 	}
-	for _, sub := range []string{"root", "upper", "work", "containerd", "kubelet"} {
+	for _, sub := range []string{"root", "upper", "work", "disk"} {
 		if err := os.Mkdir(filepath.Join(h.dir, sub), 0o755); err != nil {
 			return nil, err
 		}
@@ -198,13 +198,30 @@ func (h *Host) mount() error {
 	if err := syscall.Mount("overlay", h.Root(), "overlay", 0, layers); err != nil {
 		return fmt.Errorf("mounting an overlay in %s: %w", h.dir, err)
 	}
-	// containerd's own overlays can't be stacked upon this one.
+	return h.mountDisk()
+}
+
+// diskSize is that of the file system of kubelet's and containerd's directories, in the form of tmpfs. Only what is written
+// takes memory.
+const diskSize = "8g"
+
+// mountDisk gives kubelet and containerd a file system of their own: containerd's overlays can't be stacked upon the root's, and
+// kubelet evicts pods when the file system it is on is nearly full, which must not depend on the disk of this machine.
+func (h *Host) mountDisk() error {
+	disk := filepath.Join(h.dir, "disk")
+	if mounted, err := mountsBelow(disk); err != nil {
+		return err
+	} else if len(mounted) == 0 {
+		if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "mode=0755,size="+diskSize); err != nil {
+			return fmt.Errorf("mounting a tmpfs in %s: %w", h.dir, err)
+		}
+	}
 	for _, sub := range []string{"containerd", "kubelet"} {
-		target := filepath.Join(h.Root(), "var/lib", sub)
-		if err := os.MkdirAll(target, 0o755); err != nil {
+		source, target := filepath.Join(disk, sub), filepath.Join(h.Root(), "var/lib", sub)
+		if err := errors.Join(os.MkdirAll(source, 0o755), os.MkdirAll(target, 0o755)); err != nil {
 			return err
 		}
-		if err := syscall.Mount(filepath.Join(h.dir, sub), target, "", syscall.MS_BIND, ""); err != nil {
+		if err := syscall.Mount(source, target, "", syscall.MS_BIND, ""); err != nil {
 			return fmt.Errorf("binding %s: %w", target, err)
 		}
 	}

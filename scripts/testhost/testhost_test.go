@@ -79,6 +79,7 @@ func TestInside(t *testing.T) {
 		{"clean environment", "env | sed -n 's/=.*//p' | sort | tr '\n' ' '", "HOME PATH PWD"},
 		{"network", "ls /sys/class/net; ip -br address show lo | tr -s ' '", "lo\nlo UNKNOWN 127.0.0.1/8 ::1/128"},
 		{"bind", "cat /mnt/file; touch /mnt/x 2>/dev/null || echo , read-only", "from outside, read-only"},
+		{"a disk that is not the machine's", "df -h --output=size,pcent /var/lib/kubelet /var/lib/containerd | tail -n +2 | tr -s ' '", "8.0G 0%\n 8.0G 0%"},
 		{"sysctl", "cat /proc/sys/kernel/panic /proc/sys/vm/overcommit_memory", "10\n1"},
 		{"sysctl is read-only", "for f in kernel/panic vm/swappiness; do test -w /proc/sys/$f || echo no; done", "no\nno"},
 		{"limits", "systemd-run -qP -p TasksMax=7 sh -c 'cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/system.slice/*/pids.max /sys/fs/cgroup/pids/system.slice/run*/pids.max 2>/dev/null' | grep -x 7", "7"},
