@@ -218,7 +218,7 @@ func uncordon(a *app, c *cobra.Command) error {
 		}
 		r.Result, text = "uncordoned", "node "+d.Node+" is uncordoned"
 	}
-	if err := h.Store().DropCordon(); err != nil {
+	if err := h.DropCordon(c.Context()); err != nil {
 		return err
 	}
 	printDrain(a, r, text)

@@ -644,7 +644,11 @@ func (o *installOptions) mergeReserve(f *pflag.FlagSet, s *spec.Spec) error {
 	if s.KubeletConfiguration == nil {
 		s.KubeletConfiguration = map[string]any{}
 	}
-	r := config.Reserve(probe.Memory(), runtime.NumCPU())
+	minor := 0
+	if request, err := release.ParseRequest(s.Version); err == nil {
+		minor, _ = request.Minor()
+	}
+	r := config.Reserve(config.Minor(minor), probe.Memory(), runtime.NumCPU())
 	var errs []error
 	for field, values := range map[string]map[string]string{"kubeReserved": r.Kube, "systemReserved": r.System} {
 		for resource, value := range values {

@@ -16,7 +16,7 @@ func TestReserve(t *testing.T) {
 		{128 * gib, 32, "150m", "9543Mi"},
 		{256 * gib, 64, "230m", "12165Mi"},
 	} {
-		r := Reserve(tt.memory, tt.cpus)
+		r := Reserve(0, tt.memory, tt.cpus)
 		if r.Kube["cpu"] != tt.cpu || r.Kube["memory"] != tt.amount {
 			t.Errorf("%d GiB, %d CPUs: %v, want %s and %s", tt.memory/gib, tt.cpus, r.Kube, tt.cpu, tt.amount)
 		}
@@ -24,6 +24,11 @@ func TestReserve(t *testing.T) {
 			if len(reserved) != 4 {
 				t.Errorf("%v", reserved)
 			}
+		}
+	}
+	for minor, want := range map[Minor]int{13: 3, 14: 4, 37: 4} {
+		if r := Reserve(minor, gib, 1); len(r.Kube) != want || len(r.System) != want {
+			t.Errorf("%s: %v", minor, r)
 		}
 	}
 }

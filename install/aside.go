@@ -13,6 +13,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
+	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
 // ErrNotJoined reports that this host is no node of a cluster.
@@ -125,41 +126,60 @@ const askBriefly = 2 * time.Second
 
 const (
 	// comeBackTime bounds how long a node is tried to be uncordoned, and comeBackPause is between two tries: the API server may
-	// be on this host, and start again with its kubelet.
+	// be on this host, and start again with its kubelet. comeBackOnce bounds a single try.
 	comeBackTime  = 30 * time.Second
 	comeBackPause = 2 * time.Second
+	comeBackOnce  = 5 * time.Second
+	// comeBackEvery is how often systemd tries afterwards.
+	comeBackEvery = 30 * time.Second
 )
 
 // comeBack uncordons the node, if and only if a change has cordoned it. What does not succeed stays recorded, and is tried again by the next
-// run. once tries no second time, as at boot, when there is no network yet.
+// run, and by systemd unless the API server has refused it. once tries no second time, as at boot, when there is no network yet.
 func (h *Host) comeBack(ctx context.Context, once bool) {
 	c, err := h.Store().Cordon()
 	if c == nil && err == nil {
 		return
 	}
+	refused := true
 	if err == nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), comeBackTime)
-		defer cancel()
-		err = h.uncordonPatiently(ctx, *c, once)
+		refused, err = h.uncordonPatiently(context.WithoutCancel(ctx), *c, once)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		h.note("node %s is uncordoned", c.Node)
+	case !refused && h.armComeBack(ctx):
+		h.note("the node is still cordoned: %v; systemd tries again every %s, and kubeletctl uncordon does it at once", err, comeBackEvery)
+	default:
 		h.note("the node is still cordoned: %v; kubeletctl uncordon, and the next change of this host, try again", err)
-		return
 	}
-	h.note("node %s is uncordoned", c.Node)
 }
 
-// uncordonPatiently tries again until the context ends, while the API server cannot be reached.
-func (h *Host) uncordonPatiently(ctx context.Context, c store.Cordon, once bool) error {
+// armComeBack has systemd try again, where the recovery is installed.
+func (h *Host) armComeBack(ctx context.Context) bool {
+	recovery, err := h.Units.State(ctx, systemd.RecoverService)
+	return err == nil && recovery.LoadState == "loaded" && h.Units.Arm(ctx, comeBackEvery) == nil
+}
+
+// uncordonPatiently tries again for a while, unless once, while the API server cannot be reached; refused reports that it could, and said
+// no.
+func (h *Host) uncordonPatiently(ctx context.Context, c store.Cordon, once bool) (refused bool, err error) {
+	limit := comeBackTime
+	if once {
+		limit = comeBackOnce
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	for {
 		err := h.uncordon(ctx, c)
 		var status *node.StatusError
-		if err == nil || once || errors.As(err, &status) && status.Code < 500 {
-			return err
+		refused := errors.As(err, &status) && status.Code < 500 || errors.Is(err, fs.ErrNotExist) // credentials that are gone do not come back
+		if err == nil || once || refused {
+			return refused, err
 		}
 		select {
 		case <-ctx.Done():
-			return err
+			return false, err
 		case <-time.After(comeBackPause):
 		}
 	}
@@ -173,7 +193,18 @@ func (h *Host) uncordon(ctx context.Context, c store.Cordon) error {
 	if err := drain.New(client, c.Node).Cordon(ctx, false); err != nil {
 		return err
 	}
-	return h.Store().DropCordon()
+	return h.DropCordon(ctx)
+}
+
+// DropCordon forgets that a change has cordoned the node, and has systemd try no more to uncordon it.
+func (h *Host) DropCordon(ctx context.Context) error {
+	if err := h.Store().DropCordon(); err != nil {
+		return err
+	}
+	if _, pending, err := h.Store().Pending().Number(); err == nil && !pending { // else the timer is that of a change
+		h.disarm(ctx)
+	}
+	return nil
 }
 
 // comeBack ends what stepAside has begun, when a change is over. After an uninstall the node stays as it is, and so does one that could not
@@ -183,7 +214,7 @@ func (a attempt) comeBack(ctx context.Context, err error) {
 	switch {
 	case errors.As(err, &stuck):
 	case err == nil && a.change.Want.Snapshot:
-		if err := a.host.Store().DropCordon(); err != nil {
+		if err := a.host.DropCordon(ctx); err != nil {
 			a.host.note("%v", err)
 		}
 	default:

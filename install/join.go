@@ -344,7 +344,8 @@ func (h *Host) restore(ctx context.Context, g *plan.Generation, command string, 
 	return err
 }
 
-// Leave stops kubelet and removes its credentials, and lists what it removed. A second call does the same again.
+// Leave stops kubelet and removes its credentials, and lists what it removed; nobody can uncordon its node with them then. A second call
+// does the same again.
 func (h *Host) Leave(ctx context.Context, g *plan.Generation) (removed []string, err error) {
 	if err := h.Units.Stop(ctx, systemd.KubeletService); err != nil {
 		return nil, err
@@ -355,7 +356,7 @@ func (h *Host) Leave(ctx context.Context, g *plan.Generation) (removed []string,
 		}
 		removed = append(removed, file)
 	}
-	return removed, nil
+	return removed, h.DropCordon(ctx)
 }
 
 // CredentialFiles lists the files that make a kubelet a node of its cluster, if they exist.

@@ -149,6 +149,16 @@ func ParseRequest(s string) (Request, error) {
 // Exact returns the version when the request names one.
 func (r Request) Exact() (Version, bool) { return r.exact, !r.exact.IsZero() }
 
+// Minor returns the minor of all releases that can be the answer, when the request names one.
+func (r Request) Minor() (minor int, known bool) {
+	if v, exact := r.Exact(); exact {
+		return v.Minor(), true
+	}
+	_, line, _ := strings.Cut(strings.TrimSuffix(r.marker(), ".txt"), "-1.")
+	minor, err := strconv.Atoi(line)
+	return minor, err == nil
+}
+
 // String returns the request as a user would write it.
 func (r Request) String() string {
 	switch {
@@ -173,12 +183,10 @@ func (r Request) marker() string {
 // fits reports whether v can be the answer to the request: a marker that was
 // mixed up by a mirror would otherwise install another minor than asked.
 func (r Request) fits(v Version) error {
-	marker := strings.TrimSuffix(r.marker(), ".txt")
-	channel, line, _ := strings.Cut(marker, "-1.")
-	if minor, err := strconv.Atoi(line); err == nil && minor != v.Minor() {
+	if minor, known := r.Minor(); known && minor != v.Minor() {
 		return fmt.Errorf("it names %s, which is not of 1.%d", v, minor)
 	}
-	if strings.HasPrefix(channel, "stable") && v.pre != "" {
+	if strings.HasPrefix(r.marker(), "stable") && v.pre != "" {
 		return fmt.Errorf("it names %s, which is a pre-release", v)
 	}
 	return nil

@@ -251,17 +251,19 @@ func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-// RecoverUnit renders RecoverService, which runs a program, with arguments, while the file pending exists: at boot before
-// kubelet, and whenever RecoverTimer elapses.
+// RecoverUnit renders RecoverService, which runs a program, with arguments, while one of some files exists, which are in one directory: at
+// boot before kubelet, and whenever RecoverTimer elapses.
 //
 // It must not wait for a start of kubelet, which itself waits for it to end.
-func RecoverUnit(pending string, command ...string) []byte {
+func RecoverUnit(files []string, command ...string) []byte {
 	var b strings.Builder
 	b.WriteString("# Written by kubeletctl: undoes a change of kubelet that was cut off in the middle.\n")
 	b.WriteString("[Unit]\n")
 	b.WriteString("Description=Recovery of an interrupted change of the Kubernetes kubelet\n")
-	fmt.Fprintf(&b, "ConditionPathExists=%s\n", escapeSpecifiers(pending))
-	fmt.Fprintf(&b, "RequiresMountsFor=%s\n", QuoteArg(path.Dir(pending)))
+	for _, file := range files {
+		fmt.Fprintf(&b, "ConditionPathExists=|%s\n", escapeSpecifiers(file))
+	}
+	fmt.Fprintf(&b, "RequiresMountsFor=%s\n", QuoteArg(path.Dir(files[0])))
 	fmt.Fprintf(&b, "Before=%s %s\n", KubeletService, KubeletPath)
 	b.WriteString("StartLimitIntervalSec=0\n") // it is started until it has done what it is for
 	b.WriteString("\n[Service]\n")

@@ -82,7 +82,7 @@ func TestTextsAreMarked(t *testing.T) {
 	if err != nil || len(files) != 3 {
 		t.Fatalf("files: %v, %v", files, err)
 	}
-	for _, f := range append(files, plan.TextFile("/x", 0, systemd.RecoverUnit("/pending", "/recover"))) {
+	for _, f := range append(files, plan.TextFile("/x", 0, systemd.RecoverUnit([]string{"/pending"}, "/recover"))) {
 		if !f.Marked() {
 			t.Errorf("%s: %.60s", f.Path, f.Content)
 		}

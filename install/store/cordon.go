@@ -13,7 +13,8 @@ type Cordon struct {
 	Kubeconfig string `json:"kubeconfig"` // with which it was done, as a path of the host
 }
 
-const cordonFile = "cordoned"
+// CordonFile exists while a node has to be uncordoned.
+var CordonFile = in("cordoned")
 
 // SaveCordon records a cordon, before it is made.
 func (s Store) SaveCordon(c Cordon) error {
@@ -21,12 +22,12 @@ func (s Store) SaveCordon(c Cordon) error {
 	if err != nil {
 		return err
 	}
-	return s.tree.WriteFile(in(cordonFile), 0o600, nil, bytes.NewReader(append(data, '\n')))
+	return s.tree.WriteFile(CordonFile, 0o600, nil, bytes.NewReader(append(data, '\n')))
 }
 
 // Cordon returns what SaveCordon recorded; nil for nothing.
 func (s Store) Cordon() (*Cordon, error) {
-	data, err := s.tree.ReadRegular(in(cordonFile), maxText)
+	data, err := s.tree.ReadRegular(CordonFile, maxText)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // nothing is recorded
 	}
@@ -39,8 +40,8 @@ func (s Store) Cordon() (*Cordon, error) {
 
 // DropCordon forgets a cordon. Forgetting what is not recorded does nothing.
 func (s Store) DropCordon() error {
-	if _, err := s.tree.Lstat(in(cordonFile)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.tree.Lstat(CordonFile); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return s.tree.Remove(in(cordonFile))
+	return s.tree.Remove(CordonFile)
 }

@@ -93,17 +93,30 @@ func TestDrain(t *testing.T) {
 	}
 
 	// One that is killed while it waits for pods is taken back by the next run.
-	h.must("systemd-run", append([]string{"--quiet", "--collect", "--unit=killed", "kubeletctl"}, upgrade...)...)
-	h.within(time.Minute, "the node is cordoned", h.cordoned)
-	h.must("systemctl", "kill", "--signal=KILL", "killed.service")
-	h.within(time.Minute, "the killed run has ended", func() bool { return h.try("systemctl", "is-active", "killed.service").ExitCode != 0 })
-	if !h.cordoned() {
-		t.Error("a killed run has uncordoned the node")
+	killedWhileItDrains := func() {
+		t.Helper()
+		h.must("systemd-run", append([]string{"--quiet", "--collect", "--unit=killed", "kubeletctl"}, upgrade...)...)
+		h.within(time.Minute, "the node is cordoned", h.cordoned)
+		h.must("systemctl", "kill", "--signal=KILL", "killed.service")
+		h.within(time.Minute, "the killed run has ended", func() bool { return h.try("systemctl", "is-active", "killed.service").ExitCode != 0 })
+		if !h.cordoned() {
+			t.Error("a killed run has uncordoned the node")
+		}
 	}
+	killedWhileItDrains()
 	contains(t, h.exits(0, "kubeletctl", "repair").Stderr, `node `+h.Name()+` is uncordoned`)
 	if h.cordoned() {
 		t.Error("cordoned after the run that came after a killed one")
 	}
+
+	// A boot does so, too, and systemd goes on trying while the API server does not answer.
+	killedWhileItDrains()
+	h.must("systemctl", "kill", "--signal=STOP", "apiserver-test.service")
+	h.must("systemctl", "start", "kubeletctl-recover.service")
+	contains(t, h.must("journalctl", "-q", "-u", "kubeletctl-recover.service", "-o", "cat"), `the node is still cordoned: .*systemd tries again every 30s`)
+	h.must("systemctl", "kill", "--signal=CONT", "apiserver-test.service")
+	h.within(2*time.Minute, "the node is uncordoned", func() bool { return !h.cordoned() })
+	h.within(time.Minute, "nobody tries any more", func() bool { return h.try("systemctl", "is-active", "kubeletctl-recover.timer").ExitCode != 0 })
 
 	// One that a person has cordoned stays so.
 	h.admin("/apis/policy/v1/namespaces/default/poddisruptionbudgets/web", "-X", "DELETE")
