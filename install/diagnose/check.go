@@ -26,6 +26,8 @@ type Host interface {
 	Runtime(ctx context.Context, endpoint string) (cri.Description, error)
 	// Unit is the state of a unit of systemd.
 	Unit(ctx context.Context, name string) (systemd.UnitState, error)
+	// Said is the last line that a unit's own process has logged in the run that a state is of; empty for none.
+	Said(ctx context.Context, state systemd.UnitState) string
 	Inotify() (probe.Inotify, error)
 	FileSystem(name string) (probe.FileSystem, error)
 	Stat(name string) (fs.FileInfo, error)
@@ -182,10 +184,25 @@ func runtimeAnswers(want error) check {
 		case err == nil:
 			return unsure, fmt.Sprintf("%s %s answers at %s at this moment: systemctl restart kubelet may be enough", a.Name, a.Version, endpoint)
 		case want == nil || errors.Is(err, want):
-			return confirmed, endpoint + ": " + runtimeError(err)
+			return confirmed, endpoint + ": " + runtimeError(err) + stopped(ctx, h)
 		}
-		return unsure, endpoint + ": " + runtimeError(err)
+		return unsure, endpoint + ": " + runtimeError(err) + stopped(ctx, h)
 	}
+}
+
+// stopped is what systemd says of the container runtimes that are installed and do not run, and what they said last themselves.
+func stopped(ctx context.Context, h Host) (text string) {
+	for _, known := range cri.Known {
+		state, err := h.Unit(ctx, known.Unit)
+		if err != nil || state.LoadState != "loaded" || state.Up() && !state.Restarting() {
+			continue
+		}
+		text += fmt.Sprintf("; %s is %s (%s)", known.Unit, state.ActiveState, state.SubState)
+		if words := h.Said(ctx, state); words != "" {
+			text += ": " + words
+		}
+	}
+	return text
 }
 
 // startRuntime is what to do about a runtime that does not answer at the endpoint that is found first, or else at kubelet's: take

@@ -34,6 +34,7 @@ type fakeHost struct {
 	disabled   string
 	kubeconfig error
 	units      map[string]systemd.UnitState
+	said       string // by whatever unit
 	answering  string // the one endpoint at which runtime answers; empty for any
 }
 
@@ -49,6 +50,8 @@ func (f fakeHost) Unit(_ context.Context, name string) (systemd.UnitState, error
 	}
 	return systemd.UnitState{LoadState: "not-found", ActiveState: "inactive"}, nil
 }
+
+func (f fakeHost) Said(context.Context, systemd.UnitState) string { return f.said }
 
 func (f fakeHost) Runtime(_ context.Context, endpoint string) (cri.Description, error) {
 	if f.answering != "" && endpoint != f.answering {
@@ -156,6 +159,11 @@ func TestRuntimesThatDoNotAnswer(t *testing.T) {
 	down := later(`"Skipping pod synchronization" err="container runtime is down"`)
 	units := map[string]systemd.UnitState{"containerd.service": {LoadState: "loaded", ActiveState: "failed", SubState: "failed"}}
 	start := []string{"systemctl status --no-pager containerd  # it is failed (failed)", "journalctl -u containerd -n 20 --no-pager", "systemctl start containerd"}
+	broken := fakeHost{units: units, runtimeErr: fs.ErrNotExist, said: "containerd: failed to load TOML"}
+	if d := explain(t.Context(), Run{Log: kubeletlog.Parse(systemd.ParseEntries([]byte(gone)))}, broken, ourselves); !slices.Equal(d.Checked,
+		[]string{strings.TrimPrefix(containerd, "unix://") + ": there is no such socket; containerd.service is failed (failed): containerd: failed to load TOML"}) {
+		t.Errorf("checked %q", d.Checked)
+	}
 	crio := fakeHost{units: units, answering: "unix:///var/run/crio/crio.sock", runtime: cri.Description{Name: "cri-o", Version: "1.36.1"}}
 	for _, tt := range []struct {
 		name, log string

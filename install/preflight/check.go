@@ -53,7 +53,7 @@ var checks = []check{
 	checkHealthPort, checkKubeletPort, checkReadOnlyPort, checkOtherKubelet, checkCredentials,
 	checkNodeName, checkCertificateName, checkNoExec, checkRootDir, checkRootDirForm, checkRootDirType, checkPluginDir, checkDisk, checkInodes, checkMemory,
 	checkKmsg, checkMachineID, checkResolvConf, checkResolvers, checkProviderConfig, checkProviders, checkClientCAFile, checkServingFiles,
-	checkKernelSettings, checkKernelAtBoot, checkKernelDefaults, checkKernelRelease, checkInotify, checkForwarding, checkNetwork,
+	checkKernelSettings, checkKernelAtBoot, checkKernelDefaults, checkKernelRelease, checkInotify, checkForwarding, checkBridges, checkOpenFiles, checkNetwork,
 	checkClock, checkClockOfServer, checkAPIServer, checkSkew, checkProxy, checkSELinux, checkFapolicyd, checkFirewalld,
 	checkClusterDNS, checkClientCA, checkServingCert, checkTables, checkLate,
 }
@@ -76,7 +76,7 @@ func (k Kubelet) Where(o observe.Observer) facts.Where {
 	w.Files = append(w.Files, cgroups(fapolicyd)...)
 	w.Files = append(w.Files, cgroups(firewalld)...)
 	w.Files = append(w.Files, k.namedFiles()...)
-	for _, port := range []int{k.port("healthzPort", 10248), k.port("port", 10250), k.port("readOnlyPort", 0)} {
+	for _, port := range []int{k.number("healthzPort", 10248), k.number("port", 10250), k.number("readOnlyPort", 0)} {
 		if port > 0 {
 			w.Ports = append(w.Ports, port)
 		}
@@ -136,11 +136,11 @@ func (k Kubelet) whileWaiting(s Severity) Severity {
 	return s
 }
 
-// port is a field with a port; the default is taken when it is not set.
-func (k Kubelet) port(field string, otherwise int) int {
+// number is a field with a number; the default is taken when it is not set.
+func (k Kubelet) number(field string, otherwise int) int {
 	if value, given := k.Fields[field]; given {
-		port, _ := strconv.Atoi(fmt.Sprint(value))
-		return port
+		number, _ := strconv.Atoi(fmt.Sprint(value))
+		return number
 	}
 	return otherwise
 }

@@ -77,15 +77,15 @@ func checkHealthPort(k Kubelet, f *facts.Facts) *Problem {
 	if address == "" {
 		address = "127.0.0.1"
 	}
-	return k.portProblem(f, listening{HealthPort, "healthzPort", address, k.port("healthzPort", 10248), "serve /healthz"})
+	return k.portProblem(f, listening{HealthPort, "healthzPort", address, k.number("healthzPort", 10248), "serve /healthz"})
 }
 
 func checkKubeletPort(k Kubelet, f *facts.Facts) *Problem {
-	return k.portProblem(f, listening{KubeletPort, "port", k.address(), k.port("port", 10250), "serve the API server"})
+	return k.portProblem(f, listening{KubeletPort, "port", k.address(), k.number("port", 10250), "serve the API server"})
 }
 
 func checkReadOnlyPort(k Kubelet, f *facts.Facts) *Problem {
-	return k.portProblem(f, listening{ReadOnlyPort, "readOnlyPort", k.address(), k.port("readOnlyPort", 0), "serve without authentication"})
+	return k.portProblem(f, listening{ReadOnlyPort, "readOnlyPort", k.address(), k.number("readOnlyPort", 0), "serve without authentication"})
 }
 
 // checkOtherKubelet looks for kubelets that kubelet.service did not start.
@@ -374,7 +374,7 @@ func checkFapolicyd(k Kubelet, f *facts.Facts) *Problem {
 }
 
 func checkFirewalld(k Kubelet, f *facts.Facts) *Problem {
-	port := k.port("port", 10250)
+	port := k.number("port", 10250)
 	if !runsBeside(f, firewalld) || k.Standalone || port == 0 {
 		return nil
 	}

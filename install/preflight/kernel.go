@@ -21,11 +21,13 @@ const (
 	instances = "fs/inotify/max_user_instances"
 	watches   = "fs/inotify/max_user_watches"
 	forward   = "net/ipv4/ip_forward"
+	nrOpen    = "fs/nr_open"
+	bridgeNF  = "net/bridge/bridge-nf-call-iptables" // which is there while the module br_netfilter is loaded
 )
 
 // sysctls are the names of all settings that checks ask for.
 func sysctls() []string {
-	names := []string{instances, watches, forward}
+	names := []string{instances, watches, forward, nrOpen, bridgeNF}
 	for _, s := range kernelDefaults {
 		names = append(names, s.name)
 	}
@@ -124,6 +126,31 @@ func checkForwarding(k Kubelet, f *facts.Facts) *Problem {
 	}
 	return problem(IPForward, Info, "the kernel does not forward IPv4 packets", "most networks of pods need that",
 		strings.Replace(persist([]string{"net.ipv4.ip_forward=1"}), "90-kubelet", "90-forward", 1))
+}
+
+// checkBridges speaks of networks whose packets pass bridges, which the rules of kube-proxy have to see.
+func checkBridges(k Kubelet, f *facts.Facts) *Problem {
+	needed := slices.ContainsFunc(f.CNI, func(plugin string) bool { return plugin == "bridge" || plugin == "flannel" || plugin == "weave-net" })
+	if !needed || k.Standalone || f.Sysctl[forward] == "" || f.Sysctl[bridgeNF] == "1" {
+		return nil
+	}
+	return problem(BrNetfilter, Info, "packets that pass a bridge are not filtered", "with the network of pods that /etc/cni/net.d has, Services may not answer from pods",
+		"modprobe br_netfilter && echo br_netfilter >/etc/modules-load.d/90-bridge.conf && "+
+			strings.Replace(persist([]string{"net.bridge.bridge-nf-call-iptables=1"}), "90-kubelet", "90-bridge", 1))
+}
+
+// defaultOpenFiles is kubelet's default of maxOpenFiles.
+const defaultOpenFiles = 1000000
+
+// checkOpenFiles looks whether kubelet may have as many files open as it asks for; it goes on with fewer (setrlimit(2), EPERM).
+func checkOpenFiles(k Kubelet, f *facts.Facts) *Problem {
+	want := k.number("maxOpenFiles", defaultOpenFiles)
+	most, err := strconv.Atoi(f.Sysctl[nrOpen])
+	if err != nil || most >= want {
+		return nil
+	}
+	return problem(NoFile, Warning, fmt.Sprintf("a process may have at most %d files open", most), fmt.Sprintf("maxOpenFiles of kubelet is %d", want),
+		strings.Replace(persist([]string{fmt.Sprintf("fs.nr_open=%d", want)}), "90-kubelet", "90-nofile", 1))
 }
 
 func checkLate(_ Kubelet, f *facts.Facts) *Problem {

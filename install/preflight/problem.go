@@ -40,6 +40,7 @@ const (
 // IDs of problems that may be ignored; their values are a stable interface.
 const (
 	APIServer          = "api-server"
+	BrNetfilter        = "br-netfilter"
 	CgroupDriver       = "cgroup-driver"
 	CgroupV1           = "cgroup-v1"
 	ClientCA           = "client-ca"
@@ -68,6 +69,7 @@ const (
 	Memory             = "memory"
 	NodeName           = "node-name"
 	NoExec             = "noexec"
+	NoFile             = "nofile"
 	OtherKubelet       = "other-kubelet"
 	PluginDir          = "volume-plugin-dir"
 	Proxy              = "proxy"
@@ -97,9 +99,9 @@ const (
 
 // Ignorable are the IDs of the problems that a user may choose to go on with.
 func Ignorable() []string {
-	return []string{APIServer, Controllers, CgroupDriver, CgroupV1, ClientCA, Clock, ClusterDNS, CNI, CredentialProvider,
+	return []string{APIServer, BrNetfilter, Controllers, CgroupDriver, CgroupV1, ClientCA, Clock, ClusterDNS, CNI, CredentialProvider,
 		CRIDisabled, CRIRuntimeConfig, CRIVersion, Disk, Fapolicyd, Firewalld, Foresight, HealthPort, Inotify, IPForward, KernelDefaults,
-		KernelRelease, Kmsg, KubeadmConfig, Late, MachineID, Memory, NodeName, NoExec, OtherKubelet, KubeletPort,
+		KernelRelease, Kmsg, KubeadmConfig, Late, MachineID, Memory, NodeName, NoExec, NoFile, OtherKubelet, KubeletPort,
 		ReadOnlyPort, Proxy, ResolvConf, RootDir, Runtime, SELinux, ServingCert, Skew, StopsKubelet, Swap, SwapBehavior,
 		TLSCert, PluginDir}
 }

@@ -72,6 +72,20 @@ func (m machine) Unit(ctx context.Context, name string) (systemd.UnitState, erro
 	return m.observer.Unit(ctx, name)
 }
 
+// journalLines is how many of the last lines of a unit are read for its last words.
+const journalLines = 20
+
+// Said reads the journal.
+func (m machine) Said(ctx context.Context, state systemd.UnitState) string {
+	entries, _ := systemd.Journal(ctx, state, journalLines) // without its words the state says enough
+	for _, e := range slices.Backward(entries) {
+		if e.Identifier != "systemd" && strings.TrimSpace(e.Message) != "" {
+			return strings.TrimSpace(e.Message)
+		}
+	}
+	return ""
+}
+
 // certifiedName is the node that kubelet has got its certificate for; empty where that is not known.
 func (m machine) certifiedName() string {
 	certificate, err := m.Certificate(hostfs.ClientCertificate)

@@ -161,13 +161,19 @@ type host struct {
 // start makes a host and lets it boot with the user-data. baked: kubeletctl is in its image.
 func start(t *testing.T, data string, baked bool, prepare func(root string) error) *host {
 	t.Helper()
+	return startWith(t, tools.release, data, baked, prepare)
+}
+
+// startWith is start with releases of another directory.
+func startWith(t *testing.T, release, data string, baked bool, prepare func(root string) error) *host {
+	t.Helper()
 	if err := testhost.Supported(); err != nil {
 		t.Skip(err)
 	}
 	t.Parallel()
 	seats <- struct{}{}
 	t.Cleanup(func() { <-seats })
-	binds := []string{tools.release + ":/release", tools.kubeletctl + ":/origin/kubeletctl"}
+	binds := []string{release + ":/release", tools.kubeletctl + ":/origin/kubeletctl"}
 	if baked {
 		binds = append(binds, tools.kubeletctl+":/usr/bin/kubeletctl")
 	}

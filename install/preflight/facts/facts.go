@@ -24,6 +24,7 @@ type Facts struct {
 	Kubelets  []probe.Process   // that run beside the one of kubelet.service
 	Hostname  string            // as the kernel has it
 	Files     map[string]File   // what was asked for, by path
+	CNI       []string          // the plugins that the configuration of the network for pods names
 	Sysctl    map[string]string // of the kernel now, by name: "vm/overcommit_memory"
 	Boot      map[string]string // what sysctl.d sets at the next boot
 	Kernel    string            // its release: 6.1.0-18-amd64
@@ -151,6 +152,7 @@ var collectors = []collector{
 	{"proxies", quick, proxy},
 	{"SELinux", quick, selinux},
 	{"credential providers", quick, providers},
+	{"network for pods", quick, plugins},
 }
 
 // Collect finds out all facts side by side.

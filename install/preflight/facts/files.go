@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -109,6 +110,25 @@ func providers(_ context.Context, w Where) func(*Facts) {
 		}
 	}
 	return func(f *Facts) { f.Providers, f.ProvidersErr = all, failed }
+}
+
+var pluginType = regexp.MustCompile(`"type"\s*:\s*"([\w.-]+)"`)
+
+// plugins are those that the files of CNI name (github.com/containernetworking/cni, libcni.ConfFiles).
+func plugins(_ context.Context, w Where) func(*Facts) {
+	const dir = "/etc/cni/net.d"
+	var names []string
+	entries, _ := w.Observer.Tree.ReadDir(dir) // most hosts have none before they join
+	for _, e := range entries {
+		switch path.Ext(e.Name()) {
+		case ".conf", ".conflist", ".json":
+			data, _ := w.Observer.Tree.ReadRegular(path.Join(dir, e.Name()), maxText)
+			for _, found := range pluginType.FindAllSubmatch(data, -1) {
+				names = append(names, string(found[1]))
+			}
+		}
+	}
+	return func(f *Facts) { f.CNI = names }
 }
 
 // executable reports, as an error, why a program could not be started: it is not there, may not be executed, or its loader is
