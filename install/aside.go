@@ -211,13 +211,9 @@ func (h *Host) DropCordon(ctx context.Context) error {
 // be put back.
 func (a attempt) comeBack(ctx context.Context, err error) {
 	var stuck *NotRolledBackError
-	switch {
-	case errors.As(err, &stuck):
-	case err == nil && a.change.Want.Snapshot:
-		if err := a.host.DropCordon(ctx); err != nil {
-			a.host.note("%v", err)
-		}
-	default:
-		a.host.comeBack(ctx, false)
+	var unclean *CleanupError
+	if errors.As(err, &stuck) || a.change.Want.Snapshot && errors.As(err, &unclean) {
+		return
 	}
+	a.host.comeBack(ctx, false) // an uninstall that is done has forgotten the cordon
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/plan"
 	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/spec"
+	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
@@ -133,16 +134,27 @@ func (j *Join) file(g *plan.Generation) string {
 func (j *Join) Prepare(ctx context.Context) error {
 	tree := j.Host.Tree
 	j.saved, j.existed = map[string][]byte{}, certificateFiles(tree, j.Before)
+	var begun store.Joining
 	for _, file := range []string{hostfs.ClusterCA, hostfs.BootstrapKubeconfig, bootstrapFile(j.Before), j.Before.Kubeconfig()} {
 		content, err := tree.ReadFile(file)
-		if err == nil {
+		switch {
+		case err == nil:
 			j.saved[file] = content
-		} else if !errors.Is(err, fs.ErrNotExist) {
+		case errors.Is(err, fs.ErrNotExist):
+			begun.New = append(begun.New, file)
+		default:
 			return err
 		}
+		begun.Files = append(begun.Files, file)
+	}
+	if !j.Credentials.Whole {
+		begun.Bootstrap = bootstrapFile(j.Before)
 	}
 	if newest, err := j.Credentials.Newest(ctx, j.Name); err == nil && newest != nil {
 		j.request = newest.Name
+	}
+	if err := j.Host.Store().SaveJoining(begun); err != nil {
+		return err
 	}
 	return tree.WriteFile(hostfs.ClusterCA, 0o600, nil, bytes.NewReader(j.Credentials.Authority()))
 }
@@ -260,13 +272,53 @@ func (j *Join) certificate(ctx context.Context) error {
 	return newest.Err()
 }
 
-// Finish deletes the bootstrap kubeconfig, if kubelet has its certificate.
+// Finish deletes the bootstrap kubeconfig, if kubelet has its certificate, and with that the join is over.
 func (j *Join) Finish() error {
-	m, err := j.Host.Member(j.generation)
+	_, err := j.Host.finishJoin(j.generation, bootstrapFile(j.generation))
+	return err
+}
+
+func (h *Host) finishJoin(g *plan.Generation, bootstrap string) (done bool, err error) {
+	m, err := h.Member(g)
 	if err != nil || m.Asking || m.Server == "" || m.Expired() {
+		return false, err
+	}
+	if bootstrap != "" {
+		err = h.Tree.Remove(bootstrap)
+	}
+	return true, errors.Join(err, h.Store().DropJoining())
+}
+
+// settleJoin goes on with a join that was killed, as far as that can be done without its token: what kubelet does not need any more goes,
+// and so does what was written before kubelet was to have it.
+func (h *Host) settleJoin() error {
+	j, err := h.Store().Joining()
+	if j == nil || err != nil {
 		return err
 	}
-	return j.Host.Tree.Remove(bootstrapFile(j.generation))
+	if err := h.Store().DropHalfWritten(j); err != nil {
+		return err
+	}
+	g, err := h.Installed()
+	if err != nil {
+		return err
+	}
+	if done, err := h.finishJoin(g, j.Bootstrap); done || err != nil {
+		return err
+	}
+	switch m, err := h.Member(g); {
+	case err != nil || m.Asking:
+		return err // kubelet goes on by itself
+	case bytes.Contains(g.ConfigFile().Content, []byte(hostfs.ClusterCA)): // the settings of the cluster are there already
+		h.note("a join was interrupted before kubelet had its credentials: kubeletctl join goes on with it, kubeletctl leave takes it back")
+		return nil
+	}
+	for _, file := range j.New {
+		if err := h.Tree.Remove(file); err != nil {
+			return err
+		}
+	}
+	return h.Store().DropJoining()
 }
 
 // Serving is the request for a serving certificate that waits to be approved; nil for none, or when nobody can say.
@@ -318,6 +370,9 @@ func (j *Join) Undo(ctx context.Context, cause error) error {
 		did(h.restore(ctx, j.Before, "join", j.Lock))
 	}
 	did(j.putBack(hostfs.ClusterCA))
+	if len(failed.Left) == 0 {
+		did(h.Store().DropJoining())
+	}
 	return failed
 }
 
@@ -356,7 +411,7 @@ func (h *Host) Leave(ctx context.Context, g *plan.Generation) (removed []string,
 		}
 		removed = append(removed, file)
 	}
-	return removed, h.DropCordon(ctx)
+	return removed, errors.Join(h.DropCordon(ctx), h.Store().DropJoining())
 }
 
 // CredentialFiles lists the files that make a kubelet a node of its cluster, if they exist.

@@ -61,7 +61,7 @@ func (p preparation) addRecovery() (source string, err error) {
 		return "", err
 	}
 	want.Files = slices.Insert(want.Files, 0, program,
-		plan.TextFile(unit, 0o644, systemd.RecoverUnit([]string{store.PendingFile, store.CordonFile}, program.Path, RecoverVerb)))
+		plan.TextFile(unit, 0o644, systemd.RecoverUnit([]string{store.PendingFile, store.CordonFile, store.JoiningFile}, program.Path, RecoverVerb)))
 	want.Units = slices.Insert(want.Units, 0, plan.Unit{Name: systemd.RecoverService, Enabled: true})
 	return source, nil
 }

@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -24,7 +25,7 @@ func (h *Host) Recover(ctx context.Context, queue bool) (string, error) {
 	n, pending, err := h.Store().Pending().Number()
 	if err == nil && !pending {
 		h.comeBack(ctx, queue)
-		return "", reclaim(h)
+		return "", errors.Join(h.settleJoin(), reclaim(h))
 	}
 	if err != nil {
 		return "", err
@@ -38,7 +39,7 @@ func (h *Host) Recover(ctx context.Context, queue bool) (string, error) {
 	}
 	h.disarm(ctx)
 	h.comeBack(ctx, queue)
-	return done, nil
+	return done, h.settleJoin()
 }
 
 // reclaim keeps a binary that a run of an older kubeletctl has named and not installed.

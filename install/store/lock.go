@@ -185,7 +185,7 @@ func isKubeletctl(pid int) bool {
 
 func (s Store) unlock(lock *os.File) {
 	var own []string
-	for _, file := range []string{"pending", "current", noticeFile, downloadFile, formatFile, "verified.json"} {
+	for _, file := range []string{"pending", "current", "cordoned", "joining", noticeFile, downloadFile, formatFile, "verified.json"} {
 		own = append(own, in(file))
 	}
 	_ = dropTemporary(s.tree, own)

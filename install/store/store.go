@@ -17,6 +17,8 @@
 //	  download                    the binaries that are being fetched, until a generation has them
 //	  verified.json               see hostfs.Digests
 //	  markers.json                see release.Answers
+//	  cordoned                    the node that a change has cordoned, until it is uncordoned
+//	  joining                     what a join writes, until kubelet has its own credentials
 //	  recovered                   what kubeletctl-recover.service did, until a run has told it
 //
 // generations/0 is the host before the first install. What may hold a secret has mode 0600.

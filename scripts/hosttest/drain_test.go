@@ -156,3 +156,71 @@ func alonePod(node string) string {
 	return `{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "alone"}, "spec": {"nodeName": "` + node + `", "hostNetwork": true, "automountServiceAccountToken": false,
 	"containers": [{"name": "main", "image": "` + podsImage + `", "imagePullPolicy": "Never"}]}}`
 }
+
+// webDeployment are two pods that may run on every node of a cluster, and webBudgetOfOne lets one of them go at a time.
+const (
+	webDeployment = `{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}},
+	"template": {"metadata": {"labels": {"app": "web"}}, "spec": {"hostNetwork": true, "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 1,
+	"tolerations": [{"operator": "Exists", "key": "node-role.kubernetes.io/control-plane"}], "containers": [{"name": "main", "image": "` + podsImage + `", "imagePullPolicy": "Never"}]}}}}`
+	webBudgetOfOne = `{"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"},
+	"spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}}`
+	// runningPods is a script for jq: the pods that run and are to stay.
+	runningPods = `[.items[] | select(.status.phase == "Running" and .metadata.deletionTimestamp == null)]`
+)
+
+// A node joins a cluster of kubeadm's without kubeadm. Then the kubelets of both are upgraded, each with a drain, and there are never
+// fewer pods than the disruption budget allows.
+func TestDrainOverTwoNodes(t *testing.T) {
+	if !fullSweep() {
+		t.Skip("scripts/sweep drain runs this: it needs a second host")
+	}
+	dir := realDir(t)
+	plane, h := start(t, dir), start(t, dir)
+	connect(t, plane, h)
+	plane.address(kubeadmAddress)
+	h.address("192.0.2.2")
+	plane.prepareControlPlane("v1.37.2")
+	h.preparePods()
+	plane.must("kubeletctl", append([]string{"install", "--version", "v1.36.3", "--source", plane.source, "--profile", "kubeadm"}, given(t, dir, "v1.36.3")...)...)
+	plane.kubeadm("init", "--config", "/root/kubeadm.yaml", "--skip-phases=addon")
+	plane.seesReady(plane.Name(), "v1.36.3")
+
+	pin := strings.TrimSpace(plane.must("sh", "-c", "openssl x509 -pubkey -noout -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der | sha256sum | cut -d' ' -f1"))
+	h.write("/run/token", kubeadmToken)
+	h.must("kubeletctl", append([]string{"install", "--version", "v1.36.3", "--source", h.source, "--set", "failCgroupV1=false", "--node-ip", "192.0.2.2"}, given(t, dir, "v1.36.3")...)...)
+	contains(t, h.must("kubeletctl", "join", "--server", "https://"+kubeadmAddress+":6443", "--token-file", "/run/token", "--discovery-token-ca-cert-hash", "sha256:"+pin),
+		`(?m)^joined https://`+kubeadmAddress+`:6443: the node `+h.Name()+` is Ready$`)
+	plane.seesReady(h.Name(), "v1.36.3")
+
+	const json = "Content-Type: application/json"
+	plane.asAdmin("/apis/apps/v1/namespaces/default/deployments", "-H", json, "--data", webDeployment)
+	plane.asAdmin("/apis/policy/v1/namespaces/default/poddisruptionbudgets", "-H", json, "--data", webBudgetOfOne)
+	count := append([]string{"-c", `while :; do sh "$@" | jq '` + runningPods + ` | length'; sleep 0.2; done >>/run/counts`, "sh"}, plane.adminCurl("/api/v1/namespaces/default/pods?labelSelector=app%3Dweb")...)
+	of := func(node string) string {
+		t.Helper()
+		plane.write("/run/pods.json", plane.asAdmin("/api/v1/namespaces/default/pods?labelSelector=app%3Dweb"))
+		return strings.TrimSpace(plane.must("jq", runningPods+` | map(select(.spec.nodeName == "`+node+`")) | length`, "/run/pods.json"))
+	}
+	plane.within(time.Minute, "two pods run", func() bool {
+		return of(plane.Name()) == "2" || of(h.Name()) == "2" || of(plane.Name()) == "1" && of(h.Name()) == "1"
+	})
+	plane.must("systemd-run", append([]string{"--quiet", "--unit=counter", "sh"}, count...)...)
+
+	for _, node := range []*host{plane, h} {
+		t.Log(node.must("kubeletctl", append([]string{"upgrade", "--version", "v1.37.2", "--drain"}, given(t, dir, "v1.37.2")...)...))
+		plane.seesReady(node.Name(), "v1.37.2")
+		if n := of(node.Name()); n != "0" {
+			t.Errorf("%s pods are on the node that was drained", n)
+		}
+		if strings.Contains(plane.asAdmin("/api/v1/nodes/"+node.Name()), `"unschedulable": true`) {
+			t.Errorf("%s is cordoned", node.Name())
+		}
+		node.status(0)
+	}
+	plane.must("systemctl", "stop", "counter")
+	counts := strings.Fields(plane.must("sh", "-c", "sort -n /run/counts | uniq -c"))
+	t.Logf("verdict: two nodes: pods that ran, and how often that was seen (times, pods): %q", counts)
+	if len(counts) < 2 || counts[1] == "0" {
+		t.Errorf("fewer pods ran than the budget allows: %q", counts)
+	}
+}

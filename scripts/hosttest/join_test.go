@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -201,4 +202,58 @@ func TestJoin(t *testing.T) {
 	h.must("sed", "-i", "s/waitReady: .*/waitReady: 90s/", "/run/join.yaml") // kubelet has waited for long, and tries again only now and then
 	contains(t, h.must("kubeletctl", install...), `is Ready`)
 	contains(t, h.must("kubeletctl", install...), `joined to https://127\.0\.0\.1:6443 already: nothing to do`)
+}
+
+// A join that is killed at any of its system calls is taken back by the recovery, or gone on with by the same command; the token stays
+// nowhere. scripts/sweep join tries all calls.
+func TestKilledJoin(t *testing.T) {
+	t.Parallel()
+	dir := realDir(t)
+	h := start(t, dir)
+	h.trace()
+	h.write("/etc/cni/net.d/10-bridge.conflist", bridge)
+	h.startControlPlane()
+	h.must("kubeletctl", append([]string{"install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false", "--node-ip", "192.0.2.1"},
+		given(t, dir, "v1.37.2")...)...)
+	before, name := h.settled(), h.Name()
+	h.write("/run/token", controlplane.BootstrapToken)
+	join := []string{"kubeletctl", "join", "--server", controlplane.Server, "--discovery-token-ca-cert-hash", h.pinOf(), "--token-file", "/run/token", "--skip-rehearsal"}
+	leave := func() {
+		t.Helper()
+		h.must("kubeletctl", "leave", "--skip-rehearsal")
+		h.admin("/api/v1/nodes/"+name, "-o", "/dev/null", "-X", "DELETE")
+		if after := h.settled(); after != before {
+			t.Fatalf("the host is another one than before:\n%s", difference(before, after))
+		}
+	}
+	secret := strings.Split(controlplane.BootstrapToken, ".")[1]
+	all := h.points(join)
+	leave()
+	tried, back := 0, 0
+	for _, p := range chosen(all, 5) {
+		switch r := h.try("tracer", append([]string{"kill", strconv.Itoa(p.n)}, join...)...); r.ExitCode {
+		case 128 + 9:
+		case 99: // this run made fewer calls than the one that was listed
+			leave()
+			continue
+		default:
+			t.Errorf("call %d (%s): exit code %d\n%s", p.n, p.what, r.ExitCode, r.Stderr)
+		}
+		tried++
+		h.try("systemctl", "start", "kubeletctl-recover.service")
+		if h.settled() == before {
+			back++
+			h.must("sh", "-c", "! grep -rl "+secret+" /var/lib/kubelet /var/lib/kubeletctl /etc")
+		}
+		if half := h.must("find", "/var/lib/kubelet", "/var/lib/kubeletctl", "-name", ".bootstrap-kubeconfig*", "-o", "-name", ".kubeconfig*", "-o", "-name", ".cluster-ca*"); half != "" {
+			t.Errorf("call %d (%s): left half written: %s", p.n, p.what, half)
+		}
+		contains(t, h.must(join[0], join[1:]...), "^joined ")
+		h.status(0)
+		if left := h.must("sh", "-c", "grep -rl "+secret+" /var/lib/kubelet /var/lib/kubeletctl /etc /var/log || true; ls -d /var/lib/kubeletctl/joining 2>/dev/null || true"); left != "" {
+			t.Errorf("call %d (%s): left: %s", p.n, p.what, left)
+		}
+		leave()
+	}
+	t.Logf("verdict: join: %d calls, %d tried, %d back to where it began, %d gone on with", len(all), tried, back, tried-back)
 }
