@@ -124,3 +124,17 @@ func TestParseRequest(t *testing.T) {
 		t.Errorf("the zero request is %q", got)
 	}
 }
+
+// The minor of a request is known where it names one.
+func TestMinorOfARequest(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{"v1.36.3": 36, "1.36": 36, "stable-1.36": 36, "latest-1.36": 36, "stable": -1, "latest-1": -1, "": -1} {
+		r, err := release.ParseRequest(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if minor, known := r.Minor(); known != (want >= 0) || known && minor != want {
+			t.Errorf("%q: %d, %t", text, minor, known)
+		}
+	}
+}
