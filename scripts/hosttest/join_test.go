@@ -2,11 +2,13 @@ package hosttest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -256,4 +258,145 @@ func TestKilledJoin(t *testing.T) {
 		leave()
 	}
 	t.Logf("verdict: join: %d calls, %d tried, %d back to where it began, %d gone on with", len(all), tried, back, tried-back)
+}
+
+// badJoins are joins that are refused, each for a reason that it is told by. What breaks something of the cluster or of the host comes
+// before, and what mends it after.
+var badJoins = []struct {
+	name, before, after string
+	args                []string // instead of those of a good join that they name
+	code                int
+	words               string
+}{
+	{name: "a name that nobody knows", args: []string{"--server", "https://none.invalid:6443"}, code: 7, words: `the name none\.invalid of the API server cannot be resolved`},
+	{name: "nobody listens", args: []string{"--server", "https://127.0.0.1:6499"}, code: 7, words: `no connection to the API server: dial tcp 127\.0\.0\.1:6499: connect: connection refused`},
+	{name: "another service", args: []string{"--server", "https://127.0.0.1:6500"}, code: 7, words: `no TLS connection to the API server: `,
+		before: "systemd-run -q --unit=stranger socat TCP-LISTEN:6500,fork,reuseaddr SYSTEM:'echo hello'; sleep 1", after: "systemctl stop stranger"},
+	{name: "nobody answers", args: []string{"--server", "https://127.0.0.1:6501"}, code: 7, words: `no (TLS )?connection to the API server: `,
+		before: "systemd-run -q --unit=stranger socat TCP-LISTEN:6501,fork,reuseaddr EXEC:'sleep 60'; sleep 1", after: "systemctl stop stranger"},
+	{name: "another CA", args: []string{"--discovery-token-ca-cert-hash", "sha256:" + strings.Repeat("00", 32)}, code: 7, words: `the CA in cluster-info of \S+ is not the one of --discovery-token-ca-cert-hash`},
+	{name: "a token of another cluster", args: []string{"--token-file", "/run/other"}, code: 7, words: `cluster-info of \S+ has no signature for the token zzzzzz`,
+		before: "echo zzzzzz.0123456789abcdef >/run/other"},
+	{name: "a token that is misspelt", args: []string{"--token-file", "/run/other"}, code: 7, words: `the signature of cluster-info .* is wrong`,
+		before: "echo abcdef.0123456789abcdee >/run/other"},
+	{name: "no token", args: []string{"--token-file", "/run/other"}, code: 2, words: `not a bootstrap token`, before: "echo token >/run/other"},
+	{name: "the cluster publishes nothing", code: 7, words: `cluster-info`,
+		before: `get "$API/api/v1/namespaces/kube-public/configmaps/cluster-info" | jq '{metadata: {name: .metadata.name}, data}' >/run/info; ask -X DELETE "$API/api/v1/namespaces/kube-public/configmaps/cluster-info"`,
+		after:  `ask -H "Content-Type: application/json" --data-binary @/run/info "$API/api/v1/namespaces/kube-public/configmaps"`},
+	{name: "nobody may see it without credentials", code: 7, words: `shows cluster-info to nobody without credentials \(403\)`,
+		before: `get "$API/apis/rbac.authorization.k8s.io/v1/namespaces/kube-public/rolebindings/test:cluster-info" | jq 'del(.metadata.uid, .metadata.resourceVersion)' >/run/binding
+			ask -X DELETE "$API/apis/rbac.authorization.k8s.io/v1/namespaces/kube-public/rolebindings/test:cluster-info"; sleep 1`,
+		after: `ask -H "Content-Type: application/json" --data-binary @/run/binding "$API/apis/rbac.authorization.k8s.io/v1/namespaces/kube-public/rolebindings"; sleep 1`},
+	{name: "the CA as a file is another one", args: []string{"--discovery-token-ca-cert-hash", "", "--ca-file", "/run/other.crt"}, code: 7, words: `the certificate of \S+ is not signed by the CA of the cluster`,
+		before: "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -subj /CN=other -days 1 -out /run/other.crt 2>/dev/null"},
+	{name: "a token that is not accepted", args: []string{"--server", "", "--token-file", "", "--discovery-token-ca-cert-hash", "", "--bootstrap-kubeconfig", "/run/other.conf"}, code: 7,
+		words: `\S+ does not accept the token: it is wrong, or it has expired`, before: "sed 's/token: .*/token: zzzzzz.0123456789abcdef/' " + controlPlane + "/bootstrap-kubeconfig >/run/other.conf"},
+	{name: "a proxy that is not there", args: []string{"--server", "https://192.0.2.9:6443"}, code: 7, words: `no connection to the API server: proxyconnect tcp: dial tcp 127\.0\.0\.1:9: `},
+	{name: "read-only", code: 7, words: `read-only file system`, before: "mount -o remount,bind,ro /var/lib/kubelet", after: "mount -o remount,bind,rw /var/lib/kubelet"},
+	{name: "disk full", code: 1, words: `no space left on device`, before: "mount -o remount,size=$(df --output=used -B1 /var/lib/kubelet | tail -n 1) /var/lib/kubelet",
+		after: "mount -o remount,size=8g /var/lib/kubelet"},
+}
+
+// A join that cannot succeed says why, leaves the host as it was, and the token nowhere.
+func TestBadJoins(t *testing.T) {
+	t.Parallel()
+	dir := realDir(t)
+	h := start(t, dir)
+	h.write("/etc/cni/net.d/10-bridge.conflist", bridge)
+	h.startControlPlane()
+	h.must("kubeletctl", append([]string{"install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false", "--node-ip", "192.0.2.1"},
+		given(t, dir, "v1.37.2")...)...)
+	before, name := h.settled(), h.Name()
+	h.write("/run/token", controlplane.BootstrapToken)
+	pin := h.pinOf()
+	secret := strings.Split(controlplane.BootstrapToken, ".")[1][:12]
+	args := func(more ...string) []string {
+		flags := []string{"--server", controlplane.Server, "--discovery-token-ca-cert-hash", pin, "--token-file", "/run/token", "--wait-ready", "3s"}
+		for i := 0; i < len(more); i += 2 {
+			at := slices.Index(flags, more[i])
+			switch {
+			case at < 0:
+				flags = append(flags, more[i:i+2]...)
+			case more[i+1] == "":
+				flags = slices.Delete(flags, at, at+2)
+			default:
+				flags[at+1] = more[i+1]
+			}
+		}
+		return append([]string{"HTTPS_PROXY=http://127.0.0.1:9", "kubeletctl", "join", "--skip-rehearsal"}, flags...) // the loopback is not asked through it
+	}
+	shell := func(script string) {
+		t.Helper()
+		h.must("sh", "-ec", `API=`+controlplane.Server+`; get() { curl -sSf --max-time 5 --cacert `+controlPlane+`/ca.crt -H "Authorization: Bearer `+controlplane.AdminToken+`" "$@"; }
+			ask() { get -o /dev/null "$@"; }
+			`+script)
+	}
+	asBefore := func(t *testing.T) {
+		t.Helper()
+		if after := h.settled(); after != before {
+			t.Errorf("the host is another one than before:\n%s", difference(before, after))
+		}
+		if state := h.show("ActiveState"); state != "inactive" {
+			t.Errorf("kubelet is %s", state)
+		}
+		if left := h.must("sh", "-c", "grep -rl "+secret+" /var/lib/kubelet /var/lib/kubeletctl /etc/systemd /etc/kubeletctl /var/log 2>/dev/null; ls -d /var/lib/kubeletctl/joining 2>/dev/null; journalctl --no-pager | grep "+secret+"; true"); left != "" {
+			t.Errorf("left: %s", left)
+		}
+	}
+	for _, b := range badJoins {
+		t.Run(b.name, func(t *testing.T) {
+			h := h.in(t)
+			shell(cmp.Or(b.before, "true"))
+			r := h.exits(b.code, "env", args(b.args...)...)
+			shell(cmp.Or(b.after, "true"))
+			contains(t, r.Stderr, `(?m)^kubeletctl: error: .*`+b.words)
+			asBefore(t)
+		})
+	}
+
+	// What goes wrong while the node's request waits.
+	const bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/test:nodeclient"
+	h.admin(bindings, "-o", "/dev/null", "-X", "DELETE")
+	waiting := func(then func()) (said string, code int) {
+		t.Helper()
+		var text bytes.Buffer
+		c := h.Command(t.Context(), "env", args("--wait-ready", "90s")...)
+		c.Stdout, c.Stderr = &text, &text
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		h.within(time.Minute, "a request waits", func() bool {
+			return strings.Contains(h.admin("/apis/certificates.k8s.io/v1/certificatesigningrequests"), `"kubernetes.io/kube-apiserver-client-kubelet"`)
+		})
+		then()
+		_ = c.Wait() // the exit code tells
+		return text.String(), c.ProcessState.ExitCode()
+	}
+	said, code := waiting(func() {
+		shell(`get "$API/api/v1/namespaces/kube-system/secrets/bootstrap-token-abcdef" | jq 'del(.metadata.uid, .metadata.resourceVersion)' >/run/secret
+			ask -X DELETE "$API/api/v1/namespaces/kube-system/secrets/bootstrap-token-abcdef"`)
+	})
+	if code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	contains(t, said, `error: \S+ does not accept the token: it is wrong, or it has expired; the host is as it was before`)
+	asBefore(t)
+	shell(`ask -H "Content-Type: application/json" --data-binary @/run/secret "$API/api/v1/namespaces/kube-system/secrets"
+		ask -X DELETE "$API/apis/certificates.k8s.io/v1/certificatesigningrequests"`)
+	h.eventually("cluster-info is signed again", func() bool {
+		return strings.Contains(h.admin("/api/v1/namespaces/kube-public/configmaps/cluster-info"), "jws-kubeconfig-abcdef")
+	})
+
+	// The API server is away for a moment.
+	said, code = waiting(func() {
+		shell("systemctl restart apiserver-test; for i in $(seq 60); do ask $API/readyz && break; sleep 0.5; done")
+		h.within(time.Minute, "the request is approved", func() bool { return h.decide("Approved") })
+	})
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	contains(t, said, `(?m)^joined \S+: the node `+name+` is Ready$`)
+	h.must("kubeletctl", "leave", "--skip-rehearsal")
+	asBefore(t)
+	h.must("sh", "-c", "kubeletctl report /run/report.tar.gz >/dev/null && ! zcat /run/report.tar.gz | grep -a "+secret)
 }
