@@ -1,9 +1,7 @@
 package cmd
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubeletctl/kubeletctl/cmd/logview"
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/install/kubeletlog"
@@ -59,7 +58,7 @@ Exit codes: 0 also when it is interrupted, 1 the journal cannot be read, 4 this 
 				return err
 			}
 			defer done()
-			return printLogs(c.Context(), a, o, events)
+			return printLogs(c.Context(), &a.Output, o, events)
 		},
 	}
 	f := c.Flags()
@@ -163,184 +162,17 @@ func lastLines(lines iter.Seq2[systemd.Entry, error], n int) iter.Seq2[systemd.E
 }
 
 // printLogs prints a log until it ends, or the run does: being interrupted is how one ends that is followed.
-func printLogs(ctx context.Context, a *app, o logsOptions, events iter.Seq2[kubeletlog.Event, error]) error {
-	p := newLogPrinter(a, o)
-	for event, err := range events {
-		if err != nil {
-			p.flush()
-			return err
-		}
-		p.event(event)
-		if o.Follow {
-			_ = p.out.Flush() // a.Out remembers what could not be written
-		}
-	}
-	p.flush()
-	if ctx.Err() != nil && (!o.Follow || errors.Is(ctx.Err(), context.DeadlineExceeded)) {
+func printLogs(ctx context.Context, out *terminal.Output, o logsOptions, events iter.Seq2[kubeletlog.Event, error]) error {
+	any, err := logview.Print(out, logview.Options{Follow: o.Follow, Cut: o.Lines > 0}, events)
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil && (!o.Follow || errors.Is(ctx.Err(), context.DeadlineExceeded)):
 		return install.ContextError(ctx)
-	}
-	if !p.any {
-		a.Note("nothing was logged")
+	case !any:
+		out.Note("nothing was logged")
 	}
 	return nil
-}
-
-// logPrinter prints events as lines.
-type logPrinter struct {
-	app    *app
-	out    *bufio.Writer
-	width  int
-	folder kubeletlog.Folder
-	// cut is set while lines may be the rest of an entry of which the beginning is not shown.
-	cut bool
-	any bool
-}
-
-func newLogPrinter(a *app, o logsOptions) *logPrinter {
-	p := &logPrinter{app: a, out: bufio.NewWriterSize(a.Out, 64<<10), width: terminal.Width(a.Out), cut: o.Lines > 0}
-	if o.Follow {
-		p.folder.Every = time.Minute
-	}
-	if a.Wide {
-		p.width = 0
-	}
-	return p
-}
-
-func (p *logPrinter) event(event kubeletlog.Event) {
-	switch {
-	case event.Entry != nil:
-		if p.cut = p.cut && !event.Entry.Known(); p.cut {
-			return
-		}
-		p.any = true
-		if p.app.Structured() {
-			p.json(event.Entry.Masked())
-			return
-		}
-		p.folded(p.folder.Add(*event.Entry))
-	case p.app.Structured():
-	case event.Ended != nil:
-		p.folded(p.folder.Close())
-		p.heading(runEnd(event.Ended))
-	case event.Began != nil && p.any:
-		p.folder = kubeletlog.Folder{Every: p.folder.Every}
-		p.heading(fmt.Sprintf("kubelet starts, %s", logTime(event.Began.First)))
-	}
-}
-
-// flush prints what is left.
-func (p *logPrinter) flush() {
-	p.folded(p.folder.Close())
-	_ = p.out.Flush()
-}
-
-func (p *logPrinter) heading(text string) {
-	p.line(terminal.Paint(p.app.Out, terminal.Bold, "-- "+text))
-}
-
-func (p *logPrinter) line(text string) { fmt.Fprintln(p.out, terminal.Wrap(text, p.width)) }
-
-// runEnd says how a run ended.
-func runEnd(r *kubeletlog.Run) string {
-	text := strings.TrimSuffix("kubelet "+r.Version, " ") + " ended"
-	if !r.Last.IsZero() {
-		text += ", " + logTime(r.Last)
-	}
-	if lasted, known := r.Lasted(); known {
-		text += ", after " + lasted.Round(time.Second).String()
-	}
-	if r.Exit != "" {
-		text += " (" + r.Exit + ")"
-	}
-	if r.Reason != "" {
-		text += ": " + r.Reason
-	}
-	return text
-}
-
-func (p *logPrinter) folded(list []kubeletlog.Folded) {
-	for _, f := range list {
-		e := f.Masked()
-		colour := map[kubeletlog.Severity]terminal.Colour{
-			kubeletlog.Warning: terminal.Yellow, kubeletlog.Error: terminal.Red, kubeletlog.Fatal: terminal.Red,
-		}[e.Severity]
-		severity, text := " ", e.Text()
-		switch {
-		case e.OfSystemd:
-			text = "systemd: " + text
-		case e.Severity != 0:
-			severity = string(rune(e.Severity))
-		}
-		for _, v := range e.Values {
-			text += " " + p.value(v)
-		}
-		if e.Source != "" {
-			text += " (" + e.Source + ")"
-		}
-		if f.Times > 1 {
-			text += fmt.Sprintf(" [%d times since %s]", f.Times, logTime(f.First))
-		}
-		if colour != "" {
-			severity = terminal.Paint(p.app.Out, colour, severity)
-		}
-		p.line(strings.TrimLeft(logTime(e.Time)+" ", " ") + severity + " " + text)
-	}
-}
-
-// value is a value of an entry in one line.
-func (p *logPrinter) value(v kubeletlog.Value) string {
-	text := v.Value
-	if lines := strings.Count(strings.TrimSpace(text), "\n") + 1; lines > 1 && !p.app.Wide {
-		text = fmt.Sprintf("(%d lines)", lines)
-	} else if text == "" || strings.ContainsAny(text, " \"") || strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
-		text = strconv.Quote(text)
-	}
-	if v.Key == "" {
-		return text
-	}
-	return v.Key + "=" + text
-}
-
-// logTime is a time as logs shows it: that of this host's zone, but for one without a year, of which the zone is not known either.
-func logTime(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	if t.Year() > 0 {
-		t = t.Local()
-	}
-	return t.Format("Jan 02 15:04:05")
-}
-
-// logEntry is a line of logs -o json.
-type logEntry struct {
-	Time       *time.Time        `json:"time,omitempty"`
-	Severity   string            `json:"severity,omitempty"`
-	Message    string            `json:"message"`
-	Error      string            `json:"error,omitempty"`
-	Source     string            `json:"source,omitempty"`
-	Values     map[string]string `json:"values,omitempty"`
-	Systemd    bool              `json:"systemd,omitempty"`
-	Invocation string            `json:"invocation,omitempty"`
-	PID        int               `json:"pid,omitempty"`
-}
-
-func (p *logPrinter) json(e kubeletlog.Entry) {
-	names := map[kubeletlog.Severity]string{kubeletlog.Info: "info", kubeletlog.Warning: "warning", kubeletlog.Error: "error", kubeletlog.Fatal: "fatal"}
-	doc := logEntry{Severity: names[e.Severity], Message: e.Message, Error: e.Err, Source: e.Source, Systemd: e.OfSystemd, Invocation: e.Invocation, PID: e.PID}
-	if !e.Time.IsZero() {
-		doc.Time = &e.Time
-	}
-	if len(e.Values) > 0 {
-		doc.Values = map[string]string{}
-		for _, v := range e.Values {
-			doc.Values[v.Key] = v.Value
-		}
-	}
-	encoder := json.NewEncoder(p.out)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(doc) // a.Out remembers what could not be written
 }
 
 // parseSince reads a time, or how long before now one was.

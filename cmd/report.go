@@ -1,37 +1,26 @@
 package cmd
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/kubeletctl/kubeletctl/cmd/archive"
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
-	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install"
 	"github.com/kubeletctl/kubeletctl/release"
 )
 
-const (
-	// mostOfSection is how much of one file goes into a report, in bytes: its end.
-	mostOfSection = 1 << 20
-	// sectionTimeout is how long one section may take.
-	sectionTimeout = 4 * time.Second
-)
+// sectionTimeout is how long one section may take.
+const sectionTimeout = 4 * time.Second
 
 func reportCommand(a *app) *cobra.Command {
 	var force bool
@@ -83,7 +72,8 @@ func report(ctx context.Context, a *app, file string, force bool) error {
 	if ctx.Err() != nil {
 		return install.ContextError(ctx)
 	}
-	data, err := r.archive(time.Now())
+	now := time.Now()
+	data, err := r.Pack("kubeletctl-report-"+now.Format("20060102-150405"), now)
 	switch {
 	case err != nil:
 	case file == "-":
@@ -99,17 +89,14 @@ func report(ctx context.Context, a *app, file string, force bool) error {
 	if err != nil {
 		return err
 	}
-	doc := reportResult{File: file, Bytes: len(data), Errors: r.errors}
-	for _, f := range r.files {
-		doc.Files = append(doc.Files, f.name)
-	}
+	doc := reportResult{File: file, Bytes: len(data), Files: r.Names(), Errors: r.Errors()}
 	if a.Structured() {
 		a.Print(doc)
 		return nil
 	}
 	fmt.Fprintf(a.Out, "%s: %s, %s\n", file, release.FormatCount(len(doc.Files), "file", "files"), release.FormatSize(int64(len(data))))
-	if len(r.errors) > 0 {
-		a.Note(release.FormatCount(len(r.errors), "thing", "things") + " could not be had, see errors.txt in it")
+	if len(doc.Errors) > 0 {
+		a.Note(release.FormatCount(len(doc.Errors), "thing", "things") + " could not be had, see errors.txt in it")
 	}
 	return nil
 }
@@ -129,48 +116,9 @@ func writeNew(file string, data []byte) error {
 
 // reporter is what the sections of a report share.
 type reporter struct {
+	archive.Archive
 	app  *app
 	host *install.Host
-
-	adding sync.Mutex
-	files  []reportFile
-	errors []string
-}
-
-type reportFile struct {
-	name string
-	data []byte
-}
-
-// add adds a file, without secrets. Of a large one it is the end.
-func (r *reporter) add(name string, data []byte) { r.addMasked(name, config.HideSecrets(data)) }
-
-// addMasked adds a file that has no secrets any more, unless it was added before.
-func (r *reporter) addMasked(name string, data []byte) {
-	if over := len(data) - mostOfSection; over > 0 {
-		data = append([]byte("[...]\n"), data[over:]...)
-	}
-	r.adding.Lock()
-	defer r.adding.Unlock()
-	if !slices.ContainsFunc(r.files, func(f reportFile) bool { return f.name == name }) {
-		r.files = append(r.files, reportFile{name, data})
-	}
-}
-
-// addJSON adds a document.
-func (r *reporter) addJSON(name string, doc any) error {
-	data, err := json.MarshalIndent(doc, "", "  ")
-	if err == nil {
-		r.add(name, append(data, '\n'))
-	}
-	return err
-}
-
-// fail takes note of what could not be had.
-func (r *reporter) fail(what string, err error) {
-	r.adding.Lock()
-	defer r.adding.Unlock()
-	r.errors = append(r.errors, what+": "+config.HideInLine(strings.Join(strings.Fields(err.Error()), " ")))
 }
 
 // collect runs all sections side by side.
@@ -183,38 +131,12 @@ func collect(ctx context.Context, a *app, h *install.Host) *reporter {
 			defer cancel()
 			_, err := waitFor(ctx, func() (struct{}, error) { return struct{}{}, s.collect(ctx, r) })
 			if err != nil {
-				r.fail(s.name, err)
+				r.Fail(s.name, err)
 			}
 		})
 	}
 	running.Wait()
 	return r
-}
-
-// archive packs what was collected, each file below one directory. Their time has no fraction, which tar would round up.
-func (r *reporter) archive(now time.Time) ([]byte, error) {
-	r.adding.Lock() // for a section that was given up
-	defer r.adding.Unlock()
-	slices.Sort(r.errors)
-	if len(r.errors) > 0 {
-		r.files = append(r.files, reportFile{"errors.txt", []byte(strings.Join(r.errors, "\n") + "\n")})
-	}
-	slices.SortFunc(r.files, func(a, b reportFile) int { return strings.Compare(a.name, b.name) })
-	var b bytes.Buffer
-	zip := gzip.NewWriter(&b)
-	out := tar.NewWriter(zip)
-	dir := "kubeletctl-report-" + now.Format("20060102-150405")
-	for _, f := range r.files {
-		header := &tar.Header{Name: path.Join(dir, f.name), Mode: 0o600, Size: int64(len(f.data)), ModTime: now.Truncate(time.Second)}
-		if err := out.WriteHeader(header); err != nil {
-			return nil, fmt.Errorf("packing %s: %w", f.name, err)
-		}
-		if _, err := out.Write(f.data); err != nil {
-			return nil, fmt.Errorf("packing %s: %w", f.name, err)
-		}
-	}
-	err := errors.Join(out.Close(), zip.Close())
-	return b.Bytes(), err
 }
 
 // numbered is the name of the file about a boot, 0 for this one.

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kubeletctl/kubeletctl/cmd/archive"
 	"github.com/kubeletctl/kubeletctl/cmd/terminal"
 	"github.com/kubeletctl/kubeletctl/config"
 	"github.com/kubeletctl/kubeletctl/install/cri"
@@ -51,8 +52,8 @@ func reportStatus(ctx context.Context, r *reporter) error {
 	}
 	var text bytes.Buffer
 	printStatus(&app{Output: terminal.Output{Out: &text, Wide: true}}, s)
-	r.add("status.txt", text.Bytes())
-	return r.addJSON("status.json", s)
+	r.Add("status.txt", text.Bytes())
+	return r.AddJSON("status.json", s)
 }
 
 // recorded is what is installed, and the spec that was asked for.
@@ -79,7 +80,7 @@ func reportPreflight(ctx context.Context, r *reporter) error {
 	if err != nil {
 		return err
 	}
-	return r.addJSON("preflight.json", problems)
+	return r.AddJSON("preflight.json", problems)
 }
 
 func reportDiagnosis(ctx context.Context, r *reporter) error {
@@ -90,7 +91,7 @@ func reportDiagnosis(ctx context.Context, r *reporter) error {
 	if err != nil {
 		return err
 	}
-	return r.addJSON("diagnose.json", d)
+	return r.AddJSON("diagnose.json", d)
 }
 
 func reportHistory(_ context.Context, r *reporter) error {
@@ -98,7 +99,7 @@ func reportHistory(_ context.Context, r *reporter) error {
 	if err != nil {
 		return err
 	}
-	return r.addJSON("history.json", list)
+	return r.AddJSON("history.json", list)
 }
 
 func reportSpec(_ context.Context, r *reporter) error {
@@ -111,8 +112,8 @@ func reportSpec(_ context.Context, r *reporter) error {
 	if err != nil {
 		return err
 	}
-	r.add("spec.yaml", text)
-	r.add("arguments.txt", []byte(strings.Join(current.Args, "\n")+"\n"))
+	r.Add("spec.yaml", text)
+	r.Add("arguments.txt", []byte(strings.Join(current.Args, "\n")+"\n"))
 	return nil
 }
 
@@ -155,13 +156,13 @@ func reportFiles(_ context.Context, r *reporter) error {
 
 // copy adds a file of the host, if it exists.
 func (r *reporter) copy(name string) {
-	data, err := r.host.Tree.ReadRegular(name, mostOfSection)
+	data, err := r.host.Tree.ReadRegular(name, archive.MostOfFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		r.fail(name, hostfs.Pathless(err))
+		r.Fail(name, hostfs.Pathless(err))
 	default:
-		r.add(path.Join("files", name), data)
+		r.Add(path.Join("files", name), data)
 	}
 }
 
@@ -175,10 +176,10 @@ func reportUnits(ctx context.Context, r *reporter) error {
 	} {
 		out, err := exec.CommandContext(ctx, "systemctl", args...).CombinedOutput()
 		if err != nil {
-			r.fail("systemctl "+args[0], fmt.Errorf("%w: %s", err, out))
+			r.Fail("systemctl "+args[0], fmt.Errorf("%w: %s", err, out))
 			continue
 		}
-		r.add(name, out)
+		r.Add(name, out)
 	}
 	return nil
 }
@@ -197,15 +198,15 @@ func reportJournal(ctx context.Context, r *reporter) error {
 		boot := strconv.Itoa(-n)
 		var text bytes.Buffer
 		o := logsOptions{JournalQuery: systemd.JournalQuery{Boot: boot, Lines: bootLines}}
-		err := printLogs(ctx, &app{Output: terminal.Output{Out: &text, Wide: true, Quiet: true}}, o, r.host.Logs(ctx, o.JournalQuery))
+		err := printLogs(ctx, &terminal.Output{Out: &text, Wide: true, Quiet: true}, o, r.host.Logs(ctx, o.JournalQuery))
 		if err != nil && text.Len() == 0 && n > 0 {
 			break // the journal does not go back so far, for which journalctl has several words
 		}
 		if text.Len() > 0 {
-			r.addMasked(numbered(-n), text.Bytes())
+			r.AddMasked(numbered(-n), text.Bytes())
 		}
 		if err != nil {
-			r.fail("journal of boot "+boot, err)
+			r.Fail("journal of boot "+boot, err)
 		}
 	}
 	return nil
@@ -235,7 +236,7 @@ func reportRuntime(ctx context.Context, r *reporter) error {
 		}
 		fmt.Fprintf(&text, "%s: %s %s\n", endpoint, name, version)
 	}
-	r.add("runtime.txt", []byte(text.String()))
+	r.Add("runtime.txt", []byte(text.String()))
 	return nil
 }
 
@@ -275,6 +276,6 @@ func reportKernel(_ context.Context, r *reporter) error {
 			text.WriteString(line)
 		}
 	}
-	r.add("kernel.txt", []byte(text.String()))
+	r.Add("kernel.txt", []byte(text.String()))
 	return err
 }

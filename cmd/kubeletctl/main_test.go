@@ -29,6 +29,7 @@ var floors = [][]string{
 	{"install/status"},
 	{"install"},
 	{"cmd/terminal"},
+	{"cmd/archive", "cmd/logview"},
 	{"cmd"},
 	{"cmd/kubeletctl"},
 }

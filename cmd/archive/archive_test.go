@@ -1,4 +1,4 @@
-package cmd
+package archive
 
 import (
 	"archive/tar"
@@ -11,11 +11,11 @@ import (
 // Whoever unpacks a report at once gets no file of the future, and each one once.
 func TestArchive(t *testing.T) {
 	now := time.Date(2026, 11, 30, 9, 41, 4, 9e8, time.UTC)
-	r := &reporter{}
+	r := &Archive{}
 	for _, text := range []string{"a", "b"} {
-		r.add("x", []byte(text))
+		r.Add("x", []byte(text))
 	}
-	data, err := r.archive(now)
+	data, err := r.Pack("report", now)
 	if err != nil {
 		t.Fatal(err)
 	}
