@@ -141,9 +141,10 @@ func (h *Host) comeBack(ctx context.Context, once bool) {
 	if c == nil && err == nil {
 		return
 	}
+	ctx = context.WithoutCancel(ctx)
 	refused := true
 	if err == nil {
-		refused, err = h.uncordonPatiently(context.WithoutCancel(ctx), *c, once)
+		refused, err = h.uncordonPatiently(ctx, *c, once)
 	}
 	switch {
 	case err == nil:
