@@ -115,6 +115,15 @@ func (i *invitation) authority() join.Authority {
 	return join.Authority{PEM: i.credentials.Authority()}
 }
 
+// through makes requests go through a proxy.
+func (i *invitation) through(proxy node.Proxy) {
+	if i.discovery != nil {
+		i.discovery.Proxy = proxy
+	} else {
+		i.credentials.Through(proxy)
+	}
+}
+
 // accept finds the credentials, and waits for them until end.
 func (i *invitation) accept(ctx context.Context, end time.Time, report func(error)) (*join.Credentials, error) {
 	if i.discovery == nil {
@@ -257,6 +266,7 @@ func (j *joiner) run(ctx context.Context) error {
 
 // begin joins a host that is in no cluster.
 func (j *joiner) begin(ctx context.Context, recorded spec.Spec) error {
+	j.invitation.through(node.ProxyOf(j.host.Tree))
 	end := time.Now().Add(j.options.waitReady)
 	credentials, err := j.invitation.accept(ctx, end, j.report)
 	if err == nil {

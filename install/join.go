@@ -258,6 +258,7 @@ func (j *Join) certificate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		c.Through(node.ProxyOf(j.Host.Tree))
 	}
 	newest, err := c.Newest(ctx, j.Name)
 	var status *node.StatusError

@@ -29,6 +29,9 @@ type Credentials struct {
 // Server is the URL of the API server.
 func (c *Credentials) Server() string { return c.client.Server }
 
+// Through makes requests go through a proxy, unless the kubeconfig names one itself.
+func (c *Credentials) Through(proxy node.Proxy) { c.client.Through(proxy) }
+
 // Authority are the certificates of the CA of the cluster, in PEM.
 func (c *Credentials) Authority() []byte { return c.client.Authority }
 

@@ -34,6 +34,8 @@ type Discovery struct {
 	Server    string
 	Token     Token
 	Authority Authority
+	// Proxy is the way to it that kubelet will take; nil for the direct one.
+	Proxy node.Proxy
 }
 
 // CheckServer refuses what is not the URL of an API server.
@@ -67,7 +69,11 @@ func (d Discovery) Find(ctx context.Context, end time.Time, report func(error)) 
 			return nil, err
 		}
 	}
-	return found.credentials(d.Token)
+	c, err := found.credentials(d.Token)
+	if err == nil {
+		c.Through(d.Proxy)
+	}
+	return c, err
 }
 
 // WaitFor repeats f, with a pause, while it fails by something that passes, until end, and reports that each time.
@@ -129,8 +135,7 @@ func (d Discovery) info(ctx context.Context, config *tls.Config) (*info, time.Ti
 		return nil, time.Time{}, err
 	}
 	req.Header.Set("Accept", "application/json")
-	// kubelet will not use a proxy of this program's environment, so it is not used here.
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true},
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, Proxy: d.Proxy},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {

@@ -148,7 +148,7 @@ func data(pairs ...string) answer {
 // find looks for the cluster once, and asks it whether it takes the token.
 func (c *fakeCluster) find(t *testing.T, known Authority) error {
 	t.Helper()
-	credentials, err := Discovery{c.URL, token, known}.Find(t.Context(), time.Now(), nil)
+	credentials, err := Discovery{Server: c.URL, Token: token, Authority: known}.Find(t.Context(), time.Now(), nil)
 	if err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func TestPinBeforeToken(t *testing.T) {
 	c := newCluster(t, ca)
 	bundle := append(bytes.Clone(ca.pem), next.pem...)
 	c.info = func(int) answer { return c.signed(c.kubeconfig(bundle)) }
-	credentials, err := Discovery{c.URL, token, Authority{Pins: []Pin{next.pin, ca.pin}}}.Find(t.Context(), time.Now(), nil)
+	credentials, err := Discovery{Server: c.URL, Token: token, Authority: Authority{Pins: []Pin{next.pin, ca.pin}}}.Find(t.Context(), time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestWaitsForTheSignature(t *testing.T) {
 		return c.signed(text)
 	}
 	var said []string
-	if _, err := (Discovery{c.URL, token, Authority{Pins: []Pin{c.ca.pin}}}).Find(t.Context(), time.Now().Add(time.Minute), func(err error) { said = append(said, err.Error()) }); err != nil {
+	if _, err := (Discovery{Server: c.URL, Token: token, Authority: Authority{Pins: []Pin{c.ca.pin}}}).Find(t.Context(), time.Now().Add(time.Minute), func(err error) { said = append(said, err.Error()) }); err != nil {
 		t.Fatal(err)
 	}
 	if len(said) != 1 || !strings.Contains(said[0], "no signature for the token abcdef") {
@@ -289,7 +289,7 @@ func TestWaitsForTheSignature(t *testing.T) {
 func TestKubeletConfig(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, newAuthority(t, time.Now().Add(time.Hour)))
-	credentials, err := Discovery{c.URL, token, Authority{PEM: c.ca.pem}}.Find(t.Context(), time.Now(), nil)
+	credentials, err := Discovery{Server: c.URL, Token: token, Authority: Authority{PEM: c.ca.pem}}.Find(t.Context(), time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +366,7 @@ func TestParse(t *testing.T) {
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, newAuthority(t, time.Now().Add(time.Hour)))
-	credentials, err := Discovery{c.URL, token, Authority{PEM: c.ca.pem}}.Find(t.Context(), time.Now(), nil)
+	credentials, err := Discovery{Server: c.URL, Token: token, Authority: Authority{PEM: c.ca.pem}}.Find(t.Context(), time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

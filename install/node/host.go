@@ -88,7 +88,11 @@ func OpenIn(tree hostfs.Tree, kubeconfig string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Open(file)
+	c, err := Open(file)
+	if err != nil {
+		return nil, err
+	}
+	return c.Through(ProxyOf(tree)), nil
 }
 
 // RegisteredName is that under which a generation's kubelet registers, unless its certificate says it.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/observe"
 	"sigs.k8s.io/yaml"
 )
 
@@ -69,6 +71,25 @@ type Client struct {
 
 	host, token string
 	http        *http.Client
+	transport   *http.Transport
+}
+
+// Proxy says through which proxy a request goes; nil for none.
+type Proxy func(*http.Request) (*url.URL, error)
+
+// ProxyOf is the way to the API server that the kubelet of a host takes, by the proxies that kubelet.service has. Those of this program's
+// own environment are not kubelet's.
+func ProxyOf(tree hostfs.Tree) Proxy {
+	through := observe.ProxyConfig(observe.Observer{Tree: tree}.Proxies()).ProxyFunc()
+	return func(r *http.Request) (*url.URL, error) { return through(r.URL) }
+}
+
+// Through makes requests go through a proxy, unless the kubeconfig names one itself (k8s.io/client-go/rest).
+func (c *Client) Through(proxy Proxy) *Client {
+	if c.transport.Proxy == nil {
+		c.transport.Proxy = proxy
+	}
+	return c
 }
 
 // Expires is when the client certificate does; zero without one.
@@ -138,6 +159,7 @@ func Parse(dir string, data []byte) (*Client, error) {
 		}
 		transport.Proxy = http.ProxyURL(proxy)
 	}
+	c.transport = transport
 	c.http = &http.Client{
 		Transport: transport,
 		// Credentials are for the server that was named, and for no other.

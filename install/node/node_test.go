@@ -12,7 +12,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -260,5 +262,55 @@ func TestServerName(t *testing.T) {
 	}
 	if _, err := c.Get(t.Context(), "worker-1"); err == nil || !strings.Contains(err.Error(), "not nowhere.test") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The API server is asked through the proxy that kubelet.service has, and directly where NO_PROXY says so.
+func TestThroughTheProxyOfKubelet(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"gitVersion":"v1.37.2","major":"1","minor":"37"}`)
+	}))
+	t.Cleanup(server.Close)
+	asked := ""
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked += r.Method + " " + r.Host + "\n"
+		there, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		here, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		fmt.Fprint(here, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() { _, _ = io.Copy(there, here); there.Close() }()
+		_, _ = io.Copy(here, there)
+		here.Close()
+	}))
+	t.Cleanup(proxy.Close)
+	root := t.TempDir()
+	put := func(name, content string) {
+		file := filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	put("kubeconfig", `{"current-context":"c","contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],"users":[{"name":"u","user":{"token":"t"}}],
+		"clusters":[{"name":"c","cluster":{"server":"https://example.com:6443","certificate-authority-data":"`+base64.StdEncoding.EncodeToString(ca)+`"}}]}`)
+	put("etc/kubelet.env", "NO_PROXY=10.0.0.0/8\n")
+	put("etc/systemd/system/kubelet.service.d/proxy.conf", "[Service]\nEnvironment=HTTPS_PROXY="+proxy.URL+"\nEnvironmentFile=/etc/kubelet.env\n")
+	if r, err := ReleaseFor(t.Context(), hostfs.At(root), "/kubeconfig"); err != nil || r.Version != "v1.37.2" || asked != "CONNECT example.com:6443\n" {
+		t.Errorf("%+v, %v; the proxy was asked for %q", r, err, asked)
+	}
+
+	asked = ""
+	put("etc/kubelet.env", "NO_PROXY=example.com\n")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := ReleaseFor(ctx, hostfs.At(root), "/kubeconfig"); err == nil || asked != "" {
+		t.Errorf("%v; the proxy was asked for %q", err, asked)
 	}
 }

@@ -5,9 +5,8 @@ import (
 	"net/url"
 	"time"
 
-	"golang.org/x/net/http/httpproxy"
-
 	"github.com/kubeletctl/kubeletctl/config"
+	"github.com/kubeletctl/kubeletctl/install/observe"
 	"github.com/kubeletctl/kubeletctl/install/preflight/facts"
 )
 
@@ -56,7 +55,7 @@ func checkSkew(k Kubelet, f *facts.Facts) *Problem {
 
 // checkProxy looks whether kubelet would ask its API server through a proxy.
 func checkProxy(k Kubelet, f *facts.Facts) *Problem {
-	settings := httpproxy.Config{HTTPProxy: f.Proxy["HTTP_PROXY"], HTTPSProxy: f.Proxy["HTTPS_PROXY"], NoProxy: f.Proxy["NO_PROXY"]}
+	settings := observe.ProxyConfig(f.Proxy)
 	server, err := url.Parse(f.API.URL)
 	if settings.HTTPSProxy == "" && settings.HTTPProxy == "" || err != nil || k.Standalone {
 		return nil

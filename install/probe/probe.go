@@ -23,6 +23,7 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
+	"github.com/kubeletctl/kubeletctl/install/node"
 )
 
 // Machine is this machine.
@@ -142,7 +143,7 @@ func (m Machine) Server(ctx context.Context, address string) (Server, error) {
 		return Server{}, err
 	}
 	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, //nolint:gosec // see above
+		Transport:     &http.Transport{DisableKeepAlives: true, Proxy: node.ProxyOf(m.Tree), TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, //nolint:gosec // see above
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Do(req)

@@ -271,9 +271,9 @@ var badJoins = []struct {
 	{name: "a name that nobody knows", args: []string{"--server", "https://none.invalid:6443"}, code: 7, words: `the name none\.invalid of the API server cannot be resolved`},
 	{name: "nobody listens", args: []string{"--server", "https://127.0.0.1:6499"}, code: 7, words: `no connection to the API server: dial tcp 127\.0\.0\.1:6499: connect: connection refused`},
 	{name: "another service", args: []string{"--server", "https://127.0.0.1:6500"}, code: 7, words: `no TLS connection to the API server: `,
-		before: "systemd-run -q --unit=stranger socat TCP-LISTEN:6500,fork,reuseaddr SYSTEM:'echo hello'; sleep 1", after: "systemctl stop stranger"},
+		before: "systemd-run -q --collect --unit=stranger socat TCP-LISTEN:6500,fork,reuseaddr SYSTEM:'echo hello'; sleep 1", after: "systemctl stop stranger"},
 	{name: "nobody answers", args: []string{"--server", "https://127.0.0.1:6501"}, code: 7, words: `no (TLS )?connection to the API server: `,
-		before: "systemd-run -q --unit=stranger socat TCP-LISTEN:6501,fork,reuseaddr EXEC:'sleep 60'; sleep 1", after: "systemctl stop stranger"},
+		before: "systemd-run -q --collect --unit=stranger socat TCP-LISTEN:6501,fork,reuseaddr EXEC:'sleep 60'; sleep 1", after: "systemctl stop stranger"},
 	{name: "another CA", args: []string{"--discovery-token-ca-cert-hash", "sha256:" + strings.Repeat("00", 32)}, code: 7, words: `the CA in cluster-info of \S+ is not the one of --discovery-token-ca-cert-hash`},
 	{name: "a token of another cluster", args: []string{"--token-file", "/run/other"}, code: 7, words: `cluster-info of \S+ has no signature for the token zzzzzz`,
 		before: "echo zzzzzz.0123456789abcdef >/run/other"},
@@ -290,10 +290,12 @@ var badJoins = []struct {
 	{name: "the CA as a file is another one", args: []string{"--discovery-token-ca-cert-hash", "", "--ca-file", "/run/other.crt"}, code: 7, words: `the certificate of \S+ is not signed by the CA of the cluster`,
 		before: "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -subj /CN=other -days 1 -out /run/other.crt 2>/dev/null"},
 	{name: "a token that is not accepted", args: []string{"--server", "", "--token-file", "", "--discovery-token-ca-cert-hash", "", "--bootstrap-kubeconfig", "/run/other.conf"}, code: 7,
-		words: `\S+ does not accept the token: it is wrong, or it has expired`, before: "sed 's/token: .*/token: zzzzzz.0123456789abcdef/' " + controlPlane + "/bootstrap-kubeconfig >/run/other.conf"},
-	{name: "a proxy that is not there", args: []string{"--server", "https://192.0.2.9:6443"}, code: 7, words: `no connection to the API server: proxyconnect tcp: dial tcp 127\.0\.0\.1:9: `},
+		words: `\S+ does not accept the token: it is wrong, or it has expired`, before: "sed 's/abcdef.0123456789abcdef/zzzzzz.0123456789abcdef/' " + controlPlane + "/bootstrap-kubeconfig >/run/other.conf"},
+	{name: "a proxy that is not there", args: []string{"--server", "https://192.0.2.9:6443"}, code: 7, words: `no connection to the API server: proxyconnect tcp: dial tcp 127\.0\.0\.1:9: `,
+		before: "mkdir /etc/systemd/system/kubelet.service.d; printf '[Service]\\nEnvironment=HTTPS_PROXY=http://127.0.0.1:9\\n' >/etc/systemd/system/kubelet.service.d/proxy.conf",
+		after:  "rm -r /etc/systemd/system/kubelet.service.d"},
 	{name: "read-only", code: 7, words: `read-only file system`, before: "mount -o remount,bind,ro /var/lib/kubelet", after: "mount -o remount,bind,rw /var/lib/kubelet"},
-	{name: "disk full", code: 1, words: `no space left on device`, before: "mount -o remount,size=$(df --output=used -B1 /var/lib/kubelet | tail -n 1) /var/lib/kubelet",
+	{name: "disk full", code: 7, words: `disk: the file system of /var/lib/kubelet has 0 B free`, before: "mount -o remount,size=$(df --output=used -B1 /var/lib/kubelet | tail -n 1) /var/lib/kubelet",
 		after: "mount -o remount,size=8g /var/lib/kubelet"},
 }
 
@@ -325,8 +327,8 @@ func TestBadJoins(t *testing.T) {
 		}
 		return append([]string{"HTTPS_PROXY=http://127.0.0.1:9", "kubeletctl", "join", "--skip-rehearsal"}, flags...) // the loopback is not asked through it
 	}
-	shell := func(script string) {
-		t.Helper()
+	shell := func(h *host, script string) {
+		h.t.Helper()
 		h.must("sh", "-ec", `API=`+controlplane.Server+`; get() { curl -sSf --max-time 5 --cacert `+controlPlane+`/ca.crt -H "Authorization: Bearer `+controlplane.AdminToken+`" "$@"; }
 			ask() { get -o /dev/null "$@"; }
 			`+script)
@@ -346,9 +348,9 @@ func TestBadJoins(t *testing.T) {
 	for _, b := range badJoins {
 		t.Run(b.name, func(t *testing.T) {
 			h := h.in(t)
-			shell(cmp.Or(b.before, "true"))
+			shell(h, cmp.Or(b.before, "true"))
 			r := h.exits(b.code, "env", args(b.args...)...)
-			shell(cmp.Or(b.after, "true"))
+			shell(h, cmp.Or(b.after, "true"))
 			contains(t, r.Stderr, `(?m)^kubeletctl: error: .*`+b.words)
 			asBefore(t)
 		})
@@ -365,6 +367,7 @@ func TestBadJoins(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { t.Log(text.String()) })
 		h.within(time.Minute, "a request waits", func() bool {
 			return strings.Contains(h.admin("/apis/certificates.k8s.io/v1/certificatesigningrequests"), `"kubernetes.io/kube-apiserver-client-kubelet"`)
 		})
@@ -373,7 +376,7 @@ func TestBadJoins(t *testing.T) {
 		return text.String(), c.ProcessState.ExitCode()
 	}
 	said, code := waiting(func() {
-		shell(`get "$API/api/v1/namespaces/kube-system/secrets/bootstrap-token-abcdef" | jq 'del(.metadata.uid, .metadata.resourceVersion)' >/run/secret
+		shell(h, `get "$API/api/v1/namespaces/kube-system/secrets/bootstrap-token-abcdef" | jq 'del(.metadata.uid, .metadata.resourceVersion)' >/run/secret
 			ask -X DELETE "$API/api/v1/namespaces/kube-system/secrets/bootstrap-token-abcdef"`)
 	})
 	if code != 1 {
@@ -381,7 +384,7 @@ func TestBadJoins(t *testing.T) {
 	}
 	contains(t, said, `error: \S+ does not accept the token: it is wrong, or it has expired; the host is as it was before`)
 	asBefore(t)
-	shell(`ask -H "Content-Type: application/json" --data-binary @/run/secret "$API/api/v1/namespaces/kube-system/secrets"
+	shell(h, `ask -H "Content-Type: application/json" --data-binary @/run/secret "$API/api/v1/namespaces/kube-system/secrets"
 		ask -X DELETE "$API/apis/certificates.k8s.io/v1/certificatesigningrequests"`)
 	h.eventually("cluster-info is signed again", func() bool {
 		return strings.Contains(h.admin("/api/v1/namespaces/kube-public/configmaps/cluster-info"), "jws-kubeconfig-abcdef")
@@ -389,7 +392,7 @@ func TestBadJoins(t *testing.T) {
 
 	// The API server is away for a moment.
 	said, code = waiting(func() {
-		shell("systemctl restart apiserver-test; for i in $(seq 60); do ask $API/readyz && break; sleep 0.5; done")
+		shell(h, "systemctl restart apiserver-test; for i in $(seq 60); do ask $API/readyz && break; sleep 0.5; done")
 		h.within(time.Minute, "the request is approved", func() bool { return h.decide("Approved") })
 	})
 	if code != 0 {

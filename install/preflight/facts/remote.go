@@ -9,7 +9,6 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/install/cri"
 	"github.com/kubeletctl/kubeletctl/install/node"
-	"github.com/kubeletctl/kubeletctl/systemd"
 )
 
 // runtime asks the container runtime and, where there is no socket, the other known ones.
@@ -45,31 +44,8 @@ func apiServer(ctx context.Context, w Where) func(*Facts) {
 	return func(f *Facts) { f.API = API{Asked: true, Err: err, Server: server} }
 }
 
-// maxEnvironment bounds what is read of an environment file, in bytes.
-const maxEnvironment = 1 << 20
-
-// proxy looks for proxies in what drop-ins of kubelet.service set. The manager's own variables are not looked at.
+// proxy looks for proxies in what kubelet.service sets.
 func proxy(_ context.Context, w Where) func(*Facts) {
-	dropIns, err := w.Observer.DropIns()
-	if err != nil {
-		return nothing
-	}
-	found := map[string]string{}
-	add := func(variables []systemd.Variable) {
-		for _, v := range variables {
-			if name := strings.ToUpper(v.Name); strings.HasSuffix(name, "_PROXY") {
-				found[name] = v.Value
-			}
-		}
-	}
-	for _, d := range dropIns {
-		add(d.Unit.Variables())
-		for _, a := range d.Unit.Values("Service", "EnvironmentFile") {
-			file := strings.TrimPrefix(a.Value, "-")
-			data, _ := w.Observer.Tree.ReadRegular(file, maxEnvironment) // what is not there sets nothing
-			variables, _, _ := systemd.ParseEnvironmentFile(file, data)
-			add(variables)
-		}
-	}
+	found := w.Observer.Proxies()
 	return func(f *Facts) { f.Proxy = found }
 }
