@@ -117,6 +117,7 @@ type Join struct {
 	existed    []string          // certificates of kubelet's of before
 	request    string            // the newest one for a certificate of before
 	restarts   int               // how often systemd had started kubelet again by itself before
+	refused    time.Time         // since when the API server does not accept the credentials, which it had accepted; zero while it does
 }
 
 // Files are what a join to a generation writes beside what is planned, for people.
@@ -192,8 +193,13 @@ func (j *Join) Resume(ctx context.Context) error {
 	return executor{host: j.Host, change: &Change{Want: j.generation}}.do(ctx, plan.Step{Action: plan.Start, Target: systemd.KubeletService})
 }
 
-// joinPause is the time between two looks at a kubelet that joins.
-const joinPause = time.Second
+const (
+	// joinPause is the time between two looks at a kubelet that joins.
+	joinPause = time.Second
+	// joinRefused is for how long credentials that were good have to be refused until they count as bad: an API server that starts knows
+	// no bootstrap token until it has read all of them.
+	joinRefused = 15 * time.Second
+)
 
 // Wait waits for some time until the node is Ready, and reports what it waits for each time. When the time is over it returns
 // that.
@@ -201,12 +207,30 @@ func (j *Join) Wait(ctx context.Context, wait time.Duration, report func(error))
 	var last error
 	err = join.WaitFor(ctx, time.Now().Add(wait), joinPause, func(err error) { last = err; report(err) }, func() (err error) {
 		n, err = j.look(ctx)
-		return err
+		return j.lasting(err)
 	})
 	if ctx.Err() != nil && last != nil {
 		return nil, last
 	}
 	return n, err
+}
+
+// lasting is an error as it counts: that credentials are refused passes at first.
+func (j *Join) lasting(err error) error {
+	var state *join.Error
+	if !errors.As(err, &state) || state.State != join.Refused {
+		j.refused = time.Time{}
+		return err
+	}
+	if j.refused.IsZero() {
+		j.refused = time.Now()
+	}
+	if time.Since(j.refused) >= joinRefused {
+		return err
+	}
+	passing := *state
+	passing.Passes = true
+	return &passing
 }
 
 // look says how far the join is at this moment.

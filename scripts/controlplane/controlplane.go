@@ -40,7 +40,7 @@ maxPods: 7
 const start = `#!/bin/sh
 set -eu
 dir=$1 bin=$2
-unit() { name=$1; shift; systemd-run --quiet --collect --unit="$name" "$@"; }
+unit() { name=$1; shift; systemd-run --quiet --collect --property=Restart=always --property=RestartSec=1 --unit="$name" "$@"; }
 ask() { curl -sf --max-time 5 --cacert "$dir/ca.crt" -H "Authorization: Bearer ` + AdminToken + `" "$@"; }
 create() { ask -o /dev/null -H 'Content-Type: application/json' --data "$2" "` + Server + `$1"; }
 
