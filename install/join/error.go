@@ -115,6 +115,8 @@ func Explain(server string, err error) error {
 		return say(TLS, false, "the certificate has to name the host of --server", "the certificate of %s cannot be verified: %v", server, verify.Err)
 	case errors.As(err, &status):
 		return answered(server, status)
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return say(TCP, true, "check the proxy of kubelet.service, HTTPS_PROXY and NO_PROXY in its drop-ins: systemctl cat kubelet", "no connection to the API server: %s", inner(err))
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &op) && op.Op == "dial":
 		return say(TCP, true, "check that the API server runs, and that no firewall is in between", "no connection to the API server: %s", inner(err))
 	}
