@@ -132,7 +132,7 @@ func openDrain(a *app) (*install.Host, *drain.Drain, func(), error) {
 	current, err := h.Installed()
 	if err == nil {
 		var d *drain.Drain
-		if d, err = h.OpenDrain(current); err == nil {
+		if d, err = h.Cluster().OpenDrain(current); err == nil {
 			return h, d, done, nil
 		}
 	}
@@ -218,7 +218,7 @@ func uncordon(a *app, c *cobra.Command) error {
 		}
 		r.Result, text = "uncordoned", "node "+d.Node+" is uncordoned"
 	}
-	if err := h.DropCordon(c.Context()); err != nil {
+	if err := h.Cluster().ForgetCordon(c.Context()); err != nil {
 		return err
 	}
 	printDrain(a, r, text)

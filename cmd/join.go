@@ -246,7 +246,7 @@ func (j *joiner) run(ctx context.Context) error {
 		return err
 	}
 	j.join = install.Join{Host: j.host, Lock: j.lock, Before: current, Name: node.RegisteredName(current)}
-	member, err := j.host.Member(current)
+	member, err := j.host.Cluster().Member(current)
 	if err != nil {
 		return err
 	}

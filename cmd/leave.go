@@ -68,8 +68,8 @@ func (w *work) leave(ctx context.Context) error {
 	if err := install.CheckLeave(current); err != nil {
 		return err
 	}
-	r := leaveResult{Result: "left", Node: node.RegisteredName(current), Removed: h.CredentialFiles(current)}
-	if member, err := h.Member(current); err == nil { // credentials that cannot be read can be removed all the same
+	r := leaveResult{Result: "left", Node: node.RegisteredName(current), Removed: h.Cluster().CredentialFiles(current)}
+	if member, err := h.Cluster().Member(current); err == nil { // credentials that cannot be read can be removed all the same
 		r.Server = member.Server
 	}
 	if w.spec, err = recorded.WithoutCluster(); err != nil {
@@ -84,7 +84,7 @@ func (w *work) leave(ctx context.Context) error {
 		return err
 	}
 	a.detach()
-	if _, err := h.Leave(ctx, current); err != nil {
+	if _, err := h.Cluster().Leave(ctx, current); err != nil {
 		return err
 	}
 	change, err := w.prepare(ctx)
@@ -100,7 +100,7 @@ func (w *work) leave(ctx context.Context) error {
 	if _, err := w.apply(ctx, change); err != nil {
 		return err
 	}
-	if err := h.RemoveClusterCA(); err != nil {
+	if err := h.Cluster().RemoveCA(); err != nil {
 		return err
 	}
 	return w.printLeave(r)

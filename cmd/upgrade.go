@@ -96,7 +96,7 @@ func (w *work) ofCluster(ctx context.Context, current *plan.Generation) (err err
 	if w.want.spec.Version != "cluster" {
 		return nil
 	}
-	if w.want.spec.Version, err = w.host.ClusterMinor(ctx, current); err != nil {
+	if w.want.spec.Version, err = w.host.Cluster().Minor(ctx, current); err != nil {
 		return preflight.Failed("cluster-version", fmt.Sprintf("--version cluster: %v", err), "name a release: kubeletctl releases lists them")
 	}
 	return nil

@@ -9,53 +9,17 @@ import (
 
 	"github.com/kubeletctl/kubeletctl/install/drain"
 	"github.com/kubeletctl/kubeletctl/install/node"
-	"github.com/kubeletctl/kubeletctl/install/plan"
-	"github.com/kubeletctl/kubeletctl/install/preflight"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
-
-// ErrNotJoined reports that this host is no node of a cluster.
-var ErrNotJoined = errors.New("this host has not joined a cluster")
-
-// OpenDrain makes ready to drain the node of this host, with the credentials of its kubelet. A host without any is [ErrNotJoined].
-func (h *Host) OpenDrain(g *plan.Generation) (*drain.Drain, error) {
-	file := g.Kubeconfig()
-	if file == "" {
-		return nil, ErrNotJoined
-	}
-	client, name, err := node.OpenNode(h.Tree, file, g)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, ErrNotJoined
-	case errors.Is(err, node.ErrPlugin):
-		return nil, preflight.Failed("drain", fmt.Sprintf("the node cannot be drained from here: %v", err), "kubectl drain, from where there are credentials for it")
-	case err != nil:
-		return nil, err
-	}
-	return drain.New(client, name), nil
-}
-
-// ClusterMinor asks the API server of the cluster that a kubelet has joined which minor release it is: "1.37". A host without
-// credentials is [ErrNotJoined].
-func (h *Host) ClusterMinor(ctx context.Context, g *plan.Generation) (string, error) {
-	if g.Kubeconfig() == "" {
-		return "", ErrNotJoined
-	}
-	server, err := node.ReleaseFor(ctx, h.Tree, g.Kubeconfig())
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", ErrNotJoined
-	}
-	return fmt.Sprintf("1.%d", server.Minor), err
-}
 
 // aside is the drain that comes before a change, nil for none, and what became of it.
 func (a attempt) aside() (*drain.Drain, error) {
 	if a.options.Drain == nil || a.change.Have == nil {
 		return nil, nil //nolint:nilnil // there is nothing to drain
 	}
-	d, err := a.host.OpenDrain(a.change.Have)
+	d, err := a.host.Cluster().OpenDrain(a.change.Have)
 	if errors.Is(err, ErrNotJoined) {
 		a.host.note("%v: there is nothing to drain", err)
 		return nil, nil //nolint:nilnil // as above
@@ -108,7 +72,7 @@ func (a attempt) noteUndrained(ctx context.Context) {
 	if a.options.Drain != nil || a.change.Have == nil || a.change.Want.Snapshot || a.change.Have.Version.Minor() == a.change.Want.Version.Minor() || !a.host.Live {
 		return
 	}
-	d, err := a.host.OpenDrain(a.change.Have)
+	d, err := a.host.Cluster().OpenDrain(a.change.Have)
 	if err != nil {
 		return // it is not a node, or nobody can tell
 	}
@@ -137,34 +101,40 @@ const (
 // comeBack uncordons the node, if and only if a change has cordoned it. What does not succeed stays recorded, and is tried again by the next
 // run, and by systemd unless the API server has refused it. once tries no second time, as at boot, when there is no network yet.
 func (h *Host) comeBack(ctx context.Context, once bool) {
-	c, err := h.Store().Cordon()
-	if c == nil && err == nil {
+	recorded, err := h.Store().Cordon()
+	if recorded == nil && err == nil {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	refused := true
+	c, refused := cordoned{h, recorded}, true
 	if err == nil {
-		refused, err = h.uncordonPatiently(ctx, *c, once)
+		refused, err = c.uncordonPatiently(ctx, once)
 	}
 	switch {
 	case err == nil:
-		h.note("node %s is uncordoned", c.Node)
-	case !refused && h.armComeBack(ctx):
+		h.note("node %s is uncordoned", recorded.Node)
+	case !refused && c.arm(ctx):
 		h.note("the node is still cordoned: %v; systemd tries again every %s, and kubeletctl uncordon does it at once", err, comeBackEvery)
 	default:
 		h.note("the node is still cordoned: %v; kubeletctl uncordon, and the next change of this host, try again", err)
 	}
 }
 
-// armComeBack has systemd try again, where the recovery is installed.
-func (h *Host) armComeBack(ctx context.Context) bool {
-	recovery, err := h.Units.State(ctx, systemd.RecoverService)
-	return err == nil && recovery.LoadState == "loaded" && h.Units.Arm(ctx, comeBackEvery) == nil
+// cordoned is a node that a change has cordoned.
+type cordoned struct {
+	host *Host
+	*store.Cordon
+}
+
+// arm has systemd try again to uncordon it, where the recovery is installed.
+func (c cordoned) arm(ctx context.Context) bool {
+	recovery, err := c.host.Units.State(ctx, systemd.RecoverService)
+	return err == nil && recovery.LoadState == "loaded" && c.host.Units.Arm(ctx, comeBackEvery) == nil
 }
 
 // uncordonPatiently tries again for a while, unless once, while the API server cannot be reached; refused reports that it could, and said
 // no.
-func (h *Host) uncordonPatiently(ctx context.Context, c store.Cordon, once bool) (refused bool, err error) {
+func (c cordoned) uncordonPatiently(ctx context.Context, once bool) (refused bool, err error) {
 	limit := comeBackTime
 	if once {
 		limit = comeBackOnce
@@ -172,7 +142,7 @@ func (h *Host) uncordonPatiently(ctx context.Context, c store.Cordon, once bool)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
-		err := h.uncordon(ctx, c)
+		err := c.uncordon(ctx)
 		var status *node.StatusError
 		refused := errors.As(err, &status) && status.Code < 500 || errors.Is(err, fs.ErrNotExist) // credentials that are gone do not come back
 		if err == nil || once || refused {
@@ -186,26 +156,15 @@ func (h *Host) uncordonPatiently(ctx context.Context, c store.Cordon, once bool)
 	}
 }
 
-func (h *Host) uncordon(ctx context.Context, c store.Cordon) error {
-	client, err := node.OpenIn(h.Tree, c.Kubeconfig)
+func (c cordoned) uncordon(ctx context.Context) error {
+	client, err := node.OpenIn(c.host.Tree, c.Kubeconfig)
 	if err != nil {
 		return err
 	}
 	if err := drain.New(client, c.Node).Cordon(ctx, false); err != nil {
 		return err
 	}
-	return h.DropCordon(ctx)
-}
-
-// DropCordon forgets that a change has cordoned the node, and has systemd try no more to uncordon it.
-func (h *Host) DropCordon(ctx context.Context) error {
-	if err := h.Store().DropCordon(); err != nil {
-		return err
-	}
-	if _, pending, err := h.Store().Pending().Number(); err == nil && !pending { // else the timer is that of a change
-		h.disarm(ctx)
-	}
-	return nil
+	return c.host.Cluster().ForgetCordon(ctx)
 }
 
 // comeBack ends what stepAside has begun, when a change is over. After an uninstall the node stays as it is, and so does one that could not

@@ -16,90 +16,9 @@ import (
 	"github.com/kubeletctl/kubeletctl/install/join"
 	"github.com/kubeletctl/kubeletctl/install/node"
 	"github.com/kubeletctl/kubeletctl/install/plan"
-	"github.com/kubeletctl/kubeletctl/install/preflight"
-	"github.com/kubeletctl/kubeletctl/install/spec"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/systemd"
 )
-
-// Member describes the cluster that the kubelet of a host has joined, by its files; the zero value means none.
-type Member struct {
-	Server string
-	// Authority is the CA of the cluster, in PEM.
-	Authority []byte
-	// Asking reports that kubelet has no certificate yet, and what it takes to ask for one.
-	Asking bool
-	// Expires is when its certificate does; zero when it has none.
-	Expires time.Time
-}
-
-// Expired reports that kubelet has a certificate that is not valid any more.
-func (m Member) Expired() bool { return !m.Expires.IsZero() && time.Now().After(m.Expires) }
-
-// Member looks which cluster a kubelet is joined to, or asks to be.
-func (h *Host) Member(g *plan.Generation) (Member, error) {
-	c, err := node.OpenIn(h.Tree, g.Kubeconfig())
-	if err == nil {
-		return Member{Server: c.Server, Authority: c.Authority, Expires: c.Expires()}, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return Member{}, fmt.Errorf("reading the credentials of kubelet: %w", err)
-	}
-	if c, err = node.OpenIn(h.Tree, bootstrapFile(g)); err == nil {
-		return Member{Server: c.Server, Authority: c.Authority, Asking: true}, nil
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return Member{}, err
-}
-
-// bootstrapFile is where a kubelet reads with what to ask for its first certificate.
-func bootstrapFile(g *plan.Generation) string {
-	if file, given := g.Arg("bootstrap-kubeconfig"); given && file != "" {
-		return file
-	}
-	return hostfs.BootstrapKubeconfig
-}
-
-// CheckJoin refuses a kubelet that join has nothing to do with, with a *preflight.FailedError.
-func CheckJoin(g *plan.Generation) error {
-	const id = "join"
-	switch {
-	case g.Kubeadm:
-		return preflight.Failed(id, "this kubelet is installed for kubeadm, which joins it", "kubeadm join; or install it with --profile hardened")
-	case g.Kubeconfig() == "":
-		return preflight.Failed(id, "this kubelet is installed without an API server", "kubeletctl set --standalone=false, then kubeletctl join")
-	}
-	return nil
-}
-
-// CheckLeave refuses a kubelet that leave has nothing to do with, with a *preflight.FailedError.
-func CheckLeave(g *plan.Generation) error {
-	const id = "leave"
-	switch {
-	case g.Kubeadm:
-		return preflight.Failed(id, "this kubelet is installed for kubeadm, which takes it out of its cluster", "kubeadm reset")
-	case g.Kubeconfig() == "":
-		return preflight.Failed(id, "this kubelet is installed without an API server, and is in no cluster", "")
-	}
-	return nil
-}
-
-// ClusterSettings are what a kubelet has to be told to be of a cluster: where its bootstrap kubeconfig and the CA of its clients
-// are, and the fields that the cluster asks for.
-func ClusterSettings(fields map[string]any, bootstraps bool) []spec.ClusterSetting {
-	settings := []spec.ClusterSetting{{Flag: "client-ca-file", Field: "authentication.x509.clientCAFile", Value: hostfs.ClusterCA}}
-	if bootstraps {
-		settings = append(settings, spec.ClusterSetting{Flag: "bootstrap-kubeconfig", Value: hostfs.BootstrapKubeconfig})
-	}
-	for _, known := range []struct{ flag, field string }{{"cluster-dns", "clusterDNS"}, {"cluster-domain", "clusterDomain"}, {"cgroup-driver", "cgroupDriver"}} {
-		if value, given := fields[known.field]; given {
-			settings = append(settings, spec.ClusterSetting{Flag: known.flag, Field: known.field, Value: value})
-		}
-	}
-	return settings
-}
 
 // Join is a join of a host to a cluster.
 type Join struct {
@@ -299,51 +218,8 @@ func (j *Join) certificate(ctx context.Context) error {
 
 // Finish deletes the bootstrap kubeconfig, if kubelet has its certificate, and with that the join is over.
 func (j *Join) Finish() error {
-	_, err := j.Host.finishJoin(j.generation, bootstrapFile(j.generation))
+	_, err := j.Host.Cluster().finishJoin(j.generation, bootstrapFile(j.generation))
 	return err
-}
-
-func (h *Host) finishJoin(g *plan.Generation, bootstrap string) (done bool, err error) {
-	m, err := h.Member(g)
-	if err != nil || m.Asking || m.Server == "" || m.Expired() {
-		return false, err
-	}
-	if bootstrap != "" {
-		err = h.Tree.Remove(bootstrap)
-	}
-	return true, errors.Join(err, h.Store().DropJoining())
-}
-
-// settleJoin goes on with a join that was killed, as far as that can be done without its token: what kubelet does not need any more goes,
-// and so does what was written before kubelet was to have it.
-func (h *Host) settleJoin() error {
-	j, err := h.Store().Joining()
-	if j == nil || err != nil {
-		return err
-	}
-	if err := h.Store().DropHalfWritten(j); err != nil {
-		return err
-	}
-	g, err := h.Installed()
-	if err != nil {
-		return err
-	}
-	if done, err := h.finishJoin(g, j.Bootstrap); done || err != nil {
-		return err
-	}
-	switch m, err := h.Member(g); {
-	case err != nil || m.Asking:
-		return err // kubelet goes on by itself
-	case bytes.Contains(g.ConfigFile().Content, []byte(hostfs.ClusterCA)): // the settings of the cluster are there already
-		h.note("a join was interrupted before kubelet had its credentials: kubeletctl join goes on with it, kubeletctl leave takes it back")
-		return nil
-	}
-	for _, file := range j.New {
-		if err := h.Tree.Remove(file); err != nil {
-			return err
-		}
-	}
-	return h.Store().DropJoining()
 }
 
 // Serving is the request for a serving certificate that waits to be approved; nil for none, or when nobody can say.
@@ -422,48 +298,4 @@ func (h *Host) restore(ctx context.Context, g *plan.Generation, command string, 
 	}
 	_, err = h.Apply(ctx, c, ApplyOptions{Command: command, Lock: lock, SkipRehearsal: true})
 	return err
-}
-
-// Leave stops kubelet and removes its credentials, and lists what it removed; nobody can uncordon its node with them then. A second call
-// does the same again.
-func (h *Host) Leave(ctx context.Context, g *plan.Generation) (removed []string, err error) {
-	if err := h.Units.Stop(ctx, systemd.KubeletService); err != nil {
-		return nil, err
-	}
-	for _, file := range h.CredentialFiles(g) {
-		if err := h.Tree.Remove(file); err != nil {
-			return removed, err
-		}
-		removed = append(removed, file)
-	}
-	return removed, errors.Join(h.DropCordon(ctx), h.Store().DropJoining())
-}
-
-// CredentialFiles lists the files that make a kubelet a node of its cluster, if they exist.
-func (h *Host) CredentialFiles(g *plan.Generation) (files []string) {
-	for _, file := range []string{bootstrapFile(g), g.Kubeconfig()} {
-		if _, err := h.Tree.Lstat(file); err == nil {
-			files = append(files, file)
-		}
-	}
-	return append(files, certificateFiles(h.Tree, g)...)
-}
-
-// RemoveClusterCA removes the CA that join wrote, once no setting names it.
-func (h *Host) RemoveClusterCA() error { return h.Tree.Remove(hostfs.ClusterCA) }
-
-// certificateFiles are the certificates and keys that a kubelet has had from its cluster (k8s.io/client-go/util/certificate,
-// fileStore), and a key for which it is still waiting.
-func certificateFiles(tree hostfs.Tree, g *plan.Generation) (files []string) {
-	dir := g.CertDir()
-	entries, err := tree.ReadDir(dir)
-	if err != nil {
-		return nil
-	}
-	for _, e := range entries {
-		if name := e.Name(); strings.HasPrefix(name, "kubelet-client") || strings.HasPrefix(name, "kubelet-server-") {
-			files = append(files, path.Join(dir, name))
-		}
-	}
-	return files
 }

@@ -20,8 +20,9 @@ func (h *Host) Preflight(ctx context.Context, c *Change) []preflight.Problem {
 	if c.Plan.Empty() || c.sameRelease() {
 		return nil
 	}
-	problems, _ := h.surroundings(c)
-	if problem := h.skew(ctx, c); problem != nil {
+	around := circumstances{h, c}
+	problems, _ := around.surroundings()
+	if problem := around.skew(ctx); problem != nil {
 		problems = append(problems, *problem)
 	}
 	return problems
@@ -32,7 +33,7 @@ func (h *Host) Preflight(ctx context.Context, c *Change) []preflight.Problem {
 // to know.
 func (h *Host) PreflightHost(ctx context.Context, c *Change, all bool) []preflight.Problem {
 	if c.Plan.Empty() && !all {
-		return h.runtimeOnly(ctx, c)
+		return circumstances{h, c}.runtimeOnly(ctx)
 	}
 	var problems []preflight.Problem
 	k := preflight.Of(c.Draft, c.Seen)
@@ -55,7 +56,7 @@ func (h *Host) PreflightHost(ctx context.Context, c *Change, all bool) []preflig
 	if c.sameRelease() && !all {
 		return problems
 	}
-	more, known := h.surroundings(c)
+	more, known := circumstances{h, c}.surroundings()
 	if known { // the API server of this node, which counts
 		problems = slices.DeleteFunc(problems, func(p preflight.Problem) bool { return p.ID == preflight.Skew })
 	}
@@ -83,13 +84,19 @@ func (h *Host) PreflightDraft(ctx context.Context, d *spec.Draft) (*Change, []pr
 	return nil, append(h.PreflightHost(ctx, c, true), failed.Problems...), nil
 }
 
+// circumstances are those of a change on a host.
+type circumstances struct {
+	host   *Host
+	change *Change
+}
+
 // runtimeOnly looks at the container runtime of a host that needs no change.
-func (h *Host) runtimeOnly(ctx context.Context, c *Change) []preflight.Problem {
-	endpoint, err := preflight.Endpoint(c.Want)
-	if !h.Live || err != nil {
+func (c circumstances) runtimeOnly(ctx context.Context) []preflight.Problem {
+	endpoint, err := preflight.Endpoint(c.change.Want)
+	if !c.host.Live || err != nil {
 		return nil
 	}
-	if problem := preflight.CheckRuntime(ctx, endpoint, config.Minor(c.Want.Version.Minor()), h.AskRuntime); problem != nil {
+	if problem := preflight.CheckRuntime(ctx, endpoint, config.Minor(c.change.Want.Version.Minor()), c.host.AskRuntime); problem != nil {
 		return []preflight.Problem{*problem}
 	}
 	return nil
@@ -103,16 +110,16 @@ func (c *Change) sameMinor() bool {
 
 // surroundings are what kubeadm, the API server of this node and the packages of the distribution have to do with a change to
 // another release. known reports whether there is such an API server.
-func (h *Host) surroundings(c *Change) (problems []preflight.Problem, known bool) {
-	problems = preflight.CheckKubeadmNode(h.Observer(), c.Want, c.Have)
-	own, known := preflight.CheckControlPlane(h.Observer(), c.Want, c.back())
-	if own != nil && !c.sameMinor() {
+func (c circumstances) surroundings() (problems []preflight.Problem, known bool) {
+	problems = preflight.CheckKubeadmNode(c.host.Observer(), c.change.Want, c.change.Have)
+	own, known := preflight.CheckControlPlane(c.host.Observer(), c.change.Want, c.change.back())
+	if own != nil && !c.change.sameMinor() {
 		problems = append(problems, *own)
 	}
-	if problem := preflight.CheckPackages(h.Tree); problem != nil {
+	if problem := preflight.CheckPackages(c.host.Tree); problem != nil {
 		problems = append(problems, *problem)
 	}
-	if c.options.TakeOver != "" {
+	if c.change.options.TakeOver != "" {
 		accept(problems)
 	}
 	return problems, known
@@ -134,18 +141,18 @@ func (c *Change) back() bool {
 
 // skew holds a kubelet of another minor release against the API server that it is joined to. One that does not answer says nothing
 // against it.
-func (h *Host) skew(ctx context.Context, c *Change) *preflight.Problem {
-	file := c.Want.Kubeconfig()
-	if _, known := preflight.CheckControlPlane(h.Observer(), c.Want, false); known || c.sameMinor() || !h.Live || file == "" {
+func (c circumstances) skew(ctx context.Context) *preflight.Problem {
+	file := c.change.Want.Kubeconfig()
+	if _, known := preflight.CheckControlPlane(c.host.Observer(), c.change.Want, false); known || c.change.sameMinor() || !c.host.Live || file == "" {
 		return nil
 	}
-	server, err := node.ReleaseFor(ctx, h.Tree, file)
+	server, err := node.ReleaseFor(ctx, c.host.Tree, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // not joined yet
 		return nil
 	case err != nil:
-		h.note("the API server could not be asked whether kubelet %s fits it: %v", c.Want.Version, err)
+		c.host.note("the API server could not be asked whether kubelet %s fits it: %v", c.change.Want.Version, err)
 		return nil
 	}
-	return preflight.CheckSkew(c.Want.Version, server.Minor, "the API server, which is "+server.Version, c.back())
+	return preflight.CheckSkew(c.change.Want.Version, server.Minor, "the API server, which is "+server.Version, c.change.back())
 }

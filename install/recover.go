@@ -25,7 +25,7 @@ func (h *Host) Recover(ctx context.Context, queue bool) (string, error) {
 	n, pending, err := h.Store().Pending().Number()
 	if err == nil && !pending {
 		h.comeBack(ctx, queue)
-		return "", errors.Join(h.settleJoin(), reclaim(h))
+		return "", errors.Join(h.Cluster().settleJoin(), reclaim(h))
 	}
 	if err != nil {
 		return "", err
@@ -39,7 +39,7 @@ func (h *Host) Recover(ctx context.Context, queue bool) (string, error) {
 	}
 	h.disarm(ctx)
 	h.comeBack(ctx, queue)
-	return done, h.settleJoin()
+	return done, h.Cluster().settleJoin()
 }
 
 // reclaim keeps a binary that a run of an older kubeletctl has named and not installed.
