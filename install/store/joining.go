@@ -1,12 +1,5 @@
 package store
 
-import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io/fs"
-)
-
 // Joining says what a join that has begun writes beside its change, until kubelet has its own credentials.
 type Joining struct {
 	// Files are all of these, as paths of the host; New are those that were not there before.
@@ -19,29 +12,10 @@ type Joining struct {
 var JoiningFile = in("joining")
 
 // SaveJoining records a join, before it writes anything.
-func (s Store) SaveJoining(j Joining) error {
-	data, err := json.Marshal(j)
-	if err != nil {
-		return err
-	}
-	return s.tree.WriteFile(JoiningFile, 0o600, nil, bytes.NewReader(append(data, '\n')))
-}
+func (s Store) SaveJoining(j Joining) error { return s.saveAside(JoiningFile, j) }
 
 // Joining returns what SaveJoining recorded; nil for nothing.
-func (s Store) Joining() (*Joining, error) {
-	data, err := s.tree.ReadRegular(JoiningFile, maxText)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // nothing is recorded
-	}
-	if err != nil {
-		return nil, err
-	}
-	j := &Joining{}
-	if err := json.Unmarshal(data, j); err != nil {
-		return nil, damaged("%s cannot be read: %v", JoiningFile, err)
-	}
-	return j, nil
-}
+func (s Store) Joining() (*Joining, error) { return loadAside[Joining](s, JoiningFile) }
 
 // DropJoining forgets a join. Forgetting what is not recorded does nothing.
 func (s Store) DropJoining() error { return s.tree.Remove(JoiningFile) }

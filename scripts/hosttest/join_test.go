@@ -114,18 +114,27 @@ func (h *host) relabels(name string) {
 		`labels of node `+name+` changed: example\.com/a-\n`)
 }
 
+// startUnjoined makes a host with a kubelet that is in no cluster, a network for pods, and a control plane of which it has the token.
+func startUnjoined(t *testing.T) *host {
+	t.Helper()
+	h := start(t, realDir(t))
+	h.write("/etc/cni/net.d/10-bridge.conflist", bridge)
+	h.startControlPlane()
+	h.must("kubeletctl", h.installUnjoined()...)
+	h.write("/run/token", controlplane.BootstrapToken)
+	return h
+}
+
+func (h *host) installUnjoined() []string {
+	return append([]string{"install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false", "--node-ip", "192.0.2.1"}, given(h.t, h.dir, "v1.37.2")...)
+}
+
 // A host joins a cluster by a request that somebody has to approve, is Ready, and leaves it.
 func TestJoin(t *testing.T) {
 	t.Parallel()
-	dir := realDir(t)
-	h := start(t, dir)
-	h.write("/etc/cni/net.d/10-bridge.conflist", bridge)
-	h.startControlPlane()
+	h := startUnjoined(t)
 	h.admin("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/test:nodeclient", "-o", "/dev/null", "-X", "DELETE")
-	h.must("kubeletctl", append([]string{"install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false", "--node-ip", "192.0.2.1"},
-		given(t, dir, "v1.37.2")...)...)
 	before, name := h.settled(), h.Name()
-	h.write("/run/token", controlplane.BootstrapToken)
 	args := func(pin string, more ...string) []string {
 		return append([]string{"join", "--server", controlplane.Server, "--discovery-token-ca-cert-hash", pin, "--token-file", "/run/token"}, more...)
 	}
@@ -194,8 +203,7 @@ func TestJoin(t *testing.T) {
 	// One command, as at a first boot and at the next.
 	h.admin("/api/v1/nodes/"+name, "-o", "/dev/null", "-X", "DELETE")
 	h.write("/run/join.yaml", "server: "+controlplane.Server+"\ntoken: "+controlplane.BootstrapToken+"\ncaFile: "+controlPlane+"/ca.crt\nwaitReady: 20s\n")
-	install := append([]string{"install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false", "--node-ip", "192.0.2.1", "--join-file", "/run/join.yaml"},
-		given(t, dir, "v1.37.2")...)
+	install := append(h.installUnjoined(), "--join-file", "/run/join.yaml")
 	h.must("chmod", "0644", "/run/join.yaml")
 	contains(t, h.exits(2, "kubeletctl", install...).Stderr, `hint: chmod 0600 /run/join\.yaml`)
 	h.must("chmod", "0600", "/run/join.yaml")
@@ -210,15 +218,9 @@ func TestJoin(t *testing.T) {
 // nowhere. scripts/sweep join tries all calls.
 func TestKilledJoin(t *testing.T) {
 	t.Parallel()
-	dir := realDir(t)
-	h := start(t, dir)
+	h := startUnjoined(t)
 	h.trace()
-	h.write("/etc/cni/net.d/10-bridge.conflist", bridge)
-	h.startControlPlane()
-	h.must("kubeletctl", append([]string{"install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false", "--node-ip", "192.0.2.1"},
-		given(t, dir, "v1.37.2")...)...)
 	before, name := h.settled(), h.Name()
-	h.write("/run/token", controlplane.BootstrapToken)
 	join := []string{"kubeletctl", "join", "--server", controlplane.Server, "--discovery-token-ca-cert-hash", h.pinOf(), "--token-file", "/run/token", "--skip-rehearsal"}
 	leave := func() {
 		t.Helper()
@@ -302,15 +304,8 @@ var badJoins = []struct {
 // A join that cannot succeed says why, leaves the host as it was, and the token nowhere.
 func TestBadJoins(t *testing.T) {
 	t.Parallel()
-	dir := realDir(t)
-	h := start(t, dir)
-	h.write("/etc/cni/net.d/10-bridge.conflist", bridge)
-	h.startControlPlane()
-	h.must("kubeletctl", append([]string{"install", "--version", "v1.37.2", "--source", h.source, "--set", "failCgroupV1=false", "--node-ip", "192.0.2.1"},
-		given(t, dir, "v1.37.2")...)...)
-	before, name := h.settled(), h.Name()
-	h.write("/run/token", controlplane.BootstrapToken)
-	pin := h.pinOf()
+	h := startUnjoined(t)
+	before, name, pin := h.settled(), h.Name(), h.pinOf()
 	secret := strings.Split(controlplane.BootstrapToken, ".")[1][:12]
 	args := func(more ...string) []string {
 		flags := []string{"--server", controlplane.Server, "--discovery-token-ca-cert-hash", pin, "--token-file", "/run/token", "--wait-ready", "3s"}
