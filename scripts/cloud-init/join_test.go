@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -45,7 +46,7 @@ func withJoinFile(t *testing.T, text string) string {
 	if !found || !ends {
 		t.Fatal("user-data.yaml has no join file")
 	}
-	return before + strings.ReplaceAll(joinComment+block, "  # ", "  ") + "\n\n" + after
+	return before + regexp.MustCompile(`(?m)^  # `).ReplaceAllString(joinComment+block, "  ") + "\n\n" + after
 }
 
 // putPlane puts the control plane, and a network for pods, on a host that is not running.
