@@ -225,7 +225,7 @@ func (p *pod) run(container string, args ...string) string {
 func (p *pod) volumes() {
 	p.t.Helper()
 	tests := []struct{ name, path, want string }{
-		{"the disk belongs to the group, and so will its files", "/disk", `^2777 0:4242 0x`},
+		{"the disk belongs to the group, and so will its files", "/disk", `^2777 0:4242 `},
 		{"so does the memory, which is a mount of kubelet's", "/memory", `^3777 0:4242 tmpfs`},
 		{"the root directory is no tmpfs", "/", `^0755 0:0 0x`},
 		{"a directory that kubelet made", "/made", `^0755 0:0 0x`},
