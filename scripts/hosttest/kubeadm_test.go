@@ -347,7 +347,7 @@ func TestKubeadmCluster(t *testing.T) {
 
 // adminCurl are the arguments of a shell that asks the API server, as an administrator.
 func (h *host) adminCurl(path string, args ...string) []string {
-	return append([]string{"-ec", `key() { grep "$1-data" ` + adminConf + ` | sed 's/.*: //' | base64 -d >/run/$1.pem; }
+	return append([]string{"-ec", `key() { grep "$1-data" ` + adminConf + ` | sed 's/.*: //' | base64 -d >/run/$1.pem.$$; mv /run/$1.pem.$$ /run/$1.pem; }
 		key client-certificate; key client-key; path=$1; shift
 		exec curl -sSf --max-time 5 --cacert /etc/kubernetes/pki/ca.crt --cert /run/client-certificate.pem --key /run/client-key.pem "$@" "https://` + kubeadmAddress + `:6443$path"`,
 		"sh", path}, args...)
