@@ -163,13 +163,13 @@ func lastLines(lines iter.Seq2[systemd.Entry, error], n int) iter.Seq2[systemd.E
 
 // printLogs prints a log until it ends, or the run does: being interrupted is how one ends that is followed.
 func printLogs(ctx context.Context, out *terminal.Output, o logsOptions, events iter.Seq2[kubeletlog.Event, error]) error {
-	any, err := logview.Print(out, logview.Options{Follow: o.Follow, Cut: o.Lines > 0}, events)
+	shown, err := logview.Print(out, logview.Options{Follow: o.Follow, Cut: o.Lines > 0}, events)
 	switch {
 	case err != nil:
 		return err
 	case ctx.Err() != nil && (!o.Follow || errors.Is(ctx.Err(), context.DeadlineExceeded)):
 		return install.ContextError(ctx)
-	case !any:
+	case !shown:
 		out.Note("nothing was logged")
 	}
 	return nil

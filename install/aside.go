@@ -1,13 +1,17 @@
 package install
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
+	"net/http"
+	"path"
 	"time"
 
 	"github.com/kubeletctl/kubeletctl/install/drain"
+	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/node"
 	"github.com/kubeletctl/kubeletctl/install/store"
 	"github.com/kubeletctl/kubeletctl/release"
@@ -93,29 +97,33 @@ const (
 	// be on this host, and start again with its kubelet. comeBackOnce bounds a single try.
 	comeBackTime  = 30 * time.Second
 	comeBackPause = 2 * time.Second
-	comeBackOnce  = 5 * time.Second
-	// comeBackEvery is how often systemd tries afterwards.
-	comeBackEvery = 30 * time.Second
+	comeBackOnce  = 3 * time.Second
+	// comeBackRefused is for how long an API server may refuse it until that is final: one that has just started knows nobody yet.
+	comeBackRefused = 2 * time.Minute
 )
 
 // comeBack uncordons the node, if and only if a change has cordoned it. What does not succeed stays recorded, and is tried again by the next
-// run, and by systemd unless the API server has refused it. once tries no second time, as at boot, when there is no network yet.
+// run, and by systemd until the API server answers. once tries no second time, as at boot, when there is no network yet.
 func (h *Host) comeBack(ctx context.Context, once bool) {
 	recorded, err := h.Store().Cordon()
 	if recorded == nil && err == nil {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	c, refused := cordoned{h, recorded}, true
+	again := false
 	if err == nil {
-		refused, err = c.uncordonPatiently(ctx, once)
+		c := cordoned{h, recorded}
+		if again, err = c.uncordonPatiently(ctx, once); err != nil {
+			again = again && c.arm(ctx)
+		}
 	}
 	switch {
 	case err == nil:
 		h.note("node %s is uncordoned", recorded.Node)
-	case !refused && c.arm(ctx):
-		h.note("the node is still cordoned: %v; systemd tries again every %s, and kubeletctl uncordon does it at once", err, comeBackEvery)
+	case again:
+		h.note("the node is still cordoned: %v; systemd tries again every %s, and kubeletctl uncordon does it at once", err, systemd.RecoverEvery)
 	default:
+		h.disarm(ctx)
 		h.note("the node is still cordoned: %v; kubeletctl uncordon, and the next change of this host, try again", err)
 	}
 }
@@ -126,15 +134,14 @@ type cordoned struct {
 	*store.Cordon
 }
 
-// arm has systemd try again to uncordon it, where the recovery is installed.
+// arm has systemd try again to uncordon it, where the recovery that is installed does that.
 func (c cordoned) arm(ctx context.Context) bool {
-	recovery, err := c.host.Units.State(ctx, systemd.RecoverService)
-	return err == nil && recovery.LoadState == "loaded" && c.host.Units.Arm(ctx, comeBackEvery) == nil
+	unit, err := c.host.Tree.ReadFile(path.Join(hostfs.UnitDir, systemd.RecoverService))
+	return err == nil && bytes.Contains(unit, []byte(store.CordonFile)) && c.host.Units.Arm(ctx, systemd.RecoverEvery) == nil
 }
 
-// uncordonPatiently tries again for a while, unless once, while the API server cannot be reached; refused reports that it could, and said
-// no.
-func (c cordoned) uncordonPatiently(ctx context.Context, once bool) (refused bool, err error) {
+// uncordonPatiently tries again for a while, unless once, while the API server cannot be reached; again reports that what failed may pass.
+func (c cordoned) uncordonPatiently(ctx context.Context, once bool) (again bool, err error) {
 	limit := comeBackTime
 	if once {
 		limit = comeBackOnce
@@ -142,29 +149,43 @@ func (c cordoned) uncordonPatiently(ctx context.Context, once bool) (refused boo
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
-		err := c.uncordon(ctx)
-		var status *node.StatusError
-		refused := errors.As(err, &status) && status.Code < 500 || errors.Is(err, fs.ErrNotExist) // credentials that are gone do not come back
-		if err == nil || once || refused {
-			return refused, err
+		again, err = c.uncordon(ctx)
+		if err == nil || once || !again || !c.RefusedSince.IsZero() {
+			return again, err
 		}
 		select {
 		case <-ctx.Done():
-			return false, err
+			return again, err
 		case <-time.After(comeBackPause):
 		}
 	}
 }
 
-func (c cordoned) uncordon(ctx context.Context) error {
+// uncordon is one try.
+func (c cordoned) uncordon(ctx context.Context) (again bool, err error) {
 	client, err := node.OpenIn(c.host.Tree, c.Kubeconfig)
 	if err != nil {
-		return err
+		return false, err // credentials that are gone do not come back
 	}
-	if err := drain.New(client, c.Node).Cordon(ctx, false); err != nil {
-		return err
+	err = drain.New(client, c.Node).Cordon(ctx, false)
+	if err == nil {
+		return false, c.host.Cluster().ForgetCordon(ctx)
 	}
-	return c.host.Cluster().ForgetCordon(ctx)
+	var (
+		status  *node.StatusError
+		untrue  *tls.CertificateVerificationError
+		refused = errors.As(err, &status) && status.Code < 500 && status.Code != http.StatusTooManyRequests || errors.As(err, &untrue)
+	)
+	if refused == c.RefusedSince.IsZero() {
+		c.RefusedSince = time.Time{}
+		if refused {
+			c.RefusedSince = time.Now()
+		}
+		if save := c.host.Store().SaveCordon(*c.Cordon); save != nil {
+			return false, errors.Join(err, save)
+		}
+	}
+	return !refused || time.Since(c.RefusedSince) < comeBackRefused, err
 }
 
 // comeBack ends what stepAside has begun, when a change is over. After an uninstall the node stays as it is, and so does one that could not

@@ -41,6 +41,9 @@ func (m Member) Expired() bool { return !m.Expires.IsZero() && time.Now().After(
 
 // Member looks which cluster a kubelet is joined to, or asks to be.
 func (c Cluster) Member(g *plan.Generation) (Member, error) {
+	if g.Kubeconfig() == "" { // a kubelet without an API server
+		return Member{}, nil
+	}
 	client, err := node.OpenIn(c.host.Tree, g.Kubeconfig())
 	if err == nil {
 		return Member{Server: client.Server, Authority: client.Authority, Expires: client.Expires()}, nil
@@ -189,14 +192,23 @@ func (c Cluster) finishJoin(g *plan.Generation, bootstrap string) (done bool, er
 		return false, err
 	}
 	if bootstrap != "" {
-		err = c.host.Tree.Remove(bootstrap)
+		if err := c.host.Tree.Remove(bootstrap); err != nil {
+			return false, err
+		}
 	}
-	return true, errors.Join(err, c.host.Store().DropJoining())
+	return true, c.host.Store().DropJoining()
 }
 
-// settleJoin goes on with a join that was killed, as far as that can be done without its token: what kubelet does not need any more goes,
+// settleJoin is settle for one that does not stop for an error: what a join has left keeps no change from being made.
+func (c Cluster) settleJoin() {
+	if err := c.settle(); err != nil {
+		c.host.note("a join that was interrupted cannot be brought to its end: %v; kubeletctl leave takes it back", err)
+	}
+}
+
+// settle goes on with a join that was killed, as far as that can be done without its token: what kubelet does not need any more goes,
 // and so does what was written before kubelet was to have it.
-func (c Cluster) settleJoin() error {
+func (c Cluster) settle() error {
 	j, err := c.host.Store().Joining()
 	if j == nil || err != nil {
 		return err
@@ -211,9 +223,12 @@ func (c Cluster) settleJoin() error {
 	if done, err := c.finishJoin(g, j.Bootstrap); done || err != nil {
 		return err
 	}
+	_, missing := c.host.Tree.Lstat(j.Bootstrap)
 	switch m, err := c.Member(g); {
-	case err != nil || m.Asking:
-		return err // kubelet goes on by itself
+	case err != nil:
+		return err
+	case m.Asking || m.Expired() && missing == nil:
+		return nil // kubelet goes on by itself
 	case bytes.Contains(g.ConfigFile().Content, []byte(hostfs.ClusterCA)): // the settings of the cluster are there already
 		c.host.note("a join was interrupted before kubelet had its credentials: kubeletctl join goes on with it, kubeletctl leave takes it back")
 		return nil

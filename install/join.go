@@ -53,13 +53,13 @@ func (j *Join) file(g *plan.Generation) string {
 // Prepare writes the CA of the cluster, with which kubelet is rehearsed.
 func (j *Join) Prepare(ctx context.Context) error {
 	tree := j.Host.Tree
-	j.saved, j.existed = map[string][]byte{}, certificateFiles(tree, j.Before)
+	saved := map[string][]byte{}
 	var begun store.Joining
 	for _, file := range []string{hostfs.ClusterCA, hostfs.BootstrapKubeconfig, bootstrapFile(j.Before), j.Before.Kubeconfig()} {
 		content, err := tree.ReadFile(file)
 		switch {
 		case err == nil:
-			j.saved[file] = content
+			saved[file] = content
 		case errors.Is(err, fs.ErrNotExist):
 			begun.New = append(begun.New, file)
 		default:
@@ -67,6 +67,7 @@ func (j *Join) Prepare(ctx context.Context) error {
 		}
 		begun.Files = append(begun.Files, file)
 	}
+	j.saved, j.existed = saved, certificateFiles(tree, j.Before)
 	if !j.Credentials.Whole {
 		begun.Bootstrap = bootstrapFile(j.Before)
 	}
@@ -247,6 +248,9 @@ func (e *JoinError) Unwrap() error { return e.Cause }
 
 // Undo puts the host back to what it was before, because of an error, which it returns as a *JoinError.
 func (j *Join) Undo(ctx context.Context, cause error) error {
+	if j.saved == nil {
+		return &UnchangedError{cause} // not even what is there could be read
+	}
 	ctx = context.WithoutCancel(ctx)
 	h := j.Host
 	failed := &JoinError{Cause: cause}

@@ -2,7 +2,6 @@ package install
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/kubeletctl/kubeletctl/install/plan"
@@ -25,7 +24,8 @@ func (h *Host) Recover(ctx context.Context, queue bool) (string, error) {
 	n, pending, err := h.Store().Pending().Number()
 	if err == nil && !pending {
 		h.comeBack(ctx, queue)
-		return "", errors.Join(h.Cluster().settleJoin(), reclaim(h))
+		h.Cluster().settleJoin()
+		return "", reclaim(h)
 	}
 	if err != nil {
 		return "", err
@@ -39,7 +39,8 @@ func (h *Host) Recover(ctx context.Context, queue bool) (string, error) {
 	}
 	h.disarm(ctx)
 	h.comeBack(ctx, queue)
-	return done, h.Cluster().settleJoin()
+	h.Cluster().settleJoin()
+	return done, nil
 }
 
 // reclaim keeps a binary that a run of an older kubeletctl has named and not installed.

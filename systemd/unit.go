@@ -16,7 +16,7 @@ const (
 	KubeletPath = "kubelet.path"
 	// RecoverService is the unit that brings an interrupted change to an end.
 	RecoverService = "kubeletctl-recover.service"
-	// RecoverTimer starts RecoverService again and again while a change is under way. It is transient.
+	// RecoverTimer starts RecoverService again and again while a change is under way, or a node has to be uncordoned. It is transient.
 	RecoverTimer = "kubeletctl-recover.timer"
 )
 
@@ -257,7 +257,7 @@ func hasControl(s string) bool {
 // It must not wait for a start of kubelet, which itself waits for it to end.
 func RecoverUnit(files []string, command ...string) []byte {
 	var b strings.Builder
-	b.WriteString("# Written by kubeletctl: undoes a change of kubelet that was cut off in the middle.\n")
+	b.WriteString("# Written by kubeletctl: ends a change of kubelet, a drain or a join that was cut off in the middle.\n")
 	b.WriteString("[Unit]\n")
 	b.WriteString("Description=Recovery of an interrupted change of the Kubernetes kubelet\n")
 	for _, file := range files {

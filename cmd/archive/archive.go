@@ -65,6 +65,8 @@ func (a *Archive) Fail(what string, err error) {
 
 // Names are the files that were added.
 func (a *Archive) Names() (names []string) {
+	a.adding.Lock()
+	defer a.adding.Unlock()
 	for _, f := range a.files {
 		names = append(names, f.name)
 	}
@@ -72,7 +74,11 @@ func (a *Archive) Names() (names []string) {
 }
 
 // Errors are what Fail was told.
-func (a *Archive) Errors() []string { return a.errors }
+func (a *Archive) Errors() []string {
+	a.adding.Lock()
+	defer a.adding.Unlock()
+	return slices.Clone(a.errors)
+}
 
 // Pack is the archive, as gzip of tar: each file below one directory, and errors.txt with what could not be had. Their time has no fraction,
 // which tar would round up.

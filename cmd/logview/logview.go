@@ -25,7 +25,7 @@ type Options struct {
 
 // Print prints a log until it ends, and reports whether there was anything to print. The error is that of the log, of which all before it
 // is printed.
-func Print(out *terminal.Output, o Options, events iter.Seq2[kubeletlog.Event, error]) (any bool, err error) {
+func Print(out *terminal.Output, o Options, events iter.Seq2[kubeletlog.Event, error]) (shown bool, err error) {
 	p := newPrinter(out, o)
 	defer p.flush()
 	for event, err := range events {

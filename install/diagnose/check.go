@@ -184,22 +184,25 @@ func runtimeAnswers(want error) check {
 		case err == nil:
 			return unsure, fmt.Sprintf("%s %s answers at %s at this moment: systemctl restart kubelet may be enough", a.Name, a.Version, endpoint)
 		case want == nil || errors.Is(err, want):
-			return confirmed, endpoint + ": " + runtimeError(err) + stopped(ctx, h)
+			return confirmed, endpoint + ": " + runtimeError(err) + stopped(ctx, h, endpoint)
 		}
-		return unsure, endpoint + ": " + runtimeError(err) + stopped(ctx, h)
+		return unsure, endpoint + ": " + runtimeError(err) + stopped(ctx, h, endpoint)
 	}
 }
 
-// stopped is what systemd says of the container runtimes that are installed and do not run, and what they said last themselves.
-func stopped(ctx context.Context, h Host) (text string) {
+// mostOfWords is how much is quoted of what a container runtime said, in characters.
+const mostOfWords = 300
+
+// stopped is what systemd says of the container runtime of an endpoint, if it does not run, and what it said last itself.
+func stopped(ctx context.Context, h Host, endpoint string) (text string) {
 	for _, known := range cri.Known {
 		state, err := h.Unit(ctx, known.Unit)
-		if err != nil || state.LoadState != "loaded" || state.Up() && !state.Restarting() {
+		if !cri.SameSocket(known.Endpoint, endpoint) || err != nil || state.LoadState != "loaded" || state.Up() && !state.Restarting() {
 			continue
 		}
 		text += fmt.Sprintf("; %s is %s (%s)", known.Unit, state.ActiveState, state.SubState)
-		if words := h.Said(ctx, state); words != "" {
-			text += ": " + words
+		if words := []rune(h.Said(ctx, state)); len(words) > 0 {
+			text += ": " + string(words[:min(len(words), mostOfWords)])
 		}
 	}
 	return text

@@ -103,6 +103,8 @@ func Explain(server string, err error) error {
 	switch {
 	case errors.As(err, &known):
 		return err
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return say(TCP, true, "check the proxy of kubelet.service, HTTPS_PROXY and NO_PROXY in its drop-ins: systemctl cat kubelet", "no connection to the API server: %s", inner(err))
 	case errors.As(err, &dns):
 		return say(Name, true, "check --server, and the name servers in /etc/resolv.conf", "the name %s of the API server cannot be resolved: %s", dns.Name, dns.Err)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
@@ -115,8 +117,6 @@ func Explain(server string, err error) error {
 		return say(TLS, false, "the certificate has to name the host of --server", "the certificate of %s cannot be verified: %v", server, verify.Err)
 	case errors.As(err, &status):
 		return answered(server, status)
-	case errors.As(err, &op) && op.Op == "proxyconnect":
-		return say(TCP, true, "check the proxy of kubelet.service, HTTPS_PROXY and NO_PROXY in its drop-ins: systemctl cat kubelet", "no connection to the API server: %s", inner(err))
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &op) && op.Op == "dial":
 		return say(TCP, true, "check that the API server runs, and that no firewall is in between", "no connection to the API server: %s", inner(err))
 	}

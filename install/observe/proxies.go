@@ -11,13 +11,22 @@ import (
 // maxEnvironment bounds what is read of an environment file, in bytes.
 const maxEnvironment = 1 << 20
 
-// Proxies are the variables with proxies that kubelet.service and its drop-ins set, in upper case: HTTPS_PROXY, NO_PROXY. The manager's
-// own variables are not looked at; nil where the unit cannot be read.
+// Proxies are the variables with proxies that kubelet.service sets with its drop-ins, in upper case: HTTPS_PROXY, NO_PROXY. As in
+// systemd, files count more than Environment=. The manager's own variables (DefaultEnvironment=), wildcards and specifiers are not looked
+// at; nil where the unit cannot be read.
 func (o Observer) Proxies() map[string]string {
 	dropIns, err := o.DropIns()
 	if err != nil {
 		return nil
 	}
+	var files []*systemd.UnitFile
+	if unit, _, err := o.UnitFile(); err == nil && unit != nil {
+		files = append(files, unit)
+	}
+	for _, d := range dropIns {
+		files = append(files, d.Unit)
+	}
+	unit := systemd.Combine(files...)
 	found := map[string]string{}
 	add := func(variables []systemd.Variable) {
 		for _, v := range variables {
@@ -26,14 +35,12 @@ func (o Observer) Proxies() map[string]string {
 			}
 		}
 	}
-	for _, d := range dropIns {
-		add(d.Unit.Variables())
-		for _, a := range d.Unit.Values("Service", "EnvironmentFile") {
-			file := strings.TrimPrefix(a.Value, "-")
-			data, _ := o.Tree.ReadRegular(file, maxEnvironment) // what is not there sets nothing
-			variables, _, _ := systemd.ParseEnvironmentFile(file, data)
-			add(variables)
-		}
+	add(unit.Variables())
+	for _, a := range unit.Values("Service", "EnvironmentFile") {
+		file := strings.TrimPrefix(a.Value, "-")
+		data, _ := o.Tree.ReadRegular(file, maxEnvironment) // what is not there sets nothing
+		variables, _, _ := systemd.ParseEnvironmentFile(file, data)
+		add(variables)
 	}
 	return found
 }

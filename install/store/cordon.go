@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"time"
 )
 
 // Cordon says that a change has cordoned the node of this host, which has to end with that change.
 type Cordon struct {
 	Node       string `json:"node"`
 	Kubeconfig string `json:"kubeconfig"` // with which it was done, as a path of the host
+	// RefusedSince is since when the API server refuses to uncordon it; zero while it does not.
+	RefusedSince time.Time `json:"refusedSince,omitzero"`
 }
 
 // CordonFile exists while a node has to be uncordoned.

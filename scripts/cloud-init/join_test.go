@@ -121,7 +121,7 @@ func TestJoinAtFirstBoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.cloudInit("done", 0)
-	ready()
+	h.must("timeout 90 sh -c 'until kubeletctl status | grep -q \"is Ready\"; do sleep 1; done'") // since this boot
 	if got := h.generations(); got != generations {
 		t.Errorf("generations %q after the second boot, want %q", got, generations)
 	}

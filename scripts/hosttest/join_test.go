@@ -244,7 +244,7 @@ func TestKilledJoin(t *testing.T) {
 			t.Errorf("call %d (%s): exit code %d\n%s", p.n, p.what, r.ExitCode, r.Stderr)
 		}
 		tried++
-		h.try("systemctl", "start", "kubeletctl-recover.service")
+		h.must("systemctl", "start", "kubeletctl-recover.service")
 		if h.settled() == before {
 			back++
 			h.must("sh", "-c", "! grep -rl "+secret+" /var/lib/kubelet /var/lib/kubeletctl /etc")
@@ -258,6 +258,9 @@ func TestKilledJoin(t *testing.T) {
 			t.Errorf("call %d (%s): left: %s", p.n, p.what, left)
 		}
 		leave()
+	}
+	if tried == 0 {
+		t.Error("no call was reached")
 	}
 	t.Logf("verdict: join: %d calls, %d tried, %d back to where it began, %d gone on with", len(all), tried, back, tried-back)
 }
