@@ -239,7 +239,12 @@ func (x *changer) change(ctx context.Context, c *install.Change) error {
 	if x.then == nil {
 		return nil
 	}
-	return x.then(ctx)
+	if err := x.then(ctx); err != nil && !c.Plan.Empty() {
+		return &afterChangeError{err}
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
 
 // apply carries out a change that was consented to.

@@ -156,7 +156,7 @@ func runDrain(a *app, c *cobra.Command, o *drainOptions) error {
 	if err := o.check(c.Flags(), a.root); err != nil {
 		return &usageError{err}
 	}
-	_, d, done, err := openDrain(a)
+	h, d, done, err := openDrain(a)
 	if err != nil {
 		return err
 	}
@@ -167,6 +167,9 @@ func runDrain(a *app, c *cobra.Command, o *drainOptions) error {
 	}
 	if err := d.Cordon(c.Context(), true); err != nil {
 		return fmt.Errorf("cordoning node %s: %w", d.Node, err)
+	}
+	if err := h.Cluster().ForgetCordon(c.Context()); err != nil { // it is this drain's from now on, and no change's
+		return err
 	}
 	if err := d.Run(c.Context(), o.how); err != nil {
 		return withHint(stillCordoned(c.Context(), err), "kubeletctl uncordon lets pods be scheduled to the node again")

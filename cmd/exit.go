@@ -86,10 +86,16 @@ func exitCode(err error) int {
 		unjoined   *install.JoinError
 		usage      *usageError
 		problems   config.Problems
+		after      *afterChangeError
 	)
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &after):
+		if code := exitCode(after.error); code != exitRefused {
+			return code
+		}
+		return exitFailed // something was changed
 	case errors.As(err, &only):
 		return only.code
 	case errors.As(err, &waits):
@@ -125,6 +131,12 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) 
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
+
+// afterChangeError is one of what comes after a change that is done.
+type afterChangeError struct{ error }
+
+func (e *afterChangeError) Error() string { return "kubelet is installed, and: " + e.error.Error() }
+func (e *afterChangeError) Unwrap() error { return e.error }
 
 // hintedError is an error with a word on what to do.
 type hintedError struct {

@@ -61,7 +61,7 @@ func (f firstHalf) rehearse(ctx context.Context, binary string) (time.Duration, 
 	}
 	trial := rehearsal.Trial{
 		Binary: binary, Args: c.Want.KnownArgs(), Files: map[string][]byte{}, RootDir: c.Want.KubeletRoot(),
-		NoCredentials: !c.Seen.Credentials, HealthURL: c.Want.HealthURL, Timeout: rehearsalTimeout,
+		NoCredentials: !c.Seen.Credentials || !h.hasKubeconfig(c.Want), HealthURL: c.Want.HealthURL, Timeout: rehearsalTimeout,
 	}
 	if file := c.Want.File(hostfs.ConfigFile); file.Kind == plan.Text {
 		trial.Files[file.Path] = file.Content
@@ -128,4 +128,10 @@ func (h *Host) noteIgnored(v release.Version, fields []string) {
 	if len(fields) > 0 {
 		h.note("kubelet %s ignores fields that it does not know: %s", v, strings.Join(fields, ", "))
 	}
+}
+
+// hasKubeconfig reports whether a generation's kubelet has its credentials. One that asks for them would write them.
+func (h *Host) hasKubeconfig(g *plan.Generation) bool {
+	_, err := h.Tree.Stat(g.Kubeconfig())
+	return g.Kubeconfig() == "" || err == nil
 }

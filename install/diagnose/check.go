@@ -313,6 +313,14 @@ func noKubeconfig(_ context.Context, h Host, _ []string) (verdict, string) {
 	return unsure, ""
 }
 
+// hasKubeconfig refutes that kubelet has the wrong credentials: it waits for its first ones.
+func hasKubeconfig(_ context.Context, h Host, _ []string) (verdict, string) {
+	if _, _, err := h.Kubeconfig(); errors.Is(err, fs.ErrNotExist) {
+		return refuted, ""
+	}
+	return unsure, ""
+}
+
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
 // maxSkew is how far the clocks of a node and of its API server may differ without being called wrong.

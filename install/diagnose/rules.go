@@ -251,7 +251,7 @@ var startRules = []rule{
 	}, {
 		ID: "node-ip", Pattern: `bad --node-ip "([^"]*)"|(?:nodeIP|node IP): "?([^" ]+)"? not found in the host's network interfaces`, Severity: Lasting, Unready: true, Stated: true,
 		Cause:  "the address of --node-ip is not one of this host: $1$2",
-		Remedy: []string{"ip -brief address", "grep -rns -e --node-ip " + unitFiles, "# write an address of this host there, then:", restart},
+		Remedy: []string{"ip -brief address", "kubeletctl set --node-ip ADDRESS  # one of those"},
 		Source: "cmd/kubelet/app/server.go, pkg/kubelet/kubelet_node_status.go",
 	}, {
 		ID: "port-in-use", Pattern: `listen tcp\d? (\S*:(\d+)): bind: address already in use`, Severity: Fatal, Stated: true, Probe: portTaken,

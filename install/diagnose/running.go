@@ -39,7 +39,7 @@ var runRules = []rule{
 		Remedy: []string{"systemctl restart kubelet"},
 		Source: "pkg/kubelet/kubelet_node_status.go",
 	}, {
-		ID: "not-a-node", Pattern: `User "(system:anonymous)" cannot|unknown node for user "(system:node:[^"]*)"`, Severity: Lasting, Unready: true,
+		ID: "not-a-node", Pattern: `User "(system:anonymous)" cannot|unknown node for user "(system:node:[^"]*)"`, Severity: Lasting, Unready: true, Probe: hasKubeconfig,
 		Cause:  "the API server takes this kubelet for $1$2, which is no node of the cluster: its client certificate is missing, or of another cluster",
 		Remedy: []string{"openssl x509 -noout -subject -issuer -enddate -in " + hostfs.ClientCertificate, "# put a bootstrap kubeconfig with a new token in place and remove the kubeconfig, then:", "systemctl restart kubelet"},
 		Source: "kubermatic#7404",

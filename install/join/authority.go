@@ -50,7 +50,12 @@ func certificates(bundle []byte) (all []*x509.Certificate, err error) {
 
 // CheckAuthority refuses what is not a bundle of certificates in PEM.
 func CheckAuthority(bundle []byte) error {
-	_, err := certificates(bundle)
+	all, err := certificates(bundle)
+	for _, c := range all {
+		if !c.IsCA && !bytes.Equal(c.RawIssuer, c.RawSubject) { // an old CA may not say that it is one
+			return fmt.Errorf("the certificate of %s is not that of a CA", c.Subject)
+		}
+	}
 	return err
 }
 

@@ -339,6 +339,18 @@ func TestReadKubeconfig(t *testing.T) {
 	}
 }
 
+// The certificate of a server is none of a CA, although it verifies that one server.
+func TestCheckAuthority(t *testing.T) {
+	ca := newAuthority(t, time.Now().Add(time.Hour))
+	if err := CheckAuthority(ca.pem); err != nil {
+		t.Error(err)
+	}
+	leaf := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.server.Certificate[0]})
+	if err := CheckAuthority(append(leaf, ca.pem...)); err == nil || !strings.Contains(err.Error(), "is not that of a CA") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestParse(t *testing.T) {
 	t.Parallel()
 	for text, good := range map[string]bool{"zyxwvu.9876543210zyxwvu\n": true, "zyxwvu.9876543210zyxwv": false, "zyxwvu.9876543210zyxwvU": false, "zyxwvu9876543210zyxwvu": false, "": false, "zyxwvu.9876543210zyxwvu.x": false} {

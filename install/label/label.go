@@ -50,7 +50,7 @@ func (l Labelling) Run(ctx context.Context) {
 		l.note("the labels of the node could not be changed: %v; kubeletctl repair tries again", err)
 		return
 	}
-	patch := labelPatch(n.Labels, l.Have.NodeLabels(), l.Want.NodeLabels())
+	patch := labelPatch(n.Labels, l.Have.NodeLabels(), l.Want.NodeLabels(), ownLabels(n.Name, l.Want.Arch))
 	if len(patch) > 0 {
 		l.patch(ctx, client, n, patch)
 	}
@@ -62,9 +62,17 @@ func (l Labelling) Run(ctx context.Context) {
 // answerTime bounds one answer of the API server.
 const answerTime = 2 * time.Second
 
-// labelPatch is what has to change of the labels of a Node, nil for one that goes. One that was not recorded before, or has another value by
-// now, is somebody else's, and stays.
-func labelPatch(have, before, want map[string]string) map[string]*string {
+// ownLabels are those that kubelet gives its node itself, where nobody asks for another value (pkg/kubelet/kubelet_node_status.go,
+// getNodeLabels).
+func ownLabels(name, arch string) map[string]string {
+	return map[string]string{
+		"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": arch, "beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": arch,
+	}
+}
+
+// labelPatch is what has to change of the labels of a Node, nil for one that goes; one of kubelet's own gets its value back. One that was not
+// recorded before, or has another value by now, is somebody else's, and stays.
+func labelPatch(have, before, want, own map[string]string) map[string]*string {
 	patch := map[string]*string{}
 	for name, value := range want {
 		if there, has := have[name]; !has || there != value {
@@ -73,8 +81,14 @@ func labelPatch(have, before, want map[string]string) map[string]*string {
 	}
 	for name, value := range before {
 		there, has := have[name]
-		if _, wanted := want[name]; !wanted && has && there == value {
+		_, wanted := want[name]
+		usual, isOwn := own[name]
+		switch {
+		case wanted || !has || there != value:
+		case !isOwn:
 			patch[name] = nil
+		case usual != there:
+			patch[name] = &usual
 		}
 	}
 	return patch

@@ -25,8 +25,10 @@ func TestLabelPatch(t *testing.T) {
 		{"one that goes is gone", nil, labels{"b": "2"}, nil, ""},
 		{"somebody else's", labels{"c": "3"}, nil, nil, ""},
 		{"changed by somebody else", labels{"a": "3"}, labels{"a": "1"}, labels{"a": "1"}, "a=1"},
+		{"one of kubelet's own gets its value back", labels{"kubernetes.io/hostname": "x"}, labels{"kubernetes.io/hostname": "x"}, nil, "kubernetes.io/hostname=n"},
+		{"one of kubelet's own with its value stays", labels{"kubernetes.io/os": "linux"}, labels{"kubernetes.io/os": "linux"}, nil, ""},
 	} {
-		if got := strings.Join(labelWords(labelPatch(tt.have, tt.before, tt.want)), " "); got != tt.patch {
+		if got := strings.Join(labelWords(labelPatch(tt.have, tt.before, tt.want, ownLabels("n", "amd64"))), " "); got != tt.patch {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.patch)
 		}
 	}

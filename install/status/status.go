@@ -110,6 +110,7 @@ const (
 	idInterrupted = "interrupted-change"
 	idUnreadable  = "unreadable"
 	idDamaged     = "damaged-record"
+	idCordoned    = "cordoned"
 	idCannotStart = "cannot-start"
 	idCertificate = "certificate-expires"
 	idServing     = "serving-certificate"
@@ -252,6 +253,9 @@ func changeUnderWay(record store.Store, s *Status) State {
 		s.problem(idInterrupted, preflight.Failure, "a run of kubeletctl was interrupted while it changed this host",
 			systemd.RecoverService+" undoes it within "+systemd.RecoverEvery.String()+", or at the next boot; so does the next run of kubeletctl install")
 		return Interrupted
+	}
+	if c, err := record.Cordon(); c != nil && err == nil && !busy {
+		s.problem(idCordoned, preflight.Warning, "a change that was interrupted has left the node "+c.Node+" cordoned", "kubeletctl uncordon; so do the next change and the next boot")
 	}
 	return ""
 }
