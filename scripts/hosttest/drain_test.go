@@ -113,7 +113,7 @@ func TestDrain(t *testing.T) {
 	killedWhileItDrains()
 	h.must("systemctl", "kill", "--signal=STOP", "apiserver-test.service")
 	h.must("systemctl", "start", "kubeletctl-recover.service")
-	contains(t, h.must("journalctl", "-q", "-u", "kubeletctl-recover.service", "-o", "cat"), `the node is still cordoned: .*systemd tries again every 30s`)
+	contains(t, h.must("journalctl", "-q", "-u", "kubeletctl-recover.service", "-o", "cat"), `the node is still cordoned: .*systemd tries again every 10s`)
 	h.must("systemctl", "kill", "--signal=CONT", "apiserver-test.service")
 	h.within(2*time.Minute, "the node is uncordoned", func() bool { return !h.cordoned() })
 	h.within(time.Minute, "nobody tries any more", func() bool { return h.try("systemctl", "is-active", "kubeletctl-recover.timer").ExitCode != 0 })
