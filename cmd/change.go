@@ -239,12 +239,11 @@ func (x *changer) change(ctx context.Context, c *install.Change) error {
 	if x.then == nil {
 		return nil
 	}
-	if err := x.then(ctx); err != nil && !c.Plan.Empty() {
+	err = x.then(ctx)
+	if err != nil && !c.Plan.Empty() {
 		return &afterChangeError{err}
-	} else if err != nil {
-		return err
 	}
-	return nil
+	return err
 }
 
 // apply carries out a change that was consented to.

@@ -9,11 +9,11 @@ const gib = 1 << 30
 type Reservation struct{ Kube, System map[string]string }
 
 // Reserve is the reservation for a kubelet of a minor release, 0 for any, on a machine with so much memory, in bytes, and so many CPUs. For
-// kubelet it is by the formula of GKE,
-// which Amazon EKS and image-builder use as well (cloud.google.com/kubernetes-engine/docs/concepts/plan-node-sizes): of the memory 25 %
-// of the first 4 GiB, 20 % of the next 4, 10 % of the next 8, 6 % of the next 112 and 2 % of what is above; 255 MiB of a machine with
-// less than 1 GiB; of the CPUs 6 % of the first, 1 % of the second, 0.5 % of the next two and 0.25 % of the others. The rest of the system
-// gets what the example of the Kubernetes documentation has (tasks/administer-cluster/reserve-compute-resources). Process IDs can be reserved from 1.14 on.
+// kubelet it is by the formula of GKE, which Amazon EKS and image-builder use as well
+// (cloud.google.com/kubernetes-engine/docs/concepts/plan-node-sizes): of the memory 25 % of the first 4 GiB, 20 % of the next 4, 10 % of the
+// next 8, 6 % of the next 112 and 2 % of what is above; 255 MiB of a machine with less than 1 GiB; of the CPUs 6 % of the first, 1 % of the
+// second, 0.5 % of the next two and 0.25 % of the others. The rest of the system gets what the example of the Kubernetes documentation has
+// (tasks/administer-cluster/reserve-compute-resources). Process IDs can be reserved from 1.14 on.
 func Reserve(minor Minor, memory uint64, cpus int) Reservation {
 	r := Reservation{
 		Kube: map[string]string{

@@ -57,7 +57,7 @@ func (a attempt) stepAside(ctx context.Context) error {
 		return fmt.Errorf("draining node %s: %w", d.Node, err)
 	}
 	if !cordoned {
-		if err := a.host.Store().SaveCordon(store.Cordon{Node: d.Node, Kubeconfig: a.change.Have.Kubeconfig()}); err != nil {
+		if err := a.host.Store().Cordon().Save(store.Cordon{Node: d.Node, Kubeconfig: a.change.Have.Kubeconfig()}); err != nil {
 			return err
 		}
 		if err := d.Cordon(ctx, true); err != nil {
@@ -105,7 +105,7 @@ const (
 // comeBack uncordons the node, if and only if a change has cordoned it. What does not succeed stays recorded, and is tried again by the next
 // run, and by systemd until the API server answers. once tries no second time, as at boot, when there is no network yet.
 func (h *Host) comeBack(ctx context.Context, once bool) {
-	recorded, err := h.Store().Cordon()
+	recorded, err := h.Store().Cordon().Load()
 	if recorded == nil && err == nil {
 		return
 	}
@@ -181,7 +181,7 @@ func (c cordoned) uncordon(ctx context.Context) (again bool, err error) {
 		if refused {
 			c.RefusedSince = time.Now()
 		}
-		if save := c.host.Store().SaveCordon(*c.Cordon); save != nil {
+		if save := c.host.Store().Cordon().Save(*c.Cordon); save != nil {
 			return false, errors.Join(err, save)
 		}
 	}

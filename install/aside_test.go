@@ -54,7 +54,7 @@ func TestComeBack(t *testing.T) {
 		if err := h.Tree.MkdirAll(hostfs.StateDir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Store().SaveCordon(store.Cordon{Node: "worker-1", Kubeconfig: hostfs.Kubeconfig, RefusedSince: tt.refusedSince}); err != nil {
+		if err := h.Store().Cordon().Save(store.Cordon{Node: "worker-1", Kubeconfig: hostfs.Kubeconfig, RefusedSince: tt.refusedSince}); err != nil {
 			t.Fatal(err)
 		}
 		if tt.change != nil {
@@ -65,14 +65,14 @@ func TestComeBack(t *testing.T) {
 		said := ""
 		h.Note = func(line string) { said = line }
 		h.comeBack(t.Context(), true)
-		left, err := h.Store().Cordon()
+		left, err := h.Store().Cordon().Load()
 		if done := left == nil && err == nil; done != tt.done || units.armed != tt.again || strings.Contains(said, "is uncordoned") != tt.done {
 			t.Errorf("%s: done %t, armed %t: %s", tt.name, done, units.armed, said)
 		}
 	}
 }
 
-// A join that was killed ends as far as it had come: nothing of it is left, kubelet goes on with it, or its token goes.
+// A join that was killed is removed, left to kubelet, or has its token deleted, depending on how far it had come.
 func TestSettleJoin(t *testing.T) {
 	t.Parallel()
 	const half = hostfs.KubeletDir + "/.bootstrap-kubeconfig4711"
@@ -104,7 +104,7 @@ func TestSettleJoin(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := b.Store().SaveJoining(store.Joining{Files: []string{hostfs.ClusterCA, hostfs.BootstrapKubeconfig}, New: []string{hostfs.ClusterCA, hostfs.BootstrapKubeconfig}, Bootstrap: hostfs.BootstrapKubeconfig}); err != nil {
+		if err := b.Store().Joining().Save(store.Joining{Files: []string{hostfs.ClusterCA, hostfs.BootstrapKubeconfig}, New: []string{hostfs.ClusterCA, hostfs.BootstrapKubeconfig}, Bootstrap: hostfs.BootstrapKubeconfig}); err != nil {
 			t.Fatal(err)
 		}
 		b.Cluster().settleJoin()
@@ -114,7 +114,7 @@ func TestSettleJoin(t *testing.T) {
 				t.Errorf("%s: %s is gone: %t", tt.name, file, gone)
 			}
 		}
-		if j, err := b.Store().Joining(); (j != nil) != tt.left || err != nil {
+		if j, err := b.Store().Joining().Load(); (j != nil) != tt.left || err != nil {
 			t.Errorf("%s: recorded %+v, %v", tt.name, j, err)
 		}
 	}

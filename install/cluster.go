@@ -153,7 +153,7 @@ func (c Cluster) Leave(ctx context.Context, g *plan.Generation) (removed []strin
 		}
 		removed = append(removed, file)
 	}
-	return removed, errors.Join(c.ForgetCordon(ctx), c.host.Store().DropJoining())
+	return removed, errors.Join(c.ForgetCordon(ctx), c.host.Store().Joining().Drop())
 }
 
 // CredentialFiles lists the files that make a kubelet a node of its cluster, if they exist.
@@ -196,7 +196,7 @@ func (c Cluster) finishJoin(g *plan.Generation, bootstrap string) (done bool, er
 			return false, err
 		}
 	}
-	return true, c.host.Store().DropJoining()
+	return true, c.host.Store().Joining().Drop()
 }
 
 // settleJoin is settle for one that does not stop for an error: what a join has left keeps no change from being made.
@@ -206,10 +206,10 @@ func (c Cluster) settleJoin() {
 	}
 }
 
-// settle goes on with a join that was killed, as far as that can be done without its token: what kubelet does not need any more goes,
-// and so does what was written before kubelet was to have it.
+// settle completes what it can of a join that was killed, without the token: it deletes the bootstrap kubeconfig if kubelet has its
+// certificate, and all that the join wrote if kubelet was never given credentials.
 func (c Cluster) settle() error {
-	j, err := c.host.Store().Joining()
+	j, err := c.host.Store().Joining().Load()
 	if j == nil || err != nil {
 		return err
 	}
@@ -238,12 +238,12 @@ func (c Cluster) settle() error {
 			return err
 		}
 	}
-	return c.host.Store().DropJoining()
+	return c.host.Store().Joining().Drop()
 }
 
 // ForgetCordon forgets that a change has cordoned the node, and has systemd try no more to uncordon it.
 func (c Cluster) ForgetCordon(ctx context.Context) error {
-	if err := c.host.Store().DropCordon(); err != nil {
+	if err := c.host.Store().Cordon().Drop(); err != nil {
 		return err
 	}
 	if _, pending, err := c.host.Store().Pending().Number(); err == nil && !pending { // else the timer is that of a change

@@ -74,7 +74,7 @@ func (j *Join) Prepare(ctx context.Context) error {
 	if newest, err := j.Credentials.Newest(ctx, j.Name); err == nil && newest != nil {
 		j.request = newest.Name
 	}
-	if err := j.Host.Store().SaveJoining(begun); err != nil {
+	if err := j.Host.Store().Joining().Save(begun); err != nil {
 		return err
 	}
 	return tree.WriteFile(hostfs.ClusterCA, 0o600, nil, bytes.NewReader(j.Credentials.Authority()))
@@ -276,7 +276,7 @@ func (j *Join) Undo(ctx context.Context, cause error) error {
 	}
 	did(j.putBack(hostfs.ClusterCA))
 	if len(failed.Left) == 0 {
-		did(h.Store().DropJoining())
+		did(h.Store().Joining().Drop())
 	}
 	return failed
 }

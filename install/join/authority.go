@@ -48,7 +48,7 @@ func certificates(bundle []byte) (all []*x509.Certificate, err error) {
 	return all, nil
 }
 
-// CheckAuthority refuses what is not a bundle of certificates in PEM.
+// CheckAuthority refuses what is not a bundle of certificates of CAs, in PEM.
 func CheckAuthority(bundle []byte) error {
 	all, err := certificates(bundle)
 	for _, c := range all {

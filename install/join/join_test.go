@@ -339,7 +339,7 @@ func TestReadKubeconfig(t *testing.T) {
 	}
 }
 
-// The certificate of a server is none of a CA, although it verifies that one server.
+// A server certificate is refused as a CA, although it would verify that one server.
 func TestCheckAuthority(t *testing.T) {
 	ca := newAuthority(t, time.Now().Add(time.Hour))
 	if err := CheckAuthority(ca.pem); err != nil {

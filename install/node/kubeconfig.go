@@ -10,11 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/kubeletctl/kubeletctl/install/hostfs"
 	"github.com/kubeletctl/kubeletctl/install/observe"
-	"sigs.k8s.io/yaml"
 )
 
 // kubeconfig is what is used here of the format that "Organizing Cluster Access Using kubeconfig Files" describes.
@@ -80,8 +82,10 @@ type Proxy func(*http.Request) (*url.URL, error)
 // ProxyOf is the way to the API server that the kubelet of a host takes, by the proxies that kubelet.service has. Those of this program's
 // own environment are not kubelet's.
 func ProxyOf(tree hostfs.Tree) Proxy {
-	through := observe.ProxyConfig(observe.Observer{Tree: tree}.Proxies()).ProxyFunc()
-	return func(r *http.Request) (*url.URL, error) { return through(r.URL) }
+	through := sync.OnceValue(func() func(*url.URL) (*url.URL, error) { // many a kubeconfig is only read
+		return observe.ProxyConfig(observe.Observer{Tree: tree}.Proxies()).ProxyFunc()
+	})
+	return func(r *http.Request) (*url.URL, error) { return through()(r.URL) }
 }
 
 // Through makes requests go through a proxy, unless the kubeconfig names one itself (k8s.io/client-go/rest).

@@ -254,7 +254,7 @@ func changeUnderWay(record store.Store, s *Status) State {
 			systemd.RecoverService+" undoes it within "+systemd.RecoverEvery.String()+", or at the next boot; so does the next run of kubeletctl install")
 		return Interrupted
 	}
-	if c, err := record.Cordon(); c != nil && err == nil && !busy {
+	if c, err := record.Cordon().Load(); c != nil && err == nil && !busy {
 		s.problem(idCordoned, preflight.Warning, "a change that was interrupted has left the node "+c.Node+" cordoned", "kubeletctl uncordon; so do the next change and the next boot")
 	}
 	return ""

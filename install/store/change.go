@@ -169,7 +169,7 @@ func (s Store) DropUnfinished(current int) error {
 // Erase removes the whole record, after an uninstall, in an order that makes sense wherever it is cut off: what is left last
 // is the symlink to generation 0, with which the next run goes on. The rest goes when the lock is released.
 func (s Store) Erase() error {
-	if err := errors.Join(s.Pending().Clear(), s.Downloads().Discard(), s.DropCordon(), s.DropJoining(), s.keepUnclaimed()); err != nil {
+	if err := errors.Join(s.Pending().Clear(), s.Downloads().Discard(), s.Cordon().Drop(), s.Joining().Drop(), s.keepUnclaimed()); err != nil {
 		return err
 	}
 	numbers, err := s.numbers()

@@ -175,11 +175,7 @@ func TestDrainOverTwoNodes(t *testing.T) {
 		t.Skip("scripts/sweep drain runs this: it needs a second host")
 	}
 	dir := realDir(t)
-	plane, h := start(t, dir), start(t, dir)
-	connect(t, plane, h)
-	plane.address(kubeadmAddress)
-	h.address("192.0.2.2")
-	plane.prepareControlPlane("v1.37.2")
+	plane, h := startPair(t, dir)
 	h.preparePods()
 	plane.must("kubeletctl", append([]string{"install", "--version", "v1.36.3", "--source", plane.source, "--profile", "kubeadm"}, given(t, dir, "v1.36.3")...)...)
 	plane.kubeadm("init", "--config", "/root/kubeadm.yaml", "--skip-phases=addon")

@@ -265,8 +265,8 @@ func TestKilledJoin(t *testing.T) {
 	t.Logf("verdict: join: %d calls, %d tried, %d back to where it began, %d gone on with", len(all), tried, back, tried-back)
 }
 
-// badJoins are joins that are refused, each for a reason that it is told by. What breaks something of the cluster or of the host comes
-// before, and what mends it after.
+// badJoins are joins that are refused, and the words that say why. The script before breaks something of the cluster or of the host, and the
+// one after repairs it.
 var badJoins = []struct {
 	name, before, after string
 	args                []string // instead of those of a good join that they name

@@ -117,6 +117,17 @@ func connect(t *testing.T, x, y *host) {
 	}
 }
 
+// startPair makes a host for a control plane and another one, in one network.
+func startPair(t *testing.T, dir string) (plane, h *host) {
+	t.Helper()
+	plane, h = start(t, dir), start(t, dir)
+	connect(t, plane, h)
+	plane.address(kubeadmAddress)
+	h.address("192.0.2.2")
+	plane.prepareControlPlane("v1.37.2")
+	return plane, h
+}
+
 // kubeadm runs kubeadm with what a host of the tests cannot have ignored.
 func (h *host) kubeadm(args ...string) string {
 	h.t.Helper()
@@ -260,11 +271,7 @@ func TestKubeadmUpgrade(t *testing.T) {
 func TestKubeadmJoin(t *testing.T) {
 	t.Parallel()
 	dir := realDir(t)
-	plane, h := start(t, dir), start(t, dir)
-	connect(t, plane, h)
-	plane.address(kubeadmAddress)
-	h.address("192.0.2.2")
-	plane.prepareControlPlane("v1.37.2")
+	plane, h := startPair(t, dir)
 	h.prepareNode("v1.37.2")
 	before := h.ours()
 	install := func(h *host, version string) {

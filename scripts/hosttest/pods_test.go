@@ -225,7 +225,7 @@ func (p *pod) run(container string, args ...string) string {
 func (p *pod) volumes() {
 	p.t.Helper()
 	tests := []struct{ name, path, want string }{
-		{"the disk belongs to the group, and so will its files", "/disk", `^2777 0:4242 `},
+		{"the disk belongs to the group, and so will its files", "/disk", `^2777 0:4242 tmpfs`},
 		{"so does the memory, which is a mount of kubelet's", "/memory", `^3777 0:4242 tmpfs`},
 		{"the root directory is no tmpfs", "/", `^0755 0:0 0x`},
 		{"a directory that kubelet made", "/made", `^0755 0:0 0x`},
@@ -257,6 +257,7 @@ func (p *pod) volumes() {
 	}
 	contains(p.t, p.must("stat", "-c", "%g", volumes+"disk/new"), `^4242`)
 	contains(p.t, p.must("findmnt", "-n", "-o", "FSTYPE", volumes+"memory"), `^tmpfs`)
+	contains(p.t, p.must("findmnt", "-n", "-o", "TARGET", "-T", volumes+"disk"), `^/var/lib/kubelet\n$`) // a tmpfs on test hosts
 
 	// Mounts travel both ways.
 	if got := p.must("cat", "/srv/shared/mounted/inner"); got != "mounted inside" {
